@@ -1,0 +1,16 @@
+"""Jianfu 减负: how far each tier of medical security lightens what a household pays for illness.
+
+The public verbs are `sample, ingest, build, measure, quality, verify`; they load on first use, so that a wing can be
+imported without the others.
+"""
+
+from importlib import import_module
+from typing import Any
+
+VERBS = ("build", "ingest", "measure", "quality", "sample", "verify")
+
+
+def __getattr__(name: str) -> Any:
+    if name in VERBS:
+        return getattr(import_module("analytics.verbs"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,102 @@
+"""The desk where questions to a store are answered: opens the published snapshot, asks, protects."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from analytics.measures import Book, Dimension, Measure, dimensions, measures
+from analytics.plans import Plan, plan_for
+from analytics.release import Released, release
+from analytics.store import Folder, Store
+from analytics.tiers import full_order
+
+
+class Desk:
+    """One store, served at one snapshot."""
+
+    def __init__(self, store: Store, snapshot: Folder) -> None:
+        self.store = store
+        self.snapshot_id = snapshot.id
+        self._book = Book(snapshot)
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Desk":
+        """Serve the published snapshot of a store. Raises store.NotBuilt or store.Damaged."""
+        store = Store(path)
+        return cls(store, store.current())
+
+    @property
+    def is_synthetic(self) -> bool:
+        return bool(self._book.manifest["synthetic"])
+
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        """(city code, plan year) present, sorted."""
+        return self._book.places
+
+    def ask(
+        self,
+        measure: str,
+        by: Sequence[str] = (),
+        where: Mapping[str, Sequence[str | int]] | None = None,
+        parameters: Mapping[str, str] | None = None,
+        *,
+        protect: bool = True,
+    ) -> Released:
+        """A protected answer. Raises ValueError (what is wrong, what is possible) or store.QueryTimeout."""
+        return release(self._book.ask(measure, by, where, parameters), protect=protect)
+
+    def measures(self) -> list[Measure]:
+        return list(measures().values())
+
+    def dimensions(self) -> dict[str, Dimension]:
+        return dimensions()
+
+    def manifest(self) -> dict[str, Any]:
+        """Manifest of the served snapshot."""
+        return dict(self._book.manifest)
+
+    def quality(self) -> list[dict[str, Any]]:
+        """What came, loaded and waits, per delivery; see `quality`."""
+        return quality(self.store)
+
+    def plan(self, city: str, plan_year: int) -> Plan | None:
+        """The benefit plan of a city-year, None where none is held."""
+        return plan_for(city, plan_year)
+
+    def order(self, city: str, plan_year: int) -> tuple[str, ...]:
+        """All tiers in that city-year's order of payment."""
+        found = next(
+            (
+                p["order"]
+                for p in self._book.manifest["plans"]
+                if (p["city"], p["plan_year"]) == (city, plan_year)
+            ),
+            [],
+        )
+        return full_order(found)
+
+
+def quality(store: Store) -> list[dict[str, Any]]:
+    """Per delivery: table, files, rows and fee that came, loaded and wait, and rows by rule."""
+    rows = []
+    for delivery in store.deliveries():
+        m = delivery.manifest
+        row = {
+            "table": m["table"],
+            "delivery": delivery.id,
+            "files": [f["name"] for f in m["inputs"]],
+            "formats": m["formats"],
+            "dialects": m["dialects"],
+            "synthetic": m["synthetic"],
+            "rows_in": m["rows_in"],
+            "rows_loaded": m["rows_loaded"],
+            "rows_quarantined": m["rows_quarantined"],
+            "rules": m["rules"],
+        }
+        if "fee_in_fen" in m:
+            for part in ("in", "loaded", "quarantined"):
+                row[f"fee_{part}_yuan"] = m[f"fee_{part}_fen"] / m["fen_per_unit"]
+            row["fee_unreadable_rows"] = m["fee_unreadable_rows"]
+        rows.append(row)
+    return rows

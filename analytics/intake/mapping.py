@@ -1,0 +1,48 @@
+"""A mapping file: how a foreign table (a survey, a local spelling) becomes a canonical one."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from analytics.intake.contract import Contract
+from analytics.intake.gate import Refused
+from analytics.reference import Form, load_toml, problems
+
+
+class Money(Form):
+    """`scale`: fen per source unit; 100 for yuan. It may be large, to keep the digits of a survey's fractions."""
+
+    scale: int = Field(default=100, gt=0)
+
+
+class Mapping(Form):
+    """[columns] canonical = "source column"; [constants] canonical = value; [money] scale; [values.<column>] source = canonical;
+    ignore = source columns that look like payments and are left out on purpose."""
+
+    columns: dict[str, str] = Field(default_factory=dict)
+    constants: dict[str, str | int | bool | Decimal] = Field(default_factory=dict)
+    money: Money = Money()
+    values: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    ignore: tuple[str, ...] = ()
+
+
+def load_mapping(path: Path, table: Contract) -> Mapping:
+    """Read a mapping. Raises Refused with every problem: unknown keys, unknown canonical columns."""
+    try:
+        mapping = Mapping.model_validate(load_toml(path))
+    except ValidationError as error:
+        raise Refused(problems(error, path.name)) from error
+    except (ValueError, OSError) as error:
+        raise Refused([f"{path.name}: {error}"]) from error
+    known = {column.name for column in table.columns}
+    found = [
+        f"{path.name}: {part}.{name}: not a column of {table.table}; columns are {', '.join(sorted(known))}"
+        for part in ("columns", "constants", "values")
+        for name in getattr(mapping, part)
+        if name not in known
+    ]
+    if found:
+        raise Refused(found)
+    return mapping

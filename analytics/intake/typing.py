@@ -1,0 +1,95 @@
+"""SQL that turns a source column into its canonical type, and says when it cannot."""
+
+from dataclasses import dataclass
+
+from analytics.intake.contract import Column
+
+BLANKS = "('', 'null', 'NULL', 'None', 'NaN', '\\N', '--', '***')"
+DATES = "['%Y-%m-%d', '%Y%m%d', '%Y/%m/%d', '%Y-%m-%d %H:%M:%S']"
+TIMES = "['%Y-%m-%d %H:%M:%S', '%Y-%m-%dT%H:%M:%S', '%Y%m%d%H%M%S', '%Y-%m-%d', '%Y/%m/%d %H:%M:%S', '%Y-%m-%d %H:%M:%S.%f']"
+INT32 = 2**31 - 1
+INT64 = 2**63 - 1
+_INTEGERS = {
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+    "HUGEINT",
+}
+
+
+class WrongType(ValueError):
+    """The whole column has a type that cannot hold what the contract asks for."""
+
+
+@dataclass(frozen=True)
+class Typed:
+    """`value`: the converted expression; `bad`: true where a filled source value could not be converted ('' when it always can)."""
+
+    value: str
+    bad: str
+    reason: str
+
+
+def convert(column: Column, raw: str, kind: str, scale: int) -> Typed:
+    """Conversion of SQL expression `raw` of DuckDB type `kind`; `scale` is fen per source unit. Raises WrongType."""
+    if kind == "VARCHAR":
+        raw = f"CASE WHEN trim({raw}) IN {BLANKS} THEN NULL ELSE trim({raw}) END"
+    value = _money(column, raw, kind, scale) if column.type == "money" else _plain(column, raw, kind)
+    always = value == raw or (column.type == "id" and kind in _INTEGERS)
+    name = {"money": "bad_amount", "id": "bad_id"}.get(column.type, f"bad_{column.type}")
+    return Typed(
+        value, "" if always else f"(({raw}) IS NOT NULL AND ({value}) IS NULL)", f"{name}({column.name})"
+    )
+
+
+def _plain(column: Column, raw: str, kind: str) -> str:
+    wanted = column.sql_type
+    if column.type == "id":
+        if kind in {"DOUBLE", "FLOAT"}:
+            raise WrongType("is a floating number, long identifiers lose digits in it; deliver it as text")
+        return raw if kind == "VARCHAR" else f"({raw})::VARCHAR"
+    if column.type in {"date", "timestamp"}:
+        if kind == "VARCHAR":
+            return f"try_strptime({raw}, {DATES if column.type == 'date' else TIMES})" + (
+                "::DATE" if column.type == "date" else ""
+            )
+        if kind == "TIMESTAMP WITH TIME ZONE":
+            raw = f"({raw}) AT TIME ZONE 'Asia/Shanghai'"
+        elif kind not in {"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"}:
+            raise WrongType(f"is {kind}, not a date; deliver a date or text like 2023-05-31")
+        return f"({raw})::{wanted}"
+    if column.type == "flag":
+        if kind == "VARCHAR":
+            return f"CASE WHEN lower({raw}) IN ('1', 'true', 'yes', 'y', '是') THEN true WHEN lower({raw}) IN ('0', 'false', 'no', 'n', '否') THEN false END"
+        return f"CASE ({raw})::DOUBLE WHEN 1 THEN true WHEN 0 THEN false END"
+    if kind in {"DOUBLE", "FLOAT"} and column.type == "integer":
+        return f"CASE WHEN ({raw}) = round({raw}) THEN try_cast({raw} AS INTEGER) END"
+    number = f"try_cast({raw} AS {wanted})"
+    return f"CASE WHEN isfinite({number}) THEN {number} END" if column.type == "number" else number
+
+
+def _money(column: Column, raw: str, kind: str, scale: int) -> str:
+    """Fen. From yuan (scale 100) only what is exact to the fen converts; a survey's larger scale rounds half up."""
+    bound = INT64 if column.wide else INT32
+    if scale != 100:
+        fen = f"round(try_cast({raw} AS DOUBLE) * {scale})"
+        return f"CASE WHEN abs({fen}) <= {2**53 * 512} THEN ({fen})::{column.sql_type} END"
+    if kind in {"DOUBLE", "FLOAT"}:
+        fen = f"(({raw})::DOUBLE * 100)"
+        return f"CASE WHEN abs({fen} - round({fen})) < 0.001 AND abs({fen}) <= {min(bound, 2**53)} THEN round({fen})::{column.sql_type} END"
+    if kind == "VARCHAR":
+        number = f"(CASE WHEN regexp_full_match({raw}, '[+-]?[0-9]{{1,17}}([.][0-9]{{1,6}})?') THEN try_cast({raw} AS DECIMAL(24, 6)) * 100 END)"
+        return f"CASE WHEN {number} = trunc({number}) AND abs({number}) <= {bound} THEN {number}::{column.sql_type} END"
+    if kind in _INTEGERS:
+        return f"try_cast(({raw})::HUGEINT * 100 AS {column.sql_type})"
+    if kind.startswith("DECIMAL"):
+        digits = int(kind.rstrip(")").split(",")[1])
+        fen = f"(({raw}) * 100)"
+        exact = f"CASE WHEN {fen} = trunc({fen}) THEN {fen} END" if digits > 2 else fen
+        return f"try_cast({exact} AS {column.sql_type})"
+    raise WrongType(f"is {kind}, not an amount; deliver yuan with two decimals")

@@ -1,0 +1,7 @@
+"""Measures as data, compiled to one SELECT on one fact; every answer keeps its SQL, parameters and provenance (Raw)."""
+
+from analytics.measures.compile import Question
+from analytics.measures.evaluate import Book, Raw
+from analytics.measures.form import Dimension, Measure, dimensions, grammar, measures, version
+
+__all__ = ["Book", "Dimension", "Measure", "Question", "Raw", "dimensions", "grammar", "measures", "version"]

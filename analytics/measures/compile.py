@@ -1,0 +1,204 @@
+"""A question (measure, dimensions, filters, parameters) -> one SELECT on one fact, without joins."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from analytics import reference
+from analytics.measures.form import Measure, dimensions, grammar, measures
+from analytics.store import literal
+from analytics.tiers import TIERS
+
+BEFORE_ALL = "none"  # the row of a before-all measure that looks at the burden before any payment
+_MONEY = re.compile(r"^(paid|before|after|own|\w+_fen|coalesce\(\w+_fen, 0\)|[\s+()])+$")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked. Raises ValueError, naming what is wrong and what is possible, when it cannot be asked."""
+
+    measure: Measure
+    by: tuple[str, ...] = ()
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        measure: str,
+        by: Sequence[str] = (),
+        where: Mapping[str, Sequence[str | int]] | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> "Question":
+        known = measures()
+        if measure not in known:
+            raise ValueError(f"measure {measure}: not in the catalogue; measures are {', '.join(known)}")
+        form = known[measure]
+        filters = {name: tuple(str(v) for v in values) for name, values in (where or {}).items()}
+        if "city" in filters:
+            filters["city"] = tuple(reference.city_code(name) for name in filters["city"])
+        cut = tuple(dict.fromkeys(by))
+        if not form.tier_optional and "tier" not in cut:
+            cut = (*cut, "tier")
+        for name in (*cut, *filters):
+            if name not in dimensions():
+                raise ValueError(f"dimension {name}: unknown; dimensions are {', '.join(dimensions())}")
+            if name == "tier" and form.per is None:
+                raise ValueError(f"{measure} is not per tier; leave the dimension tier out")
+        return cls(form, cut, filters, _parameters(form, parameters or {}, "tier" in (*cut, *filters)))
+
+    @property
+    def with_tier(self) -> bool:
+        return "tier" in (*self.by, *self.where)
+
+    def compile(self, resource: str = "") -> tuple[str, dict[str, Any]]:
+        """SQL and its bound parameters. `resource` replaces the choice `auto` (which depends on what the extract holds)."""
+        chosen = dict(self.parameters)
+        if chosen.get("resource") == "auto":
+            chosen["resource"] = resource
+        bound: dict[str, Any] = {f"where_{name}": list(values) for name, values in self.where.items()}
+        if "threshold" in chosen:
+            bound["threshold_bp"] = threshold_bp(chosen["threshold"])
+        return _sql(self, chosen), bound
+
+
+def threshold_bp(text: str) -> int:
+    """A threshold like 0.10 as whole basis points. Raises ValueError beyond four decimals or outside 0..10."""
+    try:
+        value = Decimal(text) * 10000
+        if value != value.to_integral_value() or not 0 <= value <= 100_000:
+            raise InvalidOperation
+    except InvalidOperation as error:
+        raise ValueError(
+            f"threshold {text}: must be a decimal between 0 and 10 with at most four decimals, such as 0.25"
+        ) from error
+    return int(value)
+
+
+def _parameters(form: Measure, given: Mapping[str, str], with_tier: bool) -> dict[str, str]:
+    known = grammar().parameters
+    for name, value in given.items():
+        if name not in form.parameters:
+            raise ValueError(
+                f"parameter {name}: {form.id} takes {', '.join(form.parameters) or 'no parameter'}"
+            )
+        if name != "threshold" and value not in (*known[name].values, known[name].default):
+            raise ValueError(
+                f"parameter {name} = {value}: possible values are {', '.join(known[name].values)}"
+            )
+    chosen = {name: str(given.get(name, known[name].default)) for name in form.parameters}
+    if "threshold" in chosen:
+        threshold_bp(chosen["threshold"])
+    if with_tier and chosen.get("own_burden", "net_of_commercial") != "net_of_commercial":
+        raise ValueError(
+            "own_burden: burdens after each tier come from the ledger; leave own_burden out when asking by tier"
+        )
+    return chosen
+
+
+def _sql(question: Question, chosen: Mapping[str, str]) -> str:
+    form, rules = question.measure, grammar()
+    cut = [_cut(name) for name in question.by]
+    uses_resource = "resource" in chosen
+    resource = rules.resources[chosen["resource"]] if uses_resource else None
+    usable = (
+        "resource > 0"
+        if resource and resource.nonpositive == "excluded"
+        else "resource IS NOT NULL"
+        if resource
+        else "true"
+    )
+    numerator, denominator = _term(form.numerator), _term(form.denominator)
+    extra = [
+        f"{resource.sql} AS resource" if resource else "",
+        f"{rules.weights[chosen['weight']].sql} AS w" if "weight" in chosen else "",
+    ]
+    groups = "".join(f"{name}, " for name in question.by)
+    order = ", ".join(f"{_order(name)}{name}" for name in question.by)
+    scale = {
+        part: " / 100" if _MONEY.match(text) and text != "w" else ""
+        for part, text in (("num", form.numerator), ("den", form.denominator))
+    }
+    return f"""\
+WITH fact AS (
+    SELECT *{"".join(f", {e}" for e in extra if e)}
+    FROM {form.grain}
+    WHERE {" AND ".join([_keep(n) for n in question.where if n != "tier" and not dimensions()[n].bands] or ["true"])}
+),
+ledger AS (
+    {_ledger(question, chosen)}
+),
+cut AS (
+    SELECT {"".join(f"{sql} AS {name}, " for name, sql in zip(question.by, cut, strict=True))}
+        ({usable}) AS usable, ({numerator})::DOUBLE AS num, ({denominator})::DOUBLE AS den
+    FROM ledger
+    WHERE {" AND ".join([f"({form.where})", *(_keep(n) for n in question.where if n == "tier" or dimensions()[n].bands)])}
+),
+summed AS (
+    SELECT {groups}
+        coalesce(fsum(num) FILTER (usable), 0) AS numerator, coalesce(fsum(den) FILTER (usable), 0) AS denominator,
+        count(*) FILTER (usable) AS n, count(*) FILTER (usable AND num <> 0) AS n_numerator, count(*) FILTER (NOT usable) AS n_excluded
+    FROM cut{" GROUP BY " + ", ".join(question.by) if question.by else ""}
+)
+SELECT {groups}{literal(form.id)} AS measure, numerator / NULLIF(denominator, 0){scale["num"] if form.unit == "yuan" else ""} AS value,
+    numerator{scale["num"]} AS numerator, denominator{scale["den"]} AS denominator, n, n_numerator, n_excluded
+FROM summed{" ORDER BY " + order if order else ""}
+"""
+
+
+def _ledger(question: Question, chosen: Mapping[str, str]) -> str:
+    """The rows a measure sums over: the fact itself, or one row per fact row and tier the city-year has."""
+    form = question.measure
+    if not question.with_tier:
+        own = grammar().own_burdens[chosen.get("own_burden", "net_of_commercial")].sql
+        return f"SELECT *, {own} AS own, own_net_fen AS burden_fen FROM fact"
+    parts = [
+        f"SELECT *, '{t.id}' AS tier, {t.paid} AS paid, {t.paid} + {t.after} AS before, {t.after} AS after, {t.after} AS own, "
+        f"{t.paid} + {t.after} AS burden_fen FROM fact WHERE {t.paid} IS NOT NULL"
+        for t in TIERS
+    ]
+    if form.before_all:
+        parts.insert(
+            0,
+            f"SELECT *, '{BEFORE_ALL}' AS tier, 0 AS paid, own_before_fen AS before, own_before_fen AS after, own_before_fen AS own, "
+            "own_before_fen AS burden_fen FROM fact",
+        )
+    return "\n    UNION ALL ".join(parts)
+
+
+def _term(expression: str) -> str:
+    for name, sql in grammar().terms.items():
+        expression = expression.replace(f"({name})", f"({sql})")
+    return expression
+
+
+def _cut(name: str) -> str:
+    dimension = dimensions()[name]
+    if not dimension.bands:
+        return dimension.column or name
+    whens = " ".join(
+        f"WHEN {dimension.bands} <= {band.up_to * 100} THEN {literal(band.id)}"
+        for band in reference.bands()
+        if band.up_to is not None
+    )
+    return f"CASE {whens} ELSE {literal(reference.bands()[-1].id)} END"
+
+
+def _keep(name: str) -> str:
+    return f"list_contains($where_{name}, ({_cut(name)})::VARCHAR)"
+
+
+def _order(name: str) -> str:
+    dimension = dimensions()[name]
+    known = (
+        [t.id for t in TIERS]
+        if name == "tier"
+        else [b.id for b in reference.bands()]
+        if dimension.bands
+        else list(dimension.values)
+    )
+    if name == "tier":
+        known.insert(0, BEFORE_ALL)
+    return f"list_position({literal(known)}, {name}), " if known else ""

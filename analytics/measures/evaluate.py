@@ -1,0 +1,109 @@
+"""Ask a snapshot; the answer is a Raw: table, SQL, parameters, provenance. Raw never leaves without the release wing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as package_version
+from typing import Any
+
+import polars as pl
+
+from analytics.measures.compile import Question
+from analytics.measures.form import grammar, version
+from analytics.store import Engine, Folder
+
+
+@dataclass(frozen=True)
+class Raw:
+    """An unprotected answer. `table`: the dimensions asked, measure, value, numerator, denominator, n (persons or
+    households that entered), n_numerator (of these, how many add to the numerator), n_excluded (no usable resource).
+    """
+
+    question: Question
+    table: pl.DataFrame
+    sql: str
+    bound: Mapping[str, Any]
+    parameters: Mapping[str, str]
+    provenance: Mapping[str, Any]
+
+
+class Book:
+    """One snapshot, opened for questions."""
+
+    def __init__(self, snapshot: Folder) -> None:
+        """Raises store.Damaged when the snapshot's manifest is not the one its id names."""
+        self.snapshot = snapshot
+        self.manifest = snapshot.manifest
+        tables = {
+            name: [p.path for p in snapshot.partitions(name)] for name in ("person_year", "household_year")
+        }
+        self._tables = {name: paths for name, paths in tables.items() if paths}
+        self._engine = Engine(self._tables)
+
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        """(city, plan year) present, sorted."""
+        return sorted(
+            {
+                (p.city, p.plan_year)
+                for p in self.snapshot.partitions()
+                if p.city is not None and p.plan_year is not None
+            }
+        )
+
+    def ask(
+        self,
+        measure: str,
+        by: Sequence[str] = (),
+        where: Mapping[str, Sequence[str | int]] | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> Raw:
+        """Answer a question. Raises ValueError (what is wrong, what is possible) or store.QueryTimeout."""
+        question = Question.of(measure, by, where, parameters)
+        if question.measure.grain not in self._tables:
+            raise ValueError(
+                f"{measure} needs {question.measure.grain} facts; this store holds {', '.join(self._tables)} (a survey has no persons)"
+            )
+        resource = self._resource(question) if question.parameters.get("resource") == "auto" else ""
+        sql, bound = question.compile(resource)
+        chosen = {**question.parameters, **({"resource": resource} if resource else {})}
+        return Raw(question, self._engine.ask(sql, bound), sql, bound, chosen, self._provenance(question))
+
+    def _resource(self, question: Question) -> str:
+        """What the extract holds: the household's income, else its consumption, else the policy line of the area."""
+        filters = {k: v for k, v in question.where.items() if k in ("city", "plan_year")}
+        keep = " AND ".join(f"list_contains($where_{name}, {name}::VARCHAR)" for name in filters) or "true"
+        names = grammar().parameters["resource"].values
+        counts = ", ".join(f"count({grammar().resources[name].sql})" for name in names)
+        row = self._engine.ask(
+            f"SELECT {counts} FROM household_year WHERE {keep}",
+            {f"where_{k}": list(v) for k, v in filters.items()},
+        ).row(0)
+        held = [name for name, count in zip(names, row, strict=True) if count]
+        if not held:
+            raise ValueError(
+                "no household resource: the extract holds no income or consumption and no policy line is known for these areas"
+            )
+        return held[0]
+
+    def _provenance(self, question: Question) -> dict[str, Any]:
+        cities, years = question.where.get("city"), question.where.get("plan_year")
+        plans = [
+            p["file"]
+            for p in self.manifest["plans"]
+            if p["file"]
+            and (not cities or p["city"] in cities)
+            and (not years or str(p["plan_year"]) in years)
+        ]
+        try:
+            code = package_version("jianfu")
+        except PackageNotFoundError:
+            code = "checkout"
+        return {
+            "snapshot": self.snapshot.id,
+            "synthetic": self.manifest["synthetic"],
+            "facts_version": self.manifest["facts_version"],
+            "measures_version": version(),
+            "code": code,
+            "plans": plans,
+        }

@@ -1,0 +1,142 @@
+"""Reference data every wing may read: cities, disposable incomes, bands of money, national code maps.
+
+The files lie in `data/`; a wheel carries the same tree inside the package.
+"""
+
+import tomllib
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+SourceClass = Literal["seed", "page_A", "page_B", "page_C", "known", "assumed"]
+
+
+class Form(BaseModel):
+    """Base of every data form: closed (an unknown key is an error) and immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Text(Form):
+    """A text in both languages."""
+
+    zh: str
+    en: str
+
+    def in_(self, language: str) -> str:
+        return self.zh if language == "zh" else self.en
+
+
+def problems(error: ValidationError, where: str) -> list[str]:
+    """All problems of a form at once, one line each: where, which key, what is wrong."""
+    return [
+        f"{where}: {'.'.join(str(p) for p in e['loc']) or 'file'}: {e['msg']} (got {e['input']!r:.60})"
+        for e in error.errors()
+    ]
+
+
+def root() -> Path:
+    """The tree that holds `data/`, `pages/` and `app.py`: the checkout, or the copy inside the installed package."""
+    package = Path(__file__).resolve().parent
+    return package.parent if (package.parent / "data" / "reference").is_dir() else package / "_bundle"
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """Parse TOML with exact decimals. Raises ValueError naming the file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path.name}: not valid TOML: {error}") from error
+
+
+def _date_free(value: Any) -> str:
+    return str(value)
+
+
+class City(Form):
+    """One city (prefecture level), named by six-digit code or slug."""
+
+    code: str
+    slug: str
+    zh: str
+    en: str
+    province: str
+    province_zh: str
+
+    def in_(self, language: str) -> str:
+        return self.zh if language == "zh" else self.en
+
+
+class Income(Form):
+    """Per-capita disposable income of an area in a calendar year, yuan."""
+
+    area: str
+    year: int
+    yuan: int
+    source_class: SourceClass
+    source: Annotated[str, BeforeValidator(_date_free)] = ""
+
+
+class Band(Form):
+    """An interval of money `over < x <= up_to`, yuan; the first band holds everything up to its edge, zero included."""
+
+    id: str
+    zh: str
+    en: str
+    over: int | None = None
+    up_to: int | None = None
+
+
+@cache
+def cities() -> dict[str, City]:
+    """Known cities by six-digit code."""
+    rows = load_toml(root() / "data" / "reference" / "cities.toml")["city"]
+    return {city.code: city for city in (City.model_validate(row) for row in rows)}
+
+
+def city_code(name: str) -> str:
+    """Six-digit code of a city named by code or slug; any other text is returned as it is (survey areas)."""
+    by_slug = {city.slug: city.code for city in cities().values()}
+    return by_slug.get(name.lower(), name)
+
+
+def city_label(code: str, language: str) -> str:
+    city = cities().get(code)
+    return city.in_(language) if city else code
+
+
+@cache
+def incomes() -> dict[tuple[str, int], Income]:
+    """Per-capita disposable income by (city code or province slug, year)."""
+    rows = load_toml(root() / "data" / "reference" / "incomes.toml")["income"]
+    return {(row.area, row.year): row for row in (Income.model_validate(r) for r in rows)}
+
+
+def policy_line(code: str, plan_year: int) -> Income | None:
+    """Per-capita disposable income of the year before, the line national serious-illness rules refer to.
+
+    The city's own figure where a source states it; else the province's; None where neither is known.
+    """
+    city = cities().get(code)
+    own = incomes().get((code, plan_year - 1))
+    if own and own.source_class != "assumed":
+        return own
+    return (incomes().get((city.province, plan_year - 1)) if city else None) or own
+
+
+@cache
+def bands() -> tuple[Band, ...]:
+    """Bands of money in ascending order."""
+    rows = load_toml(root() / "data" / "reference" / "bands.toml")["band"]
+    return tuple(Band.model_validate(row) for row in rows)
+
+
+@cache
+def codes(field: str) -> tuple[dict[str, tuple[str, ...]], str]:
+    """National code list of a field: our code -> source codes, and what an unlisted code becomes."""
+    table = dict(load_toml(root() / "data" / "reference" / "codes.toml")[field])
+    other = str(table.pop("other"))
+    return {ours: tuple(source) for ours, source in table.items()}, other

@@ -1,0 +1,83 @@
+"""Primary protection: small cells are hidden whole, with one pattern for value, numerator, denominator and count."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from analytics.measures import Measure, Raw
+from analytics.reference import Form, load_toml
+
+SHOWN, HIDDEN, UNDEFINED = "shown", "hidden", "undefined"
+
+
+class Policy(Form):
+    """`k`: fewest persons or households a shown cell may rest on."""
+
+    k: int
+
+
+@cache
+def policy() -> Policy:
+    return Policy.model_validate(load_toml(Path(__file__).parent / "policy.toml"))
+
+
+@dataclass(frozen=True)
+class Released:
+    """A protected answer, the only thing charts, tables, reports and downloads accept.
+
+    `table`: dimensions asked, measure, value, numerator, denominator, n, n_excluded, status (shown, hidden: protected,
+    everything null; undefined: nothing to divide by). Money in yuan, shares as fractions.
+    """
+
+    measure: Measure
+    by: tuple[str, ...]
+    where: Mapping[str, tuple[str, ...]]
+    parameters: Mapping[str, str]
+    table: pl.DataFrame
+    sql: str
+    bound: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+
+def release(raw: Raw | Released, *, protect: bool = True) -> Released:
+    """Protect an answer; releasing twice changes nothing. `protect=False` is for the local user's own eyes."""
+    if isinstance(raw, Released):
+        return raw
+    k = policy().k
+    n, hit = pl.col("n"), pl.col("n_numerator")
+    small = n.is_between(1, k - 1) | hit.is_between(1, k - 1)
+    if raw.question.measure.counts:
+        small = small | (n - hit).is_between(1, k - 1)
+    hidden = small if protect else pl.lit(False)
+    status = (
+        pl.when(hidden)
+        .then(pl.lit(HIDDEN))
+        .when(pl.col("denominator") == 0)
+        .then(pl.lit(UNDEFINED))
+        .otherwise(pl.lit(SHOWN))
+    )
+    shown = ("value", "numerator", "denominator", "n", "n_excluded")
+    table = raw.table.with_columns(status.alias("status")).with_columns(
+        pl.when(pl.col("status") == HIDDEN).then(None).otherwise(pl.col(name)).alias(name) for name in shown
+    )
+    columns = [*raw.question.by, "measure", *shown, "status"]
+    provenance = {
+        **raw.provenance,
+        "protection": f"n < {k}" if protect else "none",
+        "hidden": table.filter(pl.col("status") == HIDDEN).height,
+    }
+    question = raw.question
+    return Released(
+        question.measure,
+        question.by,
+        question.where,
+        raw.parameters,
+        table.select(columns),
+        raw.sql,
+        raw.bound,
+        provenance,
+    )

@@ -1,0 +1,21 @@
+"""Where data lies and runs: immutable snapshots published by one rename, and DuckDB opened in one locked way."""
+
+from analytics.store.engine import Engine, QueryTimeout, workbench
+from analytics.store.snapshot import Busy, Damaged, Folder, NotBuilt, Partition, Store, sha256_of
+from analytics.store.sql import Query, literal, parquet
+
+__all__ = [
+    "Busy",
+    "Damaged",
+    "Engine",
+    "Folder",
+    "NotBuilt",
+    "Partition",
+    "Query",
+    "QueryTimeout",
+    "Store",
+    "literal",
+    "parquet",
+    "sha256_of",
+    "workbench",
+]

@@ -1,0 +1,79 @@
+"""DuckDB, opened in one fixed order and locked: exact files only, no extensions, memory and time limits."""
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from analytics.store.sql import parquet
+
+SETTINGS = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "allow_persistent_secrets": "false",
+    "python_enable_replacements": "false",
+    "preserve_insertion_order": "true",
+}
+MEMORY = os.environ.get("JIANFU_MEMORY", "2GB")
+SECONDS = float(os.environ.get("JIANFU_QUERY_SECONDS", "60"))
+
+
+class QueryTimeout(RuntimeError):
+    """A query passed its time limit and was interrupted; the connection lives on."""
+
+
+def workbench(
+    *, read: Sequence[Path], write: Path, threads: int = 1, memory: str = MEMORY
+) -> duckdb.DuckDBPyConnection:
+    """A connection for building: reads `read` (files), reads and writes below `write`, nothing else; one thread by
+    default, so that what it writes is byte-identical from run to run.
+    """
+    con = duckdb.connect(":memory:", config={**SETTINGS, "threads": str(threads), "memory_limit": memory})
+    con.execute("SET temp_directory = ?", [str(write / "spill")]).fetchall()
+    con.execute("SET allowed_directories = ?", [[str(write)]]).fetchall()
+    return _lock(con, read)
+
+
+def _lock(con: duckdb.DuckDBPyConnection, read: Sequence[Path]) -> duckdb.DuckDBPyConnection:
+    con.execute("SET allowed_paths = ?", [[str(path) for path in read]]).fetchall()
+    con.execute("SET enable_external_access = false").fetchall()
+    con.execute("SET lock_configuration = true").fetchall()
+    return con
+
+
+class Engine:
+    """Read-only questions over the tables of one snapshot; a fresh cursor for every query, safe across threads."""
+
+    def __init__(
+        self, tables: Mapping[str, Sequence[Path]], *, threads: int = 2, memory: str = MEMORY
+    ) -> None:
+        """`tables`: table name -> its exact Parquet files; each becomes a view of that name."""
+        files = [path for paths in tables.values() for path in paths]
+        self._con = duckdb.connect(
+            ":memory:", config={**SETTINGS, "threads": str(threads), "memory_limit": memory}
+        )
+        _lock(self._con, files)
+        for name, paths in tables.items():
+            self._con.execute(f'CREATE VIEW "{name}" AS SELECT * FROM {parquet(paths)}').fetchall()
+
+    def ask(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = SECONDS
+    ) -> pl.DataFrame:
+        """Rows of one SELECT. Raises QueryTimeout past `seconds`, duckdb.Error for a wrong query."""
+        cursor = self._con.cursor()
+        watchdog = threading.Timer(seconds, cursor.interrupt)
+        watchdog.start()
+        try:
+            return cursor.sql(sql, params=dict(parameters or {})).pl()
+        except duckdb.InterruptException as error:
+            raise QueryTimeout(
+                f"query stopped after {seconds:g} s; narrow the question (fewer cities or years)"
+            ) from error
+        finally:
+            watchdog.cancel()
+            cursor.close()

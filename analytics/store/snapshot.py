@@ -1,0 +1,227 @@
+"""Store folder: sealed deliveries, immutable snapshots, one pointer. The only module that knows paths in a store.
+
+    STORE/deliveries/<id>/manifest.json + files    what was ingested: canonical tables and quarantine
+    STORE/snapshots/<id>/manifest.json + files     facts built from all deliveries
+    STORE/current                                  id of the published snapshot
+    STORE/staging/, STORE/lock                     work in progress; one builder at a time
+
+An id is the sha256 of the manifest, and the manifest holds the sha256 of every file, so a flipped byte anywhere shows.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+KEPT_SNAPSHOTS = 3
+_ID = 20
+
+
+class Busy(RuntimeError):
+    """Another process is building in this store."""
+
+
+class NotBuilt(RuntimeError):
+    """The store holds no published snapshot yet."""
+
+
+class Damaged(RuntimeError):
+    """A file of the store is not what its manifest says."""
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _canonical(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _sync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return  # Windows cannot open a folder; its rename is durable with the file's own flush
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One file of a table: all rows of one city and plan year (None: the table is not cut that way)."""
+
+    table: str
+    path: Path
+    sha256: str
+    rows: int
+    city: str | None
+    plan_year: int | None
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A sealed delivery or snapshot."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """What is inside. Raises Damaged when the manifest is not the one the id names."""
+        try:
+            raw = (self.path / "manifest.json").read_bytes()
+        except OSError as error:
+            raise Damaged(f"{self.path.parent.name}/{self.id}: manifest.json cannot be read") from error
+        if hashlib.sha256(raw).hexdigest()[:_ID] != self.id:
+            raise Damaged(f"{self.path.parent.name}/{self.id}: manifest.json was changed after it was sealed")
+        manifest: dict[str, Any] = json.loads(raw)
+        return manifest
+
+    def partitions(self, table: str | None = None) -> list[Partition]:
+        """Files of a table (of all tables), in manifest order."""
+        return [
+            Partition(
+                f["table"], self.path / f["name"], f["sha256"], f["rows"], f.get("city"), f.get("plan_year")
+            )
+            for f in self.manifest["files"]
+            if table in (None, f["table"])
+        ]
+
+    def damage(self) -> list[str]:
+        """Problems found by hashing everything again, one line each; empty when whole."""
+        try:
+            files = self.manifest["files"]
+        except Damaged as error:
+            return [str(error)]
+        where = f"{self.path.parent.name}/{self.id}"
+        found = []
+        for file in files:
+            path = self.path / file["name"]
+            if not path.is_file():
+                found.append(f"{where}/{file['name']}: missing")
+            elif sha256_of(path) != file["sha256"]:
+                found.append(f"{where}/{file['name']}: content differs from its sha256")
+        known = {file["name"] for file in files} | {"manifest.json"}
+        extra = sorted(p.name for p in self.path.iterdir() if p.name not in known)
+        return found + [f"{where}/{name}: not in the manifest" for name in extra]
+
+
+class Store:
+    """One store folder on disk."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path).resolve()
+
+    def deliveries(self) -> list[Folder]:
+        """Accepted deliveries, ordered by id."""
+        return self._sealed("deliveries")
+
+    def _sealed(self, kind: str) -> list[Folder]:
+        parent = self.path / kind
+        return [Folder(p) for p in sorted(parent.iterdir()) if p.is_dir()] if parent.is_dir() else []
+
+    def current_id(self) -> str:
+        """Id of the published snapshot. Raises NotBuilt when there is none."""
+        try:
+            return (self.path / "current").read_bytes().decode("ascii", "replace").strip()
+        except OSError as error:
+            raise NotBuilt(
+                f"{self.path}: nothing is published here yet; run `jianfu build {self.path}` first"
+            ) from error
+
+    def current(self) -> Folder:
+        """The published snapshot. Raises NotBuilt or Damaged."""
+        folder = Folder(self.path / "snapshots" / self.current_id())
+        if not folder.path.is_dir():
+            raise Damaged(f"{self.path}/current: names a snapshot that does not exist ({folder.id!r:.40})")
+        return folder
+
+    @contextmanager
+    def building(self) -> Iterator[Path]:
+        """Hold the store's one builder lock and get an empty staging folder. Raises Busy when another holds it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise Busy(
+                f"{self.path}: another builder is at work here; try again when it has finished"
+            ) from error
+        try:
+            staging = self.path / "staging"
+            shutil.rmtree(staging, ignore_errors=True)  # what a killed builder left behind
+            staging.mkdir()
+            yield Path(tempfile.mkdtemp(dir=staging))
+        finally:
+            shutil.rmtree(self.path / "staging", ignore_errors=True)
+            lock.release()
+
+    def seal(
+        self, kind: str, staging: Path, files: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]
+    ) -> Folder:
+        """Hash and sync the staged files, write their manifest and move the folder into place under its id.
+
+        `files`: rows of table, name, rows[, city, plan_year]; `facts`: everything else the manifest holds (no clock
+        time, so equal inputs give an equal id).
+        """
+        shutil.rmtree(staging / "spill", ignore_errors=True)
+        hashed = [
+            {**file, "sha256": file.get("sha256") or sha256_of(staging / file["name"])} for file in files
+        ]
+        raw = _canonical({**facts, "files": hashed})
+        (staging / "manifest.json").write_bytes(raw)
+        for file in hashed:
+            _sync(staging / file["name"])
+        _sync(staging / "manifest.json")
+        _sync(staging)
+        target = self.path / kind / hashlib.sha256(raw).hexdigest()[:_ID]
+        target.parent.mkdir(exist_ok=True)
+        if not target.exists():
+            for file in staging.iterdir():
+                file.chmod(0o444)
+            staging.rename(target)
+            _sync(target.parent)
+        return Folder(target)
+
+    def publish(self, snapshot: Folder) -> None:
+        """Point readers at a sealed snapshot by one atomic rename; older ones are kept for readers that hold them."""
+        pointer = self.path / "staging" / "current"
+        pointer.write_text(snapshot.id + "\n", encoding="ascii")
+        _sync(pointer)
+        pointer.replace(self.path / "current")
+        _sync(self.path)
+        others = sorted(
+            (f.path for f in self._sealed("snapshots") if f.id != snapshot.id),
+            key=lambda p: p.stat().st_mtime,
+        )
+        for old in others[: -KEPT_SNAPSHOTS + 1]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def damage(self) -> list[str]:
+        """Everything in the store that is not as sealed, one line each."""
+        found = [
+            line for folder in (*self.deliveries(), *self._sealed("snapshots")) for line in folder.damage()
+        ]
+        pointer = self.path / "current"
+        if pointer.is_file():
+            known = {folder.id.encode() + b"\n" for folder in self._sealed("snapshots")}
+            if pointer.read_bytes() not in known:
+                found.append("current: does not name a snapshot of this store; build again")
+        elif self._sealed("snapshots"):
+            found.append("current: missing, though snapshots exist; build again")
+        return found

@@ -62,5 +62,5 @@ def full_order(plan_order: Sequence[str] = ()) -> tuple[str, ...]:
     for position, tier in enumerate(TIERS):
         if tier.id not in order:
             before = [order.index(t.id) for t in TIERS[:position]]
-            order.insert(before[-1] + 1 if before else 0, tier.id)
+            order.insert(max(before) + 1 if before else 0, tier.id)
     return tuple(order)

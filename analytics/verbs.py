@@ -27,6 +27,7 @@ def sample(
 ) -> Folder:
     """Write a synthetic delivery, ingest and build it like any delivery; `persons` per city and year. Marked synthetic."""
     target = Store(store)
+    report = progress or (lambda *_: None)
     scratch = Path(tempfile.mkdtemp(prefix="jianfu-sample-"))
     try:
         files = write_delivery(
@@ -34,8 +35,7 @@ def sample(
         )
         for done, (table, paths) in enumerate(files.items()):
             intake.ingest(target, paths, table, synthetic=True)
-            if progress:
-                progress("ingest", done + 1, len(files))
+            report("ingest", done + 1, len(files))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return build(target.path, progress=progress)

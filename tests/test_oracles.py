@@ -51,7 +51,11 @@ RAND_HEADCOUNT = {
     "0.05": {"none": 0.118127786032689, "basic": 0.0687964338781575, "serious_illness": 0.062555720653789, "medical_assistance": 0.0575037147102526},
     "0.10": {"none": 0.070232788509163, "basic": 0.0368003962357603, "serious_illness": 0.0309559187716691, "medical_assistance": 0.0252105002476474},
 }  # fmt: skip
-RAND_SHARES = {"basic": 0.452070147455314, "serious_illness": 0.120341705161277, "medical_assistance": 0.0221252324923365}
+RAND_SHARES = {
+    "basic": 0.452070147455314,
+    "serious_illness": 0.120341705161277,
+    "medical_assistance": 0.0221252324923365,
+}
 
 # Vietnam: (resource, threshold) -> headcount, overshoot, mean positive overshoot, households entering.
 VIETNAM = {
@@ -70,7 +74,9 @@ def survey(folder: Path, frame: object, mapping: str) -> Path:
     folder.mkdir()
     frame.to_parquet(folder / "survey.parquet")  # type: ignore[attr-defined]
     (folder / "mapping.toml").write_text(mapping, encoding="utf-8")
-    verbs.ingest(folder / "store", [folder / "survey.parquet"], "household_year", mapping=folder / "mapping.toml")
+    verbs.ingest(
+        folder / "store", [folder / "survey.parquet"], "household_year", mapping=folder / "mapping.toml"
+    )
     verbs.build(folder / "store")
     return folder / "store"
 
@@ -105,7 +111,9 @@ def vietnam(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 @pytest.mark.parametrize("threshold", RAND_HEADCOUNT)
 def test_rand_headcount_before_and_after_each_tier(rand: Desk, threshold: str) -> None:
-    rows = rand.ask("catastrophic_headcount", ["tier"], parameters={"threshold": threshold, "resource": "income"}).table
+    rows = rand.ask(
+        "catastrophic_headcount", ["tier"], parameters={"threshold": threshold, "resource": "income"}
+    ).table
     got = dict(zip(rows["tier"], rows["value"], strict=True))
     assert got == pytest.approx(RAND_HEADCOUNT[threshold], rel=1e-9)
     assert set(rows["n"]) == {20190}
@@ -114,7 +122,9 @@ def test_rand_headcount_before_and_after_each_tier(rand: Desk, threshold: str) -
 
 
 def test_rand_sites_and_years_add_up(rand: Desk) -> None:
-    cells = rand.ask("catastrophic_headcount", ["city", "plan_year"], parameters={"threshold": "0.10"}, protect=False).table
+    cells = rand.ask(
+        "catastrophic_headcount", ["city", "plan_year"], parameters={"threshold": "0.10"}, protect=False
+    ).table
     whole = rand.ask("catastrophic_headcount", parameters={"threshold": "0.10"}, protect=False).table
     assert cells.height == 30
     assert cells["numerator"].sum() == whole["numerator"][0]
@@ -124,7 +134,9 @@ def test_rand_sites_and_years_add_up(rand: Desk) -> None:
 def test_rand_tier_money(rand: Desk) -> None:
     """Shares of the bill by tier, from the ledger the households hold."""
     sums = rand._book._engine.ask(
-        "SELECT " + ", ".join(f"sum({t}_paid_fen::DOUBLE) / sum(cost_fen::DOUBLE) AS {t}" for t in RAND_SHARES) + " FROM household_year"
+        "SELECT "
+        + ", ".join(f"sum({t}_paid_fen::DOUBLE) / sum(cost_fen::DOUBLE) AS {t}" for t in RAND_SHARES)
+        + " FROM household_year"
     ).row(0, named=True)
     assert sums == pytest.approx(RAND_SHARES, rel=1e-9)
 
@@ -132,9 +144,14 @@ def test_rand_tier_money(rand: Desk) -> None:
 @pytest.mark.parametrize(("resource", "threshold"), VIETNAM)
 def test_vietnam(vietnam: Desk, resource: str, threshold: str) -> None:
     names = ("catastrophic_headcount", "catastrophic_overshoot", "mean_positive_overshoot")
-    rows = [vietnam.ask(name, parameters={"threshold": threshold, "resource": resource}).table.row(0, named=True) for name in names]
+    rows = [
+        vietnam.ask(name, parameters={"threshold": threshold, "resource": resource}).table.row(0, named=True)
+        for name in names
+    ]
     *expected, n = VIETNAM[resource, threshold]
     assert [row["value"] for row in rows] == pytest.approx(expected, rel=1e-5)
-    assert rows[0]["value"] == pytest.approx(expected[0], rel=1e-9)  # counts do not move with the rounded logarithms
+    assert rows[0]["value"] == pytest.approx(
+        expected[0], rel=1e-9
+    )  # counts do not move with the rounded logarithms
     assert {row["n"] for row in rows} == {n}
     assert rows[0]["n_excluded"] == 5999 - n

@@ -319,6 +319,9 @@ class _Work:
 
     def _write(self, table: str, select: str, money: str, suffix: str = "") -> dict[str, Any]:
         name = f"{table}-{self.number:05d}{suffix}.parquet"
+        ledger = [column for t in TIERS for column in (t.paid, t.after)]  # the same place in every file, whatever the plan's order
+        columns = [row[0] for row in self.con.execute(f"DESCRIBE {select}").fetchall()]
+        select = f"SELECT {', '.join([c for c in columns if c not in ledger] + ledger)} FROM ({select})"
         self._do(f"COPY ({select}) TO {literal(self.staging / name)} (FORMAT parquet, COMPRESSION zstd)")
         rows, total = self.con.execute(
             f"SELECT count(*), coalesce(sum({money}), 0)::VARCHAR FROM ({select})"

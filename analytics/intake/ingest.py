@@ -12,7 +12,7 @@ import duckdb
 from analytics.intake.contract import Contract, Rule, contract
 from analytics.intake.gate import Refused, Source, open_source
 from analytics.intake.mapping import Mapping
-from analytics.intake.typing import Typed, WrongType, convert
+from analytics.intake.typing import Typed, WrongType, constant, convert
 from analytics.store import Folder, Store, literal, parquet, workbench
 from analytics.tiers import TIERS
 
@@ -37,15 +37,9 @@ def ingest(
     rules = contract(table)
     with store.building() as staging:
         sources = [open_source(Path(path), staging) for path in files]
-        twice = {s.sha256 for i, s in enumerate(sources) if s.sha256 in {t.sha256 for t in sources[:i]}}
-        if twice:
-            raise Refused(
-                [
-                    f"{s.path.name}: the same file stands twice in this delivery"
-                    for s in sources
-                    if s.sha256 in twice
-                ]
-            )
+        sources = [
+            s for i, s in enumerate(sources) if s.sha256 not in {t.sha256 for t in sources[:i]}
+        ]  # a copy counts once
         inputs = {
             "table": table,
             "loader": LOADER,
@@ -96,8 +90,8 @@ class _Reading:
             spellings = [wanted] if wanted else [column.name, *column.aliases]
             found = next((folded[s.casefold()] for s in spellings if s.casefold() in folded), None)
             if column.name in mapping.constants:
-                self.columns[column.stored] = Typed(
-                    _constant(mapping.constants[column.name], column.sql_type), "", ""
+                self.columns[column.stored] = constant(
+                    _constant(mapping.constants[column.name], column.sql_type)
                 )
             elif found is None:
                 self._absent(
@@ -114,10 +108,7 @@ class _Reading:
                 try:
                     typed = convert(column, raw, kind, mapping.money.scale)
                     if column.default is not None:  # an empty cell of an optional column is its default
-                        typed = replace(
-                            typed,
-                            value=f"coalesce({typed.value}, {_constant(column.default, column.sql_type)})",
-                        )
+                        typed = replace(typed, default=_constant(column.default, column.sql_type))
                     self.columns[column.stored] = typed
                     self.from_source[column.name] = found
                 except WrongType as error:
@@ -159,7 +150,7 @@ class _Reading:
             self.problems.append(
                 f"{file}: column {name} is missing (looked for {', '.join(spellings)}); add it or name it in a --mapping"
             )
-        self.columns[stored] = Typed(_constant(default, kind), "", "")
+        self.columns[stored] = constant(_constant(default, kind))
 
     def _unknown_tiers(self) -> None:
         """Money of a tier we do not know must not vanish: such a column refuses the file until it is mapped or ignored."""
@@ -194,20 +185,41 @@ class _Reading:
 
     def select(self, number: int) -> str:
         """Typed rows of this file: place in the delivery, canonical columns, and whether a value could not be converted."""
-        columns = ", ".join(f"{typed.value} AS {name}" for name, typed in self.columns.items())
-        bad = " OR ".join(typed.bad for typed in self.columns.values() if typed.bad) or "false"
-        return f"SELECT {number} AS src_file, file_row_number + 1 AS src_row, {columns}, coalesce({bad}, false) AS unreadable FROM {self._file}"
+        numbered = list(enumerate(self.columns.items()))
+        filled = ", ".join(
+            f"coalesce(v{i}, {t.default}) AS {name}" if t.default else f"v{i} AS {name}"
+            for i, (name, t) in numbered
+        )
+        bad = (
+            " OR ".join(f"(r{i} IS NOT NULL AND v{i} IS NULL)" for i, (_, t) in numbered if t.can_fail)
+            or "false"
+        )
+        return f"SELECT {number} AS src_file, src_row, {filled}, ({bad}) AS unreadable FROM ({self._converted(numbered)})"
+
+    def _converted(self, numbered: list[tuple[int, tuple[str, Typed]]], also: str = "") -> str:
+        """Step by step, so that no expression stands twice in the text: r<i> as it came, v<i> converted."""
+        raw = ", ".join(f"{t.raw} AS r{i}" for i, (_, t) in numbered)
+        values = ", ".join(f"{t.value.replace('{raw}', f'r{i}')} AS v{i}" for i, (_, t) in numbered)
+        return (
+            f"SELECT *, {values} FROM (SELECT file_row_number + 1 AS src_row, {raw}{also} FROM {self._file})"
+        )
 
     def raw_rows(self, number: int) -> str:
         """Quarantined rows as they came: the mapped source columns as JSON, and what could not be converted."""
         fields = ", ".join('"' + f.replace('"', '""') + '"' for f in dict.fromkeys(self.from_source.values()))
+        numbered = list(enumerate(self.columns.items()))
         reasons = (
-            ", ".join(f"CASE WHEN {t.bad} THEN '{t.reason}' END" for t in self.columns.values() if t.bad)
+            ", ".join(
+                f"CASE WHEN r{i} IS NOT NULL AND v{i} IS NULL THEN '{t.reason}' END"
+                for i, (_, t) in numbered
+                if t.can_fail
+            )
             or "NULL"
         )
         return (
-            f"SELECT src_file, src_row, to_json(struct_pack({fields}))::VARCHAR AS row, [{reasons}]::VARCHAR[] AS unreadable "
-            f"FROM (SELECT {number} AS src_file, file_row_number + 1 AS src_row, * FROM {self._file}) SEMI JOIN waiting USING (src_file, src_row)"
+            f"SELECT src_file, src_row, to_json(came)::VARCHAR AS row, [{reasons}]::VARCHAR[] AS unreadable "
+            f"FROM (SELECT {number} AS src_file, * FROM ({self._converted(numbered, f', struct_pack({fields}) AS came')})) "
+            "SEMI JOIN waiting USING (src_file, src_row)"
         )
 
     @property
@@ -278,7 +290,7 @@ class _Load:
         }
         if not rule.variants:
             return rule.sql(**slots)
-        fits = ", ".join(f"count_if(NOT {rule.sql(variant, **slots)})" for variant in rule.variants)
+        fits = ", ".join(f"count(*) FILTER (NOT {rule.sql(variant, **slots)})" for variant in rule.variants)
         counts = self._rows(f"SELECT {fits} FROM typed WHERE NOT unreadable")[0]
         return rule.sql(rule.variants[counts.index(max(counts))], **slots)
 
@@ -318,7 +330,7 @@ class _Load:
             for name in absent
         ]
         if soft:
-            hits = ", ".join(f"count_if({self._violation(rule)})" for rule in soft)
+            hits = ", ".join(f"count(*) FILTER ({self._violation(rule)})" for rule in soft)
             counts = self._rows(f"SELECT {hits} FROM typed ANTI JOIN waiting USING (src_file, src_row)")[0]
             found += [
                 {"rule": rule.id, "severity": "warn", "rows": n}
@@ -356,7 +368,7 @@ class _Load:
             f"SELECT count(*), {fee} FROM typed ANTI JOIN waiting USING (src_file, src_row)"
         )[0]
         waiting, unread = (
-            self._rows("SELECT count(*), count_if(fee_fen IS NULL) FROM quarantine")[0]
+            self._rows("SELECT count(*), count(*) FILTER (fee_fen IS NULL) FROM quarantine")[0]
             if quarantined
             else (0, 0)
         )

@@ -28,23 +28,34 @@ class WrongType(ValueError):
 
 @dataclass(frozen=True)
 class Typed:
-    """`value`: the converted expression; `bad`: true where a filled source value could not be converted ('' when it always can)."""
+    """How one canonical column is read, in three steps a query can take one after the other, each naming the one before:
+    `raw` (the source value, blanks as NULL), `value` (an expression of `{raw}`), and `default` for what is empty.
+    """
 
+    raw: str
     value: str
-    bad: str
-    reason: str
+    default: str = ""
+    reason: str = ""
+
+    @property
+    def can_fail(self) -> bool:
+        """Whether a filled source value may turn out not to be convertible."""
+        return bool(self.reason)
+
+
+def constant(value: str) -> Typed:
+    """A column that does not come from the file."""
+    return Typed(value, "{raw}")
 
 
 def convert(column: Column, raw: str, kind: str, scale: int) -> Typed:
-    """Conversion of SQL expression `raw` of DuckDB type `kind`; `scale` is fen per source unit. Raises WrongType."""
+    """Reading of SQL expression `raw` of DuckDB type `kind`; `scale` is fen per source unit. Raises WrongType."""
     if kind == "VARCHAR":
         raw = f"CASE WHEN trim({raw}) IN {BLANKS} THEN NULL ELSE trim({raw}) END"
-    value = _money(column, raw, kind, scale) if column.type == "money" else _plain(column, raw, kind)
-    always = value == raw or (column.type == "id" and kind in _INTEGERS)
-    name = {"money": "bad_amount", "id": "bad_id"}.get(column.type, f"bad_{column.type}")
-    return Typed(
-        value, "" if always else f"(({raw}) IS NOT NULL AND ({value}) IS NULL)", f"{name}({column.name})"
-    )
+    value = _money(column, "{raw}", kind, scale) if column.type == "money" else _plain(column, "{raw}", kind)
+    always = value == "{raw}" or column.type == "id"
+    name = {"money": "bad_amount"}.get(column.type, f"bad_{column.type}")
+    return Typed(raw, value, reason="" if always else f"{name}({column.name})")
 
 
 def _plain(column: Column, raw: str, kind: str) -> str:

@@ -1,0 +1,30 @@
+"""Benefit rules as data: plan files in, checked plans and the SQL that pays claims by them out."""
+
+from analytics.plans.load import (
+    PlanErrors,
+    build_plan,
+    check_plans,
+    load_plans,
+    parse_plan,
+    plan_for,
+)
+from analytics.plans.model import Plan, TierRule
+from analytics.plans.pay import pay
+from analytics.plans.schedule import Schedule, resolve
+from analytics.plans.waterfall import PlanHoles, claims_sql
+
+__all__ = [
+    "Plan",
+    "PlanErrors",
+    "PlanHoles",
+    "Schedule",
+    "TierRule",
+    "build_plan",
+    "check_plans",
+    "claims_sql",
+    "load_plans",
+    "parse_plan",
+    "pay",
+    "plan_for",
+    "resolve",
+]

@@ -1,0 +1,238 @@
+"""Plan files into plans. All problems of all files are reported at once, one line each."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from analytics import reference
+from analytics.plans.checks import Problem, check_place, check_rows, check_sources
+from analytics.plans.model import NotModelled, Plan, Premium, Product, TierRule
+
+_PARTS: dict[str, type[reference.Form]] = {
+    "tier": TierRule, "product": Product, "premium": Premium, "not_modelled": NotModelled
+}  # fmt: skip
+
+
+class PlanErrors(ValueError):
+    """Plan files that cannot be used; `problems` has one line per problem."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def folder_of_plans() -> Path:
+    """Where the plan files lie: `<city slug>/<year>.toml`."""
+    return reference.root() / "data" / "plans"
+
+
+def build_plan(data: Mapping[str, Any], where: str = "plan") -> Plan:
+    """A plan from the content of a plan file. Raises PlanErrors with every problem, each line starting with `where`."""
+    plan, problems = _examine(data)
+    if plan is None or problems:
+        raise PlanErrors([_line(where, problem) for problem in problems])
+    return plan
+
+
+def load_plans(root: Path | None = None) -> dict[tuple[str, int], Plan]:
+    """All plans by (city code, plan year). `root`: the folder of city folders, the shipped one by default.
+
+    Raises PlanErrors with all problems of all files.
+    """
+    plans, problems = _read(*_stamp(root))
+    if problems:
+        raise PlanErrors(list(problems))
+    return dict(plans)
+
+
+def check_plans(root: Path | None = None) -> list[str]:
+    """Problems of all plan files, one line each: file: tier/liability: field: what is wrong and what to do."""
+    return list(_read(*_stamp(root))[1])
+
+
+def plan_for(city: str, plan_year: int, root: Path | None = None) -> Plan | None:
+    """The plan of a city, named by six-digit code or slug, and a plan year; None if there is none."""
+    return load_plans(root).get((reference.city_code(city), plan_year))
+
+
+def _stamp(root: Path | None) -> tuple[Path, tuple[tuple[Path, int], ...]]:
+    folder = root or folder_of_plans()
+    return folder, tuple((path, path.stat().st_mtime_ns) for path in sorted(folder.glob("*/*.toml")))
+
+
+@lru_cache(maxsize=4)
+def _read(
+    folder: Path, files: tuple[tuple[Path, int], ...]
+) -> tuple[dict[tuple[str, int], Plan], tuple[str, ...]]:
+    """Files into plans and problems; remembered until a file changes."""
+    plans: dict[tuple[str, int], Plan] = {}
+    problems: list[str] = []
+    known = _known_cities()
+    for path, _ in files:
+        where = path.relative_to(folder).as_posix()
+        try:
+            data = reference.load_toml(path)
+        except (ValueError, OSError) as error:
+            problems.append(f"{where}: file: {error}")
+            continue
+        plan, found = _examine(data)
+        found += check_place(path.parent.name, path.stem, data.get("city"), data.get("plan_year"), known)
+        problems += [_line(where, problem) for problem in found]
+        if plan is not None and plans.setdefault((plan.city, plan.plan_year), plan) is not plan:
+            problems.append(f"{where}: file: another file has the same city and plan_year: remove one")
+    return plans, tuple(problems)
+
+
+def _known_cities() -> dict[str, reference.City] | None:
+    try:
+        return reference.cities()
+    except FileNotFoundError:
+        return None
+
+
+def _line(where: str, problem: Problem) -> str:
+    return ": ".join(part for part in (where, *problem) if part)
+
+
+def _examine(data: Mapping[str, Any]) -> tuple[Plan | None, list[Problem]]:
+    """The plan if its form is right, and the problems of form and content; rows that can be read are checked anyway."""
+    problems: list[Problem] = []
+    try:
+        plan = Plan.model_validate(data)
+    except ValidationError as error:
+        plan = None
+        # a list whose values are all wrong is also called too short: that says nothing new
+        errors = [e for e in error.errors() if not (e["type"] == "too_short" and e["input"])]
+        problems = [_form_problem(e, data) for e in errors]
+    parts = {name: list(_readable(data.get(name), form)) for name, form in _PARTS.items()}
+    rows = [row for row in parts["tier"] if isinstance(row, TierRule)]
+    declared = data.get("sources")
+    problems += check_rows(rows)
+    problems += check_sources(
+        declared if isinstance(declared, Mapping) else (),
+        _uses(parts),
+        complete=plan is not None,
+    )
+    if plan is not None:
+        problems += _whole(plan)
+    return plan, problems
+
+
+def _readable(items: Any, form: type[reference.Form]) -> Iterator[reference.Form]:
+    for item in items if isinstance(items, list | tuple) else ():
+        try:
+            yield form.model_validate(item)
+        except ValidationError:
+            continue
+
+
+def _uses(parts: Mapping[str, list[reference.Form]]) -> Iterator[tuple[str, str, str]]:
+    """Every place that names a source: (label, field, source id)."""
+    for rule in parts["tier"]:
+        assert isinstance(rule, TierRule)
+        yield rule.label, "source", rule.source
+        for field, source in rule.source_of.items():
+            yield rule.label, f"source_of.{field}", source
+        for position, variant in enumerate(rule.variants, 1):
+            if variant.source:
+                yield rule.label, f"variants[{position}].source", variant.source
+    for name in ("product", "premium", "not_modelled"):
+        for position, item in enumerate(parts[name], 1):
+            if used := getattr(item, "source", None):
+                yield f"{name}[{position}]", "source", used
+
+
+def _whole(plan: Plan) -> list[Problem]:
+    """Dates, products and premiums."""
+    found: list[Problem] = []
+    if plan.period and not plan.period.start < plan.period.end:
+        found.append(("", "period", "ends before it starts: correct the dates"))
+    if plan.period and plan.plan_year not in (
+        plan.period.start.year,
+        plan.period.end.year,
+    ):
+        found.append(
+            (
+                "",
+                "period",
+                f"neither starts nor ends in {plan.plan_year}: correct the dates or plan_year",
+            )
+        )
+    codes = [product.code for product in plan.product]
+    found += [
+        ("", "product", f"code {code!r} stands twice: keep one")
+        for code in sorted({c for c in codes if codes.count(c) > 1})
+    ]
+    for position, premium in enumerate(plan.premium, 1):
+        if premium.product not in codes:
+            known = ", ".join(codes) or "none declared"
+            found.append(
+                (
+                    f"premium[{position}]",
+                    "product",
+                    f"{premium.product!r} is no product here ({known}): add or correct it",
+                )
+            )
+    return found
+
+
+_REMEDY = {
+    "missing": "is missing: add it",
+    "extra_forbidden": "is not a key of this form: correct the spelling or remove it",
+    "too_short": "is empty: give at least one value",
+    "string_too_short": "is empty: write a text",
+    "int_type": "is not a whole number: write whole yuan without quotes or decimals",
+    "greater_than": "is not above zero: write a positive amount",
+    "greater_than_equal": "is below zero: write zero or more",
+    "dict_type": "is not a table",
+    "model_type": "is not a table",
+    "model_attributes_type": "is not a table",
+    "tuple_type": "is not a list: put the values in [ ]",
+    "date_from_datetime_parsing": "is not a date: write 2024-01-31 without quotes",
+}
+
+
+def _form_problem(error: Any, data: Mapping[str, Any]) -> Problem:
+    """A pydantic error in the words of the file: which row, which field, what is wrong and what to do."""
+    path = [step for step in error["loc"] if step not in ("value", "word")]
+    kind, got = error["type"], error["input"]
+    if kind == "literal_error":
+        allowed = error["ctx"]["expected"].replace(" or ", ", ")
+        also = "a value or " if "word" in error["loc"] else "one of " if "," in allowed else ""
+        text = f"{got!r:.40} is not allowed: write {also}{allowed}"
+    elif kind == "value_error":
+        text = f"{got!s:.40} {error['ctx']['error']}"
+    elif kind == "string_pattern_mismatch":
+        text = f"{got!r:.40} does not fit the pattern {error['ctx']['pattern']}: correct it"
+    else:
+        text = _REMEDY.get(kind, f"{error['msg']} (got {got!r:.60})")
+        if kind not in ("missing", "extra_forbidden", "too_short", "string_too_short"):
+            text += f" (got {got!s:.40})"
+    label = ""
+    if len(path) > 1 and path[0] in _PARTS and isinstance(path[1], int):
+        label, path = _row_label(str(path[0]), path[1], data), path[2:]
+    field = ""
+    for step in path:
+        field += f"[{step + 1}]" if isinstance(step, int) else f".{step}" if field else str(step)
+    return label, field or "row", text
+
+
+def _row_label(part: str, position: int, data: Mapping[str, Any]) -> str:
+    row = data[part][position]
+    if part != "tier" or not isinstance(row, Mapping):
+        return f"{part}[{position + 1}]"
+    return f"{row.get('id', f'tier[{position + 1}]')}/{row.get('liability', 'main')}"
+
+
+def parse_plan(text: str, where: str = "plan") -> Plan:
+    """A plan from the text of a plan file, decimals exact. Raises PlanErrors."""
+    try:
+        data = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise PlanErrors([f"{where}: file: not valid TOML: {error}"]) from error
+    return build_plan(data, where)

@@ -1,0 +1,280 @@
+"""The form of a plan file: one city and plan year, tiers in order of payment, a source for every value.
+
+Amounts are whole yuan and rates are shares, as the rules print them; `schedule` turns them into fen and basis points.
+A value that is neither published nor assumed is the word "missing": the tier can be shown but not simulated.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+
+from analytics.reference import Form, SourceClass, Text
+
+MISSING: Literal["missing"] = "missing"
+Missing = Literal["missing"]
+Group = Literal[
+    "low_income",
+    "destitute",
+    "near_low_income",
+    "monitored",
+    "pre_existing",
+    "employee",
+    "retired",
+]
+InsuranceType = Literal["resident", "employee"]
+CareType = Literal["inpatient", "special_outpatient", "outpatient", "pharmacy"]
+CrossRegion = Literal["local", "in_province", "out_province"]
+HospitalLevel = Literal["3", "2", "1", "ungraded"]
+BaseKind = Literal["in_policy_cost", "in_policy_own", "out_of_catalogue", "special_drug", "total_own"]
+GROUPS: tuple[str, ...] = get_args(Group)
+
+
+def _word_or_value(raw: Any) -> str:
+    return "word" if isinstance(raw, str) else "value"
+
+
+def _share(raw: Any) -> Decimal:
+    if isinstance(raw, bool) or not isinstance(raw, (int, float, Decimal)):
+        raise ValueError("is not a number: write a share such as 0.60")  # noqa: TRY004 - pydantic collects ValueError
+    share = Decimal(str(raw))
+    if share * 10_000 % 1:
+        raise ValueError("is finer than a basis point: write at most four decimals")
+    return share
+
+
+def _rate(raw: Any) -> Decimal:
+    rate = _share(raw)
+    if not 0 <= rate <= 1:
+        raise ValueError("is not between 0 and 1: write 60 % as 0.60")
+    return rate
+
+
+def _shift(raw: Any) -> Decimal:
+    shift = _share(raw)
+    if not -1 <= shift <= 1 or not shift:
+        raise ValueError(
+            "is not a shift between -1 and 1: write five points more as 0.05, ten points less as -0.10"
+        )
+    return shift
+
+
+Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Whole = Annotated[int, Field(strict=True, ge=0)]
+Positive = Annotated[int, Field(strict=True, gt=0)]
+Rate = Annotated[Decimal, BeforeValidator(_rate)]
+Shift = Annotated[Decimal, BeforeValidator(_shift)]
+YuanOrMissing = Annotated[
+    Annotated[Whole, Tag("value")] | Annotated[Missing, Tag("word")],
+    Discriminator(_word_or_value),
+]
+
+
+class Source(Form):
+    """Where values come from. Class `assumed`: invented so that the plan can be simulated; the note says why so."""
+
+    title: str = Field(min_length=1)
+    url: str | None = None
+    source_class: SourceClass = Field(alias="class")
+    checked: date | None = None
+    note: str | None = None
+
+
+class Period(Form):
+    """First and last day of a plan year that is not the calendar year."""
+
+    start: date
+    end: date
+
+
+class Product(Form):
+    """An inclusive insurance product sold in this plan year."""
+
+    code: Slug
+    name: Text
+    source: str | None = None
+    note: str | None = None
+
+
+class Premium(Form):
+    """What a product costs a person per plan year, yuan."""
+
+    product: str
+    who: Text
+    yuan: YuanOrMissing
+    source: str
+    note: str | None = None
+
+
+class Band(Form):
+    """A rate that holds from `over` yuan of the accumulated base up to the next band."""
+
+    over: Whole
+    rate: Rate
+
+
+class Ceiling(Form):
+    """Yearly limit in yuan: of what is paid, or of the base that is counted."""
+
+    on: Literal["payout", "eligible"]
+    amount: Positive
+
+
+BandsOrMissing = Annotated[
+    Annotated[tuple[Band, ...], Field(min_length=1), Tag("value")] | Annotated[Missing, Tag("word")],
+    Discriminator(_word_or_value),
+]
+CeilingOrWord = Annotated[
+    Annotated[Ceiling, Tag("value")] | Annotated[Literal["none", "missing"], Tag("word")],
+    Discriminator(_word_or_value),
+]
+
+
+class Variant(Form):
+    """Other values for some persons or settlements.
+
+    Every matching variant is applied in file order, a later one overriding an earlier one field by field. `bands`
+    and `rate_plus` are one field in this sense: new bands drop an earlier shift, a new shift replaces an earlier one.
+    """
+
+    groups: tuple[Group, ...] = Field(default=(), alias="for")
+    hospital_level: tuple[HospitalLevel, ...] = ()
+    cross_region: tuple[CrossRegion, ...] = ()
+    deductible: YuanOrMissing | None = None
+    bands: BandsOrMissing | None = None
+    rate_plus: Shift | None = None
+    ceiling: CeilingOrWord | None = None
+    source: str | None = None
+    note: str | None = None
+
+    @property
+    def selects(self) -> str:
+        """Short text of the selectors, for messages."""
+        return " ".join(
+            (
+                *self.groups,
+                *(f"level-{v}" for v in self.hospital_level),
+                *self.cross_region,
+            )
+        )
+
+
+class TierRule(Form):
+    """One liability of one tier."""
+
+    id: str
+    liability: Slug = "main"
+    name: Text | None = None
+    insurance_type: Literal["resident", "employee", "all"]
+    groups: tuple[Group, ...] = Field(default=(), alias="for")
+    voluntary: bool = False
+    base: BaseKind
+    advance_share: Rate = Decimal(0)
+    scope: tuple[CareType, ...] = Field(min_length=1)
+    cross_region: tuple[CrossRegion, ...] = ()
+    per: Literal["year", "event"]
+    deductible: YuanOrMissing
+    shared_deductible: Slug | None = None
+    bands: BandsOrMissing
+    ceiling: CeilingOrWord
+    variants: tuple[Variant, ...] = ()
+    source: str
+    source_of: dict[str, str] = Field(default_factory=dict)
+    note: str | None = None
+
+    @property
+    def label(self) -> str:
+        """`tier/liability`, with the insurance type where the row is for one only."""
+        return f"{self.id}/{self.liability}" + (
+            "" if self.insurance_type == "all" else f" ({self.insurance_type})"
+        )
+
+    def is_for(self, insurance_type: str | None) -> bool:
+        """Whether persons of this insurance type can be paid by the row; None asks for no type in particular."""
+        return insurance_type is None or self.insurance_type in ("all", insurance_type)
+
+    def shares_persons_with(self, other: "TierRule") -> bool:
+        """Whether some person can fall under both rows, judged by the insurance type."""
+        return (
+            "all" in (self.insurance_type, other.insurance_type)
+            or self.insurance_type == other.insurance_type
+        )
+
+    def holes(self) -> list[str]:
+        """Fields that are "missing"."""
+        found = [f for f in ("deductible", "bands", "ceiling") if getattr(self, f) == MISSING]
+        for position, variant in enumerate(self.variants, 1):
+            fields = [f for f in ("deductible", "bands", "ceiling") if getattr(variant, f) == MISSING]
+            found += [f"variants[{position}] ({variant.selects}): {f}" for f in fields]
+        return found
+
+
+SOURCED_FIELDS = tuple(
+    TierRule.model_fields[f].alias or f
+    for f in TierRule.model_fields
+    if f not in ("id", "liability", "name", "source", "source_of", "note")
+)
+
+
+class NotModelled(Form):
+    """A clause of the published rules that the tier rows do not express."""
+
+    clause: Text
+    why: Text
+    source: str | None = None
+
+
+class Plan(Form):
+    """The benefit rules of one city and plan year. `tier` holds the rows in order of payment."""
+
+    city: str = Field(pattern=r"^[0-9]{6}$")
+    plan_year: Annotated[int, Field(strict=True, ge=1998, le=2100)]
+    period: Period | None = None
+    sources: dict[str, Source] = Field(default_factory=dict)
+    product: tuple[Product, ...] = ()
+    premium: tuple[Premium, ...] = ()
+    tier: tuple[TierRule, ...] = ()
+    not_modelled: tuple[NotModelled, ...] = ()
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Tier ids in order of payment."""
+        return tuple(dict.fromkeys(rule.id for rule in self.tier))
+
+    def rules(self, tier_id: str | None = None, insurance_type: str | None = None) -> Iterator[TierRule]:
+        """The rows of one tier (or of all), for one insurance type (or for any), in order of payment."""
+        return (r for r in self.tier if tier_id in (None, r.id) and r.is_for(insurance_type))
+
+    def holes(self, insurance_type: str | None = None) -> list[str]:
+        """Every "missing" value of the tiers, one line each; a plan with holes cannot be simulated."""
+        return [f"{rule.label}: {hole}" for rule in self.rules(None, insurance_type) for hole in rule.holes()]
+
+    def source(self, rule: TierRule, field: str) -> Source:
+        """Where a field of a row comes from. Raises KeyError for a field that carries no source."""
+        if field not in SOURCED_FIELDS:
+            raise KeyError(f"{field} is no field with a source; these are: {', '.join(SOURCED_FIELDS)}")
+        return self.sources[rule.source_of.get(field, rule.source)]
+
+    def source_class(self, rule: TierRule, field: str) -> SourceClass:
+        """How reliable a field of a row is."""
+        return self.source(rule, field).source_class
+
+    def assumed(self) -> list[str]:
+        """Every value of the tiers that is assumed, one line each: `tier/liability: field`."""
+        found = []
+        for rule in self.tier:
+            fields = (
+                "base",
+                "scope",
+                "deductible",
+                "bands",
+                "ceiling",
+                *(("variants",) if rule.variants else ()),
+            )
+            found += [f"{rule.label}: {f}" for f in fields if self.source_class(rule, f) == "assumed"]
+            for variant in rule.variants:
+                if variant.source and self.sources[variant.source].source_class == "assumed":
+                    found.append(f"{rule.label}: variant {variant.selects}")
+        return found

@@ -1,0 +1,215 @@
+"""The SQL of one row of a plan: columns computed layer by layer, each layer from the one before.
+
+Columns of row 3 end in 3: `_b3` base of the claim, `_a3` advance self-pay beside it, `_now3` and `_before3` base
+accumulated with and without the claim, `_p3` payment. The state of a claim, fen: `_in` in-policy cost not yet paid,
+`_adv` advance self-pay, `_out` out of catalogue, `_drug` special drugs.
+"""
+
+from collections.abc import Callable, Sequence
+
+from analytics.plans.model import TierRule
+from analytics.plans.schedule import Schedule, by_class, cells, in_group, quoted, resolve_cell
+
+COST_PARTS = {
+    "_in": "in_policy_fen",
+    "_adv": "advance_fen",
+    "_out": "out_of_catalogue_fen",
+    "_drug": "special_drug_fen",
+}
+Columns = dict[str, str]  # name of a new column -> SQL
+
+
+def paid_parts(rule: TierRule) -> list[str]:
+    """Parts of a claim that a row pays off, in this order."""
+    if rule.base == "total_own":
+        return list(COST_PARTS)
+    if rule.advance_share:
+        return ["_in", "_adv"]
+    return [{"out_of_catalogue": "_out", "special_drug": "_drug"}.get(rule.base, "_in")]
+
+
+def same_claims(a: TierRule, b: TierRule) -> bool:
+    """Whether some claim can fall under both rows."""
+    places = not a.cross_region or not b.cross_region or bool(set(a.cross_region) & set(b.cross_region))
+    return a.shares_persons_with(b) and bool(set(a.scope) & set(b.scope)) and places
+
+
+def claims_of(rule: TierRule) -> str:
+    """SQL condition: the claims a row looks at."""
+    terms = [f"care_type IN ({quoted(rule.scope)})"]
+    if rule.insurance_type != "all":
+        terms.append(f"insurance_type = '{rule.insurance_type}'")
+    if rule.cross_region:
+        terms.append(f"cross_region IN ({quoted(rule.cross_region)})")
+    if rule.voluntary:
+        terms.append("product IS NOT NULL")
+    if rule.groups:
+        terms.append(f"({' OR '.join(in_group(group) for group in rule.groups)})")
+    return " AND ".join(terms)
+
+
+def running(what: str) -> str:
+    """SQL: the sum over the person's claims so far."""
+    # exact: fen stay below 2^53; a sum of BIGINT would come as HUGEINT and be several times slower
+    return f"(sum(({what})::DOUBLE) OVER run)::BIGINT"
+
+
+def of_year(what: str) -> str:
+    """SQL: the sum over the person's claims of the year."""
+    return f"(sum(({what})::DOUBLE) OVER all_year)::BIGINT"
+
+
+class Row:
+    """One row of a plan, with what it must know of the rows before and after it."""
+
+    def __init__(self, rules: Sequence[TierRule], position: int) -> None:
+        self.rule, self.number = rules[position], position + 1
+        self.paid = f"_p{self.number}"
+        self.total = f"_total{self.number}"
+        self.parts = paid_parts(self.rule)
+        self.condition = claims_of(self.rule)
+        earlier = [
+            (f"_total{n}", r) for n, r in enumerate(rules[:position], 1) if r.shares_persons_with(self.rule)
+        ]
+        later = [r for r in rules[position + 1 :] if r.shares_persons_with(self.rule)]
+        name = (self.rule.id, self.rule.shared_deductible)
+        self.is_shared = self.rule.shared_deductible is not None
+        # base that rows before have used up of the same deductible
+        used = [total for total, r in earlier if self.is_shared and (r.id, r.shared_deductible) == name]
+        self.used = f"({' + '.join(used)})" if used else None
+        # the base is gross, and a row before may have paid part of it
+        gross = self.rule.base == "in_policy_cost"
+        self.is_limited = gross and any(
+            "_in" in paid_parts(r) and same_claims(r, self.rule) for _, r in earlier
+        )
+        # several parts of a claim are paid at once over the year, and a later row looks at one of them
+        self.is_mixed = len(self.parts) > 1
+        self.is_pooled = (
+            self.is_mixed and self.rule.per == "year" and any(r.base != "total_own" for r in later)
+        )
+
+    def is_blind_to(self, other: "Row") -> bool:
+        """Whether nothing this row computes depends on what `other` pays."""
+        if not set(self.parts) & set(other.parts):
+            return True
+        return not (self.is_mixed or other.is_mixed or same_claims(self.rule, other.rule))
+
+    def layers(self) -> list[Columns]:
+        """New columns of the row, layer by layer: base, total, accumulated base, payment, rest of mixed parts."""
+        return [self._base(), self._total(), self._accumulated(), *self._payment(), *self._pool()]
+
+    def _base(self) -> Columns:
+        whole = {"in_policy_cost": "in_policy_fen::BIGINT", "total_own": " + ".join(COST_PARTS)}
+        base = whole.get(self.rule.base) or self.parts[0]
+        columns = {f"_b{self.number}": self._mine(base)}
+        if self.rule.advance_share:
+            columns[f"_a{self.number}"] = self._mine("_adv")
+        return columns
+
+    def _counted(self, amount: Callable[[str], str]) -> str:
+        """Own cost plus the counted share of advance self-pay; the share is rounded half up, once, on the sum."""
+        own = amount(f"_b{self.number}")
+        if not self.rule.advance_share:
+            return own
+        share = int(self.rule.advance_share * 10_000)
+        return f"{own} + (({amount(f'_a{self.number}')}) * {share} + 5000) // 10000"
+
+    def _total(self) -> Columns:
+        if not self.is_shared:
+            return {}
+        return {self.total: self._counted(str if self.rule.per == "event" else of_year)}
+
+    def _accumulated(self) -> Columns:
+        used = f"{self.used} + " if self.used else ""
+        if self.rule.per == "event":
+            return {f"_now{self.number}": used + self._counted(str)}
+        return {
+            f"_now{self.number}": used + self._counted(running),
+            f"_before{self.number}": used + self._counted(lambda column: f"{running(column)} - {column}"),
+        }
+
+    def _payment(self) -> list[Columns]:
+        return self._by_event() if self.rule.per == "event" else self._by_year()
+
+    def _by_event(self) -> list[Columns]:
+        n, rule = self.number, self.rule
+        due = by_class(rule, lambda schedule: schedule.uncapped().sql(f"_now{n}", self.used))
+        if self.is_limited:
+            due = f"least({due}, _in)"
+        if all(resolve_cell(rule, cell).payout_ceiling is None for cell in cells(rule)):
+            return [{self.paid: due}]
+
+        def still_allowed(schedule: Schedule) -> str:
+            cap = schedule.payout_ceiling
+            return f"_due{n}" if cap is None else f"least(_sum{n}, {cap}) - least(_sum{n} - _due{n}, {cap})"
+
+        return [
+            {f"_due{n}": due},
+            {f"_sum{n}": running(f"_due{n}")},
+            {self.paid: by_class(rule, still_allowed)},
+        ]
+
+    def _by_year(self) -> list[Columns]:
+        n = self.number
+
+        def earned(schedule: Schedule) -> str:
+            return f"{schedule.sql(f'_now{n}', self.used)} - ({schedule.sql(f'_before{n}', self.used)})"
+
+        due = by_class(self.rule, earned)
+        if not self.is_limited:
+            return [{self.paid: due}]
+        # The year pays the lesser of what is due and what is still owed. A claim whose own rest is too small for
+        # what it earned leaves the difference to the other claims of the year, so order and cut do not matter.
+        late = f"least({of_year(f'_due{n}')}, {of_year(f'_open{n}')}) - {of_year(f'_here{n}')}"
+        room = f"_open{n} - _here{n}"
+        return [
+            {f"_due{n}": due, f"_open{n}": self._mine("_in")},
+            {f"_here{n}": f"least(_due{n}, _open{n})"},
+            {f"_late{n}": late, f"_room{n}": running(room)},
+            {self.paid: f"_here{n} + least(_room{n}, _late{n}) - least(_room{n} - ({room}), _late{n})"},
+        ]
+
+    def _pool(self) -> list[Columns]:
+        """Pay off the parts in order over the whole year instead of within each claim.
+
+        Within a claim the split would depend on which claim used up the deductible, and so would every later row
+        that looks at one part. Each claim keeps what is left of a part (`_room`) as far as the year has it left
+        (`_rest`), first claims first (`_fill`); what it cannot keep it owes of the next part.
+        """
+        if not self.is_pooled:
+            return []
+        n, last = self.number, len(self.parts)
+        first = {f"_room1_{n}": self._mine(self._rest(0))}
+        for number, part in enumerate(self.parts[:-1], 1):
+            before = "".join(f" - {of_year(self._mine(p))}" for p in self.parts[: number - 1])
+            off = f"greatest({of_year(self.paid)}{before}, 0)"
+            first[f"_rest{number}_{n}"] = f"greatest({of_year(self._mine(part))} - {off}, 0)"
+        layers = [first]
+        for number in range(1, last):
+            room, rest, fill = (f"_{kind}{number}_{n}" for kind in ("room", "rest", "fill"))
+            layers.append({fill: f"least({running(room)}, {rest}) - least({running(room)} - {room}, {rest})"})
+            layers.append({f"_room{number + 1}_{n}": f"{self._mine(self._rest(number))} + {room} - {fill}"})
+        return layers
+
+    def _mine(self, sql: str) -> str:
+        """The value for the claims the row looks at, 0 for others."""
+        return f"CASE WHEN {self.condition} THEN {sql} ELSE 0 END"
+
+    def left(self) -> Columns:
+        """What the claim still owes of each part that the row pays off."""
+        if not self.is_mixed:
+            return {self.parts[0]: f"{self.parts[0]} - {self.paid}"}
+        if not self.is_pooled:
+            return {part: self._rest(position) for position, part in enumerate(self.parts)}
+        last = len(self.parts)
+        names = [*(f"_fill{i}_{self.number}" for i in range(1, last)), f"_room{last}_{self.number}"]
+        return {
+            part: f"CASE WHEN {self.condition} THEN {name} ELSE {part} END"
+            for part, name in zip(self.parts, names, strict=True)
+        }
+
+    def _rest(self, position: int) -> str:
+        """What is left of one part when the parts before it are paid off first."""
+        before = "".join(f" - {part}" for part in self.parts[:position])
+        already = f"greatest({self.paid}{before}, 0)" if before else self.paid
+        return f"greatest({self.parts[position]} - {already}, 0)"

@@ -1,0 +1,162 @@
+"""The view's one way to numbers: the desk over the current snapshot, and questions answered once per snapshot."""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from analytics.answer import Desk
+from analytics.measures import Measure, measures
+from analytics.release import Released
+from analytics.store import Damaged, NotBuilt, QueryTimeout, Store
+from analytics.view import words
+
+MEASURES = tuple(measures())
+_serving: ContextVar[Desk | None] = ContextVar("serving", default=None)
+Frozen = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+class Unanswered(Exception):
+    """The store cannot answer a question; the message says why."""
+
+
+def store_path() -> Path:
+    """The store served here: JIANFU_STORE, else `store` in the working directory."""
+    return Path(os.environ.get("JIANFU_STORE") or "store").resolve()
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _open(path: str, snapshot: str) -> Desk:
+    return Desk.open(Path(path))
+
+
+def _published() -> Desk:
+    path = store_path()
+    return _open(str(path), Store(path).current_id())
+
+
+def desk() -> Desk:
+    """The desk this run of a page is served from. Raises NotBuilt or Damaged when there is none to serve."""
+    return _serving.get() or _published()
+
+
+def open_or_stop() -> Desk:
+    """Begin a run: the desk over the published snapshot, or a page that says what is wrong and what to do.
+
+    The whole run is served from one snapshot; one published meanwhile is picked up by the next run.
+    """
+    try:
+        _serving.set(_published())
+        return desk()
+    except (NotBuilt, Damaged) as error:
+        st.title(words.t("store.none_title"))
+        st.markdown(words.t("store.none", path=store_path()))
+        st.code(f"jianfu sample {store_path().name}\njianfu serve {store_path().name}", language="shell")
+        st.caption(str(error))
+        st.stop()
+
+
+def warm_up() -> None:
+    """Open the store and ask one question, so that the first visitor does not wait. A store that is missing or
+    broken is left for the page to explain."""
+    try:
+        open_ = desk()
+        city, year = open_.places[-1]
+        ask("own_share_after", ("plan_year", "tier"), {"city": [city]})
+        order(city, year)
+    except (NotBuilt, Damaged, IndexError, Unanswered):
+        return
+
+
+def ask(
+    measure: str,
+    by: Sequence[str],
+    where: Mapping[str, Sequence[str]],
+    parameters: Mapping[str, str] | None = None,
+) -> Released:
+    """One measure's answer by dimensions, under filters. The same question to the same snapshot is computed once.
+
+    Raises Unanswered with the reason when the store cannot answer it.
+    """
+    frozen = tuple(sorted((k, tuple(str(x) for x in v)) for k, v in where.items()))
+    chosen = tuple(sorted((parameters or {}).items()))
+    try:
+        return _ask(desk().snapshot_id, str(store_path()), measure, tuple(by), frozen, chosen)
+    except (ValueError, QueryTimeout) as error:
+        raise Unanswered(str(error)) from error
+
+
+@st.cache_data(max_entries=2000, show_spinner=False)
+def _ask(
+    snapshot: str,
+    path: str,
+    measure: str,
+    by: tuple[str, ...],
+    where: Frozen,
+    parameters: tuple[tuple[str, str], ...],
+) -> Released:
+    return _open(path, snapshot).ask(
+        measure, by=by, where={k: list(v) for k, v in where}, parameters=dict(parameters)
+    )
+
+
+def measure(measure_id: str) -> Measure:
+    """A measure of the catalogue. Raises KeyError for an unknown one."""
+    return measures()[measure_id]
+
+
+def order(city: str, year: str | int) -> tuple[str, ...]:
+    """Tiers in the order in which they pay in a city and plan year."""
+    return desk().order(city, int(year))
+
+
+def assumed(city: str, year: str | int) -> list[str]:
+    """The assumed values of a city-year's plan, one line each."""
+    plan = desk().plan(city, int(year))
+    return plan.assumed() if plan else []
+
+
+def present(released: Released, city: str, year: str | int) -> tuple[str, ...]:
+    """The tiers an answer by tier holds, in order of payment; first the state before any payment, where it is held."""
+    held = set(released.table["tier"])
+    return tuple(k for k in ("none", *order(city, year)) if k in held)
+
+
+def narrow(released: Released, **wanted: str) -> Released:
+    """The rows of an answer with the given dimension values. `tier="last"`: the last tier of each city and year,
+    which the answer must be broken down by."""
+    table = released.table
+    for dimension, value in wanted.items():
+        if dimension == "tier" and value == "last":
+            table = table.filter(_is_last(released))
+        else:
+            table = table.filter(pl.col(dimension).cast(pl.String) == value)
+    return replace(released, table=table)
+
+
+def _is_last(released: Released) -> pl.Series:
+    table, where = released.table, released.where
+    places = [
+        (
+            str(row.get("city") or where["city"][0]),
+            str(row.get("plan_year") or where["plan_year"][0]),
+            str(row["tier"]),
+        )
+        for row in table.iter_rows(named=True)
+    ]
+    held: dict[tuple[str, str], set[str]] = {}
+    for city, year, tier in places:
+        held.setdefault((city, year), set()).add(tier)
+    last = {place: ([k for k in order(*place) if k in tiers] or [""])[-1] for place, tiers in held.items()}
+    return pl.Series([tier == last[(city, year)] for city, year, tier in places], dtype=pl.Boolean)
+
+
+def row(released: Released, **wanted: str) -> dict[str, Any] | None:
+    """The one row with the given dimension values, None where the answer holds none."""
+    rows = narrow(released, **wanted).table.to_dicts()
+    return rows[0] if len(rows) == 1 else None

@@ -1,0 +1,332 @@
+"""Released tables to Plotly figures, as plain dicts: no template, margins grow with their labels, no fixed text colours.
+
+A protected or undefined cell is a gap, never a zero; each chart says how many cells it could not draw.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analytics.release import Released
+from analytics.tiers import OWN_COLOUR, TIER
+from analytics.view import choose, formats, names, words
+from analytics.view.words import say, t
+
+Row = Mapping[str, Any]
+_PALETTE = ("#00639C", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8B6F00", "#7F7F7F")
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+_GREY = "#9AA5B1"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure, its description for those who cannot see it, and how many cells it leaves out."""
+
+    figure: dict[str, Any]
+    alt: str
+    gaps: int = 0
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One bar of the fall, as shares of cost; `length` None: protected."""
+
+    label: str
+    base: float
+    length: float | None
+    text: str
+    colour: str
+
+
+def _layout(**more: Any) -> dict[str, Any]:
+    return {
+        "template": "none",
+        "margin": {"l": 8, "r": 16, "t": 12, "b": 8},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        "height": 380,
+        **more,
+    }
+
+
+def _axis(**more: Any) -> dict[str, Any]:
+    return {"automargin": True, "zeroline": False, **more}
+
+
+def _wrapped(label: str) -> str:
+    """A long English label on two lines."""
+    middle = label.find(" ", len(label) // 2 - 1)
+    return f"{label[:middle]}<br>{label[middle + 1 :]}" if len(label) > 14 and middle > 0 else label
+
+
+def _values(
+    rows: Sequence[Row | None], released: Released
+) -> tuple[list[float | None], list[str], dict[str, Any]]:
+    """Values as drawn, as words, and the axis they need; a cell that is not shown is None."""
+    unit, language, chosen = released.measure.unit, words.language(), choose.money_unit()
+    raw = [r["value"] if r is not None and r["status"] == "shown" else None for r in rows]
+    text = [formats.value(v, unit, language, chosen) if v is not None else "" for v in raw]
+    if unit == "share":
+        return raw, text, _axis(tickformat=".0%", rangemode="tozero")
+    if unit == "points":
+        return (
+            [None if v is None else v * 100 for v in raw],
+            text,
+            _axis(title={"text": t("axis.points")}, rangemode="tozero"),
+        )
+    if unit == "yuan":
+        by = formats.scale(released.table["value"], chosen, language)
+        title = {"text": by.name(language)}
+        return (
+            [None if v is None else v / by.yuan for v in raw],
+            text,
+            _axis(title=title, tickformat=",", rangemode="tozero"),
+        )
+    return raw, text, _axis(tickformat=",", rangemode="tozero")
+
+
+def _colour(dimension: str | None, code: str, position: int) -> str:
+    if dimension == "tier":
+        return TIER[code].colour if code in TIER else _GREY
+    return _PALETTE[position % len(_PALETTE)]
+
+
+def _grid(
+    released: Released, x: str, series: str | None, order: Sequence[str] = ()
+) -> tuple[list[str], list[str], dict[tuple[str, str], Row]]:
+    """Values across, series along, and the cells; `order` is for the dimension that is the tier."""
+    table = released.table
+
+    def values(dimension: str) -> list[str]:
+        return list(order) if order and dimension == "tier" else names.ordered(dimension, table[dimension])
+
+    cells: dict[tuple[str, str], Row] = {
+        (str(r[series]) if series else "", str(r[x])): r for r in table.iter_rows(named=True)
+    }
+    return values(x), values(series) if series else [""], cells
+
+
+def fall(before: Released, after: Released, paid: Released, order: Sequence[str]) -> Chart:
+    """What becomes of every 100 yuan: the whole cost, each tier's part in order of payment, the own burden left.
+
+    Bars start where the own burden after the tier ends, so they fit on end without adding anything up.
+    """
+    rows = [
+        {str(r["tier"]): r for r in a.table.iter_rows(named=True) if r["status"] == "shown"}
+        for a in (before, after, paid)
+    ]
+    steps = [_Step(t("fall.cost"), 0, 1, "100", _GREY)]
+    start = rows[0].get(order[0]) if order else None
+    if start and 1 - start["value"] > 0.0005:
+        borne = 1 - start["value"]
+        steps.append(_Step(t("fall.others"), start["value"], borne, f"−{formats.per_hundred(borne)}", _GREY))
+    gaps, left = 0, 1.0
+    for k in order:
+        if k in rows[1] and k in rows[2]:
+            left, share = rows[1][k]["value"], rows[2][k]["value"]
+            steps.append(_Step(words.tier(k), left, share, f"−{formats.per_hundred(share)}", TIER[k].colour))
+        else:
+            gaps += 1
+            left = rows[1][k]["value"] if k in rows[1] else left
+            steps.append(_Step(words.tier(k), left, None, t("cell.hidden"), TIER[k].colour))
+    if order and order[-1] in rows[1]:
+        left = rows[1][order[-1]]["value"]
+        steps.append(_Step(t("fall.own"), 0, left, formats.per_hundred(left), OWN_COLOUR))
+    bar = {
+        "type": "bar",
+        "orientation": "h",
+        "y": [_wrapped(step.label) for step in steps],
+        "x": [0 if step.length is None else step.length * 100 for step in steps],
+        "base": [step.base * 100 for step in steps],
+        "text": [step.text for step in steps],
+        "textposition": "outside",
+        "cliponaxis": False,
+        "marker": {"color": [step.colour for step in steps]},
+        "hovertemplate": "%{y} %{text}<extra></extra>",
+    }
+    layout = _layout(
+        height=90 + 40 * len(steps),
+        bargap=0.3,
+        showlegend=False,
+        xaxis=_axis(title={"text": t("fall.axis")}, range=[0, 112], tickvals=[0, 20, 40, 60, 80, 100]),
+        yaxis=_axis(autorange="reversed"),
+    )
+    alt = t("fall.alt", steps="; ".join(f"{step.label} {step.text}" for step in steps))
+    return Chart({"data": [bar], "layout": layout}, alt, gaps)
+
+
+def dumbbells(before: Released, after: Released, order: Sequence[str]) -> Chart:
+    """Own share before and after each tier, one line per tier in order of payment."""
+    ends = [{str(r["tier"]): r for r in answer.table.iter_rows(named=True)} for answer in (before, after)]
+    data: list[dict[str, Any]] = []
+    gaps, axis = 0, _axis()
+    for k in order:
+        x, text, axis = _values([ends[0].get(k), ends[1].get(k)], after)
+        if None in x:
+            gaps += 1
+            continue
+        label = _wrapped(words.tier(k))
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers+text",
+                "x": x,
+                "y": [label, label],
+                "text": text,
+                "textposition": ["middle right", "middle left"],
+                "cliponaxis": False,
+                "line": {"color": TIER[k].colour, "width": 4},
+                "marker": {
+                    "size": 13,
+                    "symbol": ["circle-open", "circle"],
+                    "color": TIER[k].colour,
+                    "line": {"width": 3, "color": TIER[k].colour},
+                },
+                "hovertemplate": "%{y}: %{text}<extra></extra>",
+            }
+        )
+    layout = _layout(
+        height=110 + 44 * len(order),
+        showlegend=False,
+        xaxis={
+            **axis,
+            "range": [-0.09, 1.09],
+            "tickvals": [0, 0.2, 0.4, 0.6, 0.8, 1],
+            "title": {"text": t("tiers.axis")},
+        },
+        yaxis=_axis(type="category", autorange="reversed"),
+    )
+    return Chart({"data": data, "layout": layout}, t("tiers.alt"), gaps)
+
+
+def bars(
+    released: Released, x: str, series: str | None = None, order: Sequence[str] = (), flat: bool = False
+) -> Chart:
+    """One bar per value of `x`, grouped by `series`. `order`: of tiers; `flat`: bars lie, for long names."""
+    across, along, cells = _grid(released, x, series, order)
+    data: list[dict[str, Any]] = []
+    gaps, axis = 0, _axis()
+    for position, code in enumerate(along):
+        rows = [cells.get((code, at)) for at in across]
+        values, text, axis = _values(rows, released)
+        gaps += sum(r is not None and v is None for r, v in zip(rows, values, strict=True))
+        colours: Any = [_colour(x, at, 0) for at in across] if not series else _colour(series, code, position)
+        labels = [_wrapped(names.member(x, at)) for at in across]
+        data.append(
+            {
+                "type": "bar",
+                "orientation": "h" if flat else "v",
+                "name": names.member(series, code) if series else say(released.measure.title),
+                "x": values if flat else labels,
+                "y": labels if flat else values,
+                "text": text,
+                "textposition": "outside" if len(across) * len(along) <= 14 else "none",
+                "cliponaxis": False,
+                "marker": {"color": colours},
+                "hovertemplate": f"%{{{'y' if flat else 'x'}}}<br>%{{fullData.name}} %{{text}}<extra></extra>",
+            }
+        )
+    if inside := [v for trace in data for v in trace["x" if flat else "y"] if v is not None]:
+        axis = {
+            **axis,
+            "range": [min(0, *inside), max(inside) * 1.18],
+        }  # room for the numbers outside the bars
+    named = _axis(type="category", **({"autorange": "reversed"} if flat else {}))
+    height = 90 + 44 * len(across) if flat else 380
+    across_axis, up_axis = (axis, named) if flat else (named, axis)
+    layout = _layout(
+        barmode="group", showlegend=bool(series), height=height, xaxis=across_axis, yaxis=up_axis
+    )
+    return Chart({"data": data, "layout": layout}, _alt(released, x, series), gaps)
+
+
+def lines(released: Released, x: str, series: str) -> Chart:
+    """One line per value of `series` over `x`; colours and dashes both tell them apart. Gaps stay gaps."""
+    across, along, cells = _grid(released, x, series)
+    return _lines(
+        {code: [cells.get((code, at)) for at in across] for code in along},
+        [names.member(x, a) for a in across],
+        released,
+        series,
+        x,
+    )
+
+
+def grid_lines(answers: Mapping[str, Released], series: str, order: Sequence[str], x_title: str) -> Chart:
+    """One line per value of `series` over the labels of several answers (one per threshold)."""
+    rows = [{str(r[series]): r for r in a.table.iter_rows(named=True)} for a in answers.values()]
+    cells = {code: [r.get(code) for r in rows] for code in order}
+    chart = _lines(cells, list(answers), next(iter(answers.values())), series, None)
+    chart.figure["layout"]["xaxis"]["title"] = {"text": x_title}
+    return chart
+
+
+def _lines(
+    rows: Mapping[str, Sequence[Row | None]],
+    labels: Sequence[str],
+    released: Released,
+    series: str,
+    x: str | None,
+) -> Chart:
+    data, gaps, axis = [], 0, _axis()
+    for position, (code, cells) in enumerate(rows.items()):
+        y, text, axis = _values(cells, released)
+        gaps += sum(r is not None and v is None for r, v in zip(cells, y, strict=True))
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "name": names.member(series, code),
+                "x": list(labels),
+                "y": y,
+                "connectgaps": False,
+                "line": {
+                    "color": _colour(series, code, position),
+                    "dash": _DASHES[position % len(_DASHES)],
+                    "width": 2.5,
+                },
+                "marker": {"size": 7},
+                "hovertemplate": "%{fullData.name} %{customdata}<extra></extra>",
+                "customdata": text,
+            }
+        )
+    layout = _layout(hovermode="x unified", showlegend=True, xaxis=_axis(type="category"), yaxis=axis)
+    return Chart({"data": data, "layout": layout}, _alt(released, x, series), gaps)
+
+
+def heat(released: Released, x: str, y: str) -> Chart:
+    """A value per cell of two dimensions; cells that are not shown stay empty."""
+    across, along, cells = _grid(released, x, y)
+    rows = [[cells.get((code, at)) for at in across] for code in along]
+    drawn = [_values(line, released) for line in rows]
+    trace = {
+        "type": "heatmap",
+        "x": [names.member(x, at) for at in across],
+        "y": [_wrapped(names.member(y, code)) for code in along],
+        "z": [values for values, _, _ in drawn],
+        "text": [text for _, text, _ in drawn],
+        "texttemplate": "%{text}",
+        "hovertemplate": "%{y} %{x}: %{text}<extra></extra>",
+        "colorscale": "Cividis",
+        "reversescale": released.measure.better == "higher",
+        "showscale": False,
+        "xgap": 3,
+        "ygap": 3,
+    }
+    gaps = sum(
+        r is not None and v is None
+        for line, (vs, _, _) in zip(rows, drawn, strict=True)
+        for r, v in zip(line, vs, strict=True)
+    )
+    layout = _layout(
+        height=80 + 48 * len(along),
+        xaxis=_axis(type="category", side="top"),
+        yaxis=_axis(type="category", autorange="reversed"),
+    )
+    return Chart({"data": [trace] if cells else [], "layout": layout}, _alt(released, x, y), gaps)
+
+
+def _alt(released: Released, x: str | None, series: str | None) -> str:
+    by = words.listing([words.inline(names.dimension(d)) for d in (x, series) if d])
+    return t("chart.alt", measure=say(released.measure.title), by=by)

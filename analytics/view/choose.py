@@ -1,0 +1,253 @@
+"""The named choices of the pages: where, when, who, by what, at which threshold. Each returns neutral codes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from analytics.measures import dimensions, grammar, measures
+from analytics.release import Released
+from analytics.tiers import TIERS
+from analytics.view import asking, controls, formats, names, words
+from analytics.view.words import say, t
+
+UNITS = ("auto", "yuan", "wan", "yi")
+THRESHOLDS = grammar().parameters["threshold"].values
+_WHO = ("insurance_type", "person_group")
+_GROUPS = (
+    "person_group",
+    "insurance_type",
+    "age_band",
+    "sex",
+    "hospital_level",
+    "care_type",
+    "cross_region",
+    "product",
+    "cost_band",
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A city, a plan year and the people looked at."""
+
+    city: str
+    year: str
+    people: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def where(self) -> dict[str, list[str]]:
+        """Filter of a question about this city-year."""
+        return {"city": [self.city], "plan_year": [self.year], **self.people}
+
+    @property
+    def all_years(self) -> dict[str, list[str]]:
+        """The same people of this city in every plan year."""
+        return {"city": [self.city], **self.people}
+
+    @property
+    def name(self) -> str:
+        """City, year and, where not everybody is looked at, who."""
+        who = [names.member(d, code) for d, codes in self.people.items() for code in codes]
+        text = t("place.name", city=words.city(self.city), year=self.year)
+        return t("place.who", place=text, who=words.listing(who)) if who else text
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Cities and plan years compared, and the people looked at."""
+
+    cities: list[str]
+    years: list[str]
+    people: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def where(self) -> dict[str, list[str]]:
+        """Filter of a question about these places."""
+        return {"city": self.cities, "plan_year": self.years, **self.people}
+
+    def missing(self, city: str, year: str) -> str:
+        """What to say where an answer holds nothing: no such tier there, or no such city-year in the data."""
+        known = {(at, str(y)) for at, y in asking.desk().places}
+        return t("cell.not_covered") if (city, year) in known else t("cell.no_data")
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """When an expenditure is catastrophic: threshold, resources, whether households or persons count."""
+
+    threshold: str
+    resource: str
+    weight: str
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Parameters of a question."""
+        return {"threshold": self.threshold, "resource": self.resource, "weight": self.weight}
+
+
+def setting(parameter: str, code: str) -> str:
+    """A parameter's value in words."""
+    if parameter == "threshold":
+        return share(code)
+    rules = grammar()
+    titled = {"resource": rules.resources, "weight": rules.weights, "own_burden": rules.own_burdens}.get(
+        parameter, {}
+    )
+    return say(titled[code].title) if code in titled else t("resource.auto") if code == "auto" else code
+
+
+def catastrophic(released: Released) -> str:
+    """What an answer counted as catastrophic, in words, from the parameters it was computed with."""
+    chosen = released.parameters
+    return t(
+        "card.che_help",
+        threshold=share(chosen["threshold"]),
+        resource=setting("resource", chosen["resource"]),
+    )
+
+
+def share(code: str) -> str:
+    """A threshold code in words."""
+    return formats.percent(float(code), 0)
+
+
+def row() -> DeltaGenerator:
+    """A row of controls: `with row(): ...`."""
+    return st.container(horizontal=True, vertical_alignment="bottom")
+
+
+def place() -> Place:
+    """A city, one of its plan years, and who. Inside a row; `remarks` comes after it."""
+    known = asking.desk().places
+    with st.container(width=140):
+        city = controls.one("city", list(dict.fromkeys(city for city, _ in known)), words.city)
+    with st.container(width=110):
+        years = sorted({str(year) for at, year in known if at == city})
+        year = controls.one("year", years, str, default=years[-1])
+    return Place(city, year, _people())
+
+
+def remarks(chosen: Place) -> None:
+    """What is to be said about a place: choices that could not be kept, assumed values of its plan."""
+    controls.notices()
+    values = asking.assumed(chosen.city, chosen.year)
+    if values:
+        name = t("place.name", city=words.city(chosen.city), year=chosen.year)
+        with st.expander(
+            t("plan.assumed", place=name, n=len(values)), icon=":material/rule:", type="compact"
+        ):
+            st.markdown("\n".join(f"* {line}" for line in values))
+
+
+def scope() -> Scope:
+    """Cities and plan years to compare, and who."""
+    known = asking.desk().places
+    left, right = st.columns([3, 2])
+    with left:
+        cities = controls.many("cities", list(dict.fromkeys(city for city, _ in known)), words.city)
+    with right:
+        years = controls.many("years", sorted({str(year) for _, year in known}), str)
+    with row():
+        people = _people()
+    controls.notices()
+    return Scope(cities, years, people)
+
+
+def _people() -> dict[str, list[str]]:
+    """Filters on who is looked at: everybody unless chosen."""
+    chosen = {}
+    for name in _WHO:
+        codes = names.members(name)
+        if codes:
+            with st.container(width=140):
+                code = controls.one(name, ["all", *codes], partial(_who, name))
+            if code != "all":
+                chosen[name] = [code]
+    return chosen
+
+
+def _who(dimension: str, code: str) -> str:
+    return t("group.all") if code == "all" else names.member(dimension, code)
+
+
+def yardstick(weight: bool = False) -> Yardstick:
+    """Threshold and resources of catastrophic expenditure; `weight`: also who is counted."""
+    known = grammar().parameters
+    with st.container(width=100):
+        threshold = controls.one("threshold", THRESHOLDS, share, default=known["threshold"].default)
+    with st.container(width=210):
+        resources = ["auto", *known["resource"].values]
+        resource = controls.one("resource", resources, partial(setting, "resource"))
+    counted = known["weight"].default
+    if weight:
+        with st.container(width=140):
+            counted = controls.one("weight", known["weight"].values, partial(setting, "weight"), counted)
+    return Yardstick(threshold, resource, counted)
+
+
+def parameters(measure_id: str, by_tier: bool) -> dict[str, str]:
+    """Parameters of a question about a measure: the controls appear for the measures that take them."""
+    takes = asking.measure(measure_id).parameters
+    if "threshold" in takes:
+        with row():
+            chosen = yardstick(weight=True)
+        controls.notices()
+        return chosen.parameters
+    if "own_burden" in takes and not by_tier:
+        known = grammar().parameters["own_burden"]
+        return {
+            "own_burden": _noticed(
+                controls.one("own_burden", known.values, partial(setting, "own_burden"), known.default)
+            )
+        }
+    return {}
+
+
+def group(default: str, without: Sequence[str] = ()) -> str:
+    """A dimension to break results down by."""
+    options = [code for code in _GROUPS if code in dimensions() and code not in without]
+    return _noticed(controls.one("by", options, names.dimension, default, own=True))
+
+
+def of(name: str, options: Sequence[str], default: str | None = None, buttons: bool = False) -> str:
+    """A choice whose codes are named in the texts as `<name>.<code>`."""
+    return controls.one(name, options, lambda code: t(f"{name}.{code}"), default, buttons)
+
+
+def tier(measure_id: str, default: str | None = None) -> str:
+    """A tier, the state before any payment where the measure has it, or the state after all."""
+    states = measure_id == "own_share_after" or asking.measure(measure_id).grain == "household_year"
+    before = ["none"] if asking.measure(measure_id).grain == "household_year" else []
+    options = [*before, *(tier.id for tier in TIERS), *(["last"] if states else [])]
+    return _noticed(controls.one("tier", options, words.tier, default if default in options else TIERS[0].id))
+
+
+def measure(options: Sequence[str], default: str | None = None) -> str:
+    """A measure of the catalogue."""
+    titles = {m.id: say(m.title) for m in measures().values()}
+    return _noticed(
+        controls.one("measure", [m for m in options if m in titles], titles.__getitem__, default, own=True)
+    )
+
+
+def benchmark(cities: Sequence[str]) -> str:
+    """The city others are compared with."""
+    return _noticed(controls.one("benchmark", list(cities), words.city))
+
+
+def unit() -> str:
+    """Unit in which money is shown; kept for the session."""
+    return of("unit", UNITS)
+
+
+def money_unit() -> str:
+    """The unit chosen in the frame."""
+    return str(st.session_state.choices.get("unit", ["auto"])[0])
+
+
+def _noticed(code: str) -> str:
+    controls.notices()
+    return code

@@ -1,0 +1,148 @@
+"""How a choice lives: seeded from the link, kept over pages and languages, written back to the link as neutral codes.
+
+Choices live in `st.session_state.choices`, not in the widgets: Streamlit forgets a widget that a page does not show.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import streamlit as st
+
+from analytics import reference
+from analytics.view import words
+from analytics.view.words import t
+
+_PLACES = ("city", "cities", "benchmark")
+_PREFIX = "w_"
+
+
+def begin() -> None:
+    """Begin a run: read the link once per session."""
+    state = st.session_state
+    if "choices" not in state:
+        state.choices = {name: _from_link(name, st.query_params[name]) for name in st.query_params}
+        state.linked = set(state.choices)
+        asked = state.choices.get("lang") or ["zh"]
+        state.language = asked[0] if asked[0] in words.LANGUAGES else "zh"
+    state.used, state.notices = {}, []
+
+
+def turn_to(page: str) -> None:
+    """Say which page runs: where it changed, all widgets are seeded anew from the choices."""
+    st.session_state.fresh = st.session_state.get("page") != page
+    st.session_state.page = page
+
+
+def push() -> None:
+    """Write the choices this page used to the link, if it does not hold them already; `all` and `auto` go without saying."""
+    used = st.session_state.used.items()
+    wanted = {name: _to_link(name, values) for name, values in used if values not in (["all"], ["auto"])}
+    if wanted != st.query_params.to_dict():
+        st.query_params.from_dict(wanted)
+
+
+def _from_link(name: str, text: str) -> list[str]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    return [reference.city_code(part) for part in parts] if name in _PLACES else parts
+
+
+def _to_link(name: str, values: Sequence[str]) -> str:
+    known = reference.cities()
+    return ",".join(known[v].slug if name in _PLACES and v in known else v for v in values)
+
+
+def _settle(name: str, slot: str, labels: Mapping[str, str], default: Sequence[str]) -> list[str]:
+    """The choice as it stands, cut to what can be chosen; what had to be dropped is noted."""
+    state = st.session_state
+    chosen: list[str] = (
+        state.choices[name] if name in state.linked else state.choices.get(slot, list(default))
+    )
+    kept = list(dict.fromkeys(v for v in chosen if v in labels)) or list(default)
+    dropped = [v for v in chosen if v not in labels]
+    if dropped or not chosen:
+        why = "notice.link" if name in state.linked else "notice.choice"
+        used = words.listing([labels[v] for v in kept])
+        state.notices.append(
+            t(why, name=t(f"control.{name}"), dropped=words.listing(dropped) or "∅", used=used)
+        )
+    state.linked.discard(name)
+    state.choices[slot] = kept
+    return kept
+
+
+def notices() -> None:
+    """Say which choices could not be kept. Call after a row of controls."""
+    for notice in st.session_state.notices:
+        st.warning(notice, icon=":material/link_off:")
+    st.session_state.notices = []
+
+
+def _keep(name: str, slot: str, values: list[str]) -> None:
+    st.session_state.choices[slot] = st.session_state.used[name] = values
+
+
+def one(
+    name: str,
+    options: Sequence[str],
+    show: Callable[[str], str],
+    default: str | None = None,
+    buttons: bool = False,
+    own: bool = False,
+    on_change: Callable[[], None] | None = None,
+) -> str:
+    """Choose one of the codes `options`; `show` gives a code's words.
+
+    `buttons`: side by side instead of a list. `own`: each page remembers its own choice of this name.
+    """
+    state = st.session_state
+    slot = f"{name}@{state.page}" if own else name
+    key = _PREFIX + slot
+    labels = {code: show(code) for code in options}
+    kept = _settle(name, slot, labels, [default if default is not None and default in labels else options[0]])
+    if state.fresh or state.get(key) not in labels:
+        state[key] = kept[0]
+    label = t(f"control.{name}")
+    changed: Callable[[], None] | Literal["rerun"] = on_change or "rerun"
+    if buttons:
+        picked = st.segmented_control(
+            label, list(labels), format_func=labels.__getitem__, key=key, required=True, on_change=changed
+        )
+    else:
+        picked = st.selectbox(label, list(labels), format_func=labels.__getitem__, key=key, on_change=changed)
+    _keep(name, slot, [str(picked)])
+    return str(picked)
+
+
+def many(
+    name: str, options: Sequence[str], show: Callable[[str], str], default: Sequence[str] | None = None
+) -> list[str]:
+    """Choose any of the codes `options`; none chosen counts as all of them."""
+    key, state = _PREFIX + name, st.session_state
+    labels = {code: show(code) for code in options}
+    kept = _settle(name, name, labels, default or options)
+    if state.fresh or key not in state or any(v not in labels for v in state[key]):
+        state[key] = kept
+    picked = st.multiselect(
+        t(f"control.{name}"),
+        list(labels),
+        format_func=labels.__getitem__,
+        key=key,
+        placeholder=t("control.everything"),
+    )
+    chosen = [v for v in labels if v in picked] or list(options)
+    _keep(name, name, chosen)
+    return chosen
+
+
+def language_switch() -> None:
+    """Chinese or English; every other choice stays."""
+    one("lang", list(words.LANGUAGES), words.LANGUAGES.__getitem__, buttons=True, on_change=_relabel)
+
+
+def _relabel() -> None:
+    # The browser hands selections back as labels. Assigning each widget its own value makes Streamlit send the new
+    # labels along with the selection; without this a selection made in one language is lost in the other.
+    state = st.session_state
+    state.language = state[_PREFIX + "lang"]
+    for key in [str(k) for k in state if str(k).startswith(_PREFIX)]:
+        state[key] = state[key]

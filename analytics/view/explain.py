@@ -1,0 +1,144 @@
+"""The drawer under every figure: how was this computed? Only what came with the answer is shown, the SQL included."""
+
+import json
+from collections.abc import Sequence
+
+import polars as pl
+import streamlit as st
+
+from analytics.measures import Measure, grammar
+from analytics.release import Released
+from analytics.view import choose, formats, names, tables, words
+from analytics.view.words import say, t
+
+
+def drawer(key: str, answers: Sequence[Released]) -> None:
+    """A closed drawer; its content is drawn when it is opened. Several answers: one at a time."""
+    box = st.expander(t("explain.title"), icon=":material/function:", key=f"x_{key}", on_change="rerun")
+    if not box.open:
+        return
+    with box:
+        picked = answers[0]
+        if len(answers) > 1:
+            titles = {str(i): say(a.measure.title) for i, a in enumerate(answers)}
+            chosen = st.selectbox(
+                t("explain.which"), list(titles), format_func=titles.__getitem__, key=f"w_x_{key}"
+            )
+            picked = answers[int(chosen)]
+        _content(key, picked)
+
+
+def definition(measure: Measure) -> None:
+    """What a measure is: sentence, formula, expressions of numerator and denominator, caveat, sources."""
+    st.markdown(f"**{say(measure.title)}** (`{measure.id}`): {say(measure.plain)}")
+    left, right = st.columns([3, 2])
+    with left:
+        st.latex(measure.formula)
+        st.markdown(f"**{t('explain.terms')}** `{measure.numerator}` ÷ `{measure.denominator}`")
+        if measure.where != "true":
+            st.markdown(f"**{t('explain.only')}** `{measure.where}`")
+    with right:
+        st.warning(say(measure.caveat), icon=":material/info:")
+        for source in measure.source:
+            st.caption(
+                f"{t('explain.source')} {words.listing([part for part in (source.title, source.where) if part])}"
+            )
+
+
+def catalogue(measures: Sequence[Measure]) -> pl.DataFrame:
+    """The catalogue as a table."""
+    rows = [
+        {
+            t("methods.title"): say(m.title),
+            t("methods.id"): m.id,
+            t("methods.unit"): t(f"units.{m.unit}"),
+            t("methods.better"): t(f"better.{m.better}"),
+            t("methods.grain"): t(f"grain.{m.grain}"),
+            t("methods.per"): t("methods.yes" if m.per == "tier" else "methods.no"),
+            t("methods.parameters"): words.listing(
+                [say(grammar().parameters[name].title) for name in m.parameters]
+            ),
+        }
+        for m in measures
+    ]
+    return pl.DataFrame(rows)
+
+
+def _content(key: str, released: Released) -> None:
+    measure = released.measure
+    definition(measure)
+    st.markdown(f"**{t('explain.fraction')}** {fraction(released)}")
+    st.markdown(f"**{t('explain.filters')}** {filters(released)}")
+    if released.parameters:
+        st.markdown(f"**{t('explain.parameters')}** {settings(released)}")
+    st.markdown(f"**{t('explain.numbers')}**")
+    tables.show(tables.full(released), t("explain.numbers"), left=len(released.by) or 1)
+    with st.expander(t("explain.sql"), icon=":material/database:"):
+        st.code(released.sql, language="sql")
+        st.caption(
+            t("explain.bound", bound=json.dumps(dict(released.bound), ensure_ascii=False, default=str))
+        )
+    tables.show(provenance(released), t("explain.provenance"), left=2)
+    st.caption(t("explain.citation", cite=citation(released)))
+    st.download_button(
+        t("explain.download"),
+        data=tables.csv(released),
+        file_name=f"{measure.id}_{'_'.join(released.by) or 'all'}.csv",
+        mime="text/csv",
+        key=f"d_{key}",
+        on_click="ignore",
+        icon=":material/download:",
+    )
+
+
+def fraction(released: Released) -> str:
+    """Numerator over denominator in words; with their sums where the answer is one row."""
+    rows = released.table.to_dicts()
+    if len(rows) == 1 and rows[0]["status"] == "shown":
+        row = rows[0]
+        value = tables.cell(row, released.measure.unit)
+        return f"{formats.count(round(row['numerator'], 2))} ÷ {formats.count(round(row['denominator'], 2))} = {value}"
+    return t("explain.see_numbers")
+
+
+def filters(released: Released) -> str:
+    """The filters of the question in words."""
+    parts = [
+        f"{names.dimension(d)}{t('explain.colon')}{words.listing([names.member(d, code) for code in codes])}"
+        for d, codes in released.where.items()
+        if codes
+    ]
+    return t("explain.semicolon").join(parts) or t("explain.everybody")
+
+
+def settings(released: Released) -> str:
+    """The parameters the answer was computed with, in words."""
+    titles = grammar().parameters
+    parts = [
+        f"{say(titles[name].title)}{t('explain.colon')}{choose.setting(name, code)}"
+        for name, code in released.parameters.items()
+    ]
+    return t("explain.semicolon").join(parts)
+
+
+def citation(released: Released) -> str:
+    """How to cite an answer: measure, filters, parameters, snapshot."""
+    parts = [
+        say(released.measure.title),
+        filters(released),
+        settings(released),
+        str(released.provenance["snapshot"]),
+    ]
+    return t("explain.semicolon").join(part for part in parts if part)
+
+
+def provenance(released: Released) -> pl.DataFrame:
+    """What an answer rests on, one line per fact."""
+    lines = []
+    for name, value in released.provenance.items():
+        text = words.listing([str(v) for v in value]) if isinstance(value, (list, tuple)) else say(value)
+        if isinstance(value, bool):
+            text = t("methods.yes" if value else "methods.no")
+        label = t(f"provenance.{name}") if words.known(f"provenance.{name}") else name
+        lines.append({t("explain.fact"): label, t("explain.content"): text})
+    return pl.DataFrame(lines)

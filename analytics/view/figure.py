@@ -1,0 +1,49 @@
+"""A figure on a page: a chart, its numbers beside it, what could not be drawn, and the drawer that explains it."""
+
+from collections.abc import Sequence
+
+import polars as pl
+import streamlit as st
+
+from analytics.release import Released
+from analytics.view import explain, tables
+from analytics.view.charts import Chart
+from analytics.view.words import t
+
+_CONFIG = {
+    "displaylogo": False,
+    "toImageButtonOptions": {"format": "svg"},
+    "modeBarButtonsToRemove": ["select2d", "lasso2d"],
+}
+
+
+def show(
+    key: str,
+    title: str,
+    chart: Chart | None,
+    table: pl.DataFrame,
+    answers: Sequence[Released],
+    note: str = "",
+    left: int = 1,
+) -> None:
+    """Draw a figure in its card. `key` is unique on the page; `left`: columns of the table that hold words."""
+    with st.container(border=True):
+        st.subheader(title, anchor=False)
+        if chart is None:
+            tables.show(table, title, left)
+        elif not chart.figure["data"]:
+            st.info(t("figure.nothing"))
+            tables.show(table, title, left)
+        else:
+            picture, figures = st.tabs([t("figure.chart"), t("figure.table")], key=f"t_{key}")
+            with picture:
+                st.plotly_chart(chart.figure, key=f"c_{key}", alt=chart.alt, config=_CONFIG)
+            with figures:
+                tables.show(table, title, left)
+        if chart is not None and chart.gaps:
+            st.caption(t("figure.gaps", n=chart.gaps))
+        if note:
+            st.caption(note)
+        if any("hidden" in answer.table["status"] for answer in answers):
+            st.caption(t("figure.hidden"))
+        explain.drawer(key, answers)

@@ -1,0 +1,103 @@
+"""Numbers as officials read them: 元/万元/亿元, percent, percentage points. Plain functions, no Streamlit."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+NOTHING = "—"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A money scale: yuan per unit shown, decimals, and the unit's name."""
+
+    yuan: int
+    decimals: int
+    zh: str
+    en: str
+
+    def name(self, language: str) -> str:
+        return self.zh if language == "zh" else self.en
+
+
+SCALES = {
+    "yuan": Scale(1, 0, "元", "yuan"),
+    "wan": Scale(10_000, 2, "万元", "10k yuan"),
+    "yi": Scale(100_000_000, 2, "亿元", "100m yuan"),
+}
+_ENGLISH = {
+    "yuan": Scale(1, 0, "元", "yuan"),
+    "wan": Scale(1_000_000, 2, "百万元", "m yuan"),
+    "yi": Scale(1_000_000_000, 2, "十亿元", "bn yuan"),
+}
+
+
+def scale(values: Iterable[float | None], unit: str = "auto", language: str = "zh") -> Scale:
+    """One scale for all values of a column or an axis: the chosen one, or the one that suits the largest value.
+
+    Chinese changes at 万 (10^4) and 亿 (10^8), English at a million and a billion.
+    """
+    if unit in SCALES:
+        return SCALES[unit]
+    largest = max((abs(v) for v in values if v is not None), default=0.0)
+    steps, edges = (SCALES, (1e5, 1e8)) if language == "zh" else (_ENGLISH, (1e6, 1e9))
+    return steps["yi"] if largest >= edges[1] else steps["wan"] if largest >= edges[0] else steps["yuan"]
+
+
+def scaled(yuan: float, by: Scale) -> str:
+    """A sum of money in a scale, without the unit's name."""
+    return f"{yuan / by.yuan:,.{by.decimals}f}"
+
+
+def money(yuan: float | None, language: str, unit: str = "auto", brief: bool = False) -> str:
+    """A sum of money with its unit; `brief`: no decimals from a thousand units up."""
+    if yuan is None:
+        return NOTHING
+    by = scale([yuan], unit, language)
+    number = f"{yuan / by.yuan:,.0f}" if brief and abs(yuan) >= 1000 * by.yuan else scaled(yuan, by)
+    return f"{number} {by.name(language)}"
+
+
+def percent(fraction: float | None, decimals: int = 1) -> str:
+    """A share as percent."""
+    return NOTHING if fraction is None else f"{fraction * 100:.{decimals}f}%"
+
+
+def per_hundred(fraction: float | None) -> str:
+    """A share as yuan of every 100 yuan."""
+    return NOTHING if fraction is None else f"{fraction * 100:.1f}"
+
+
+def points(fraction: float | None, language: str, signed: bool = True) -> str:
+    """A difference of shares in percentage points, never in percent."""
+    if fraction is None:
+        return NOTHING
+    number = f"{fraction * 100:{'+' if signed else ''}.1f}"
+    if float(number) == 0:
+        number = "0.0"
+    return f"{number} {'个百分点' if language == 'zh' else 'pp'}"
+
+
+def count(n: float | None) -> str:
+    """A head count, or any sum that is not money."""
+    return NOTHING if n is None else f"{n:,.0f}" if float(n).is_integer() else f"{n:,.2f}"
+
+
+def value(number: float | None, unit: str, language: str, money_unit: str = "auto") -> str:
+    """A measure's value in its own unit: share, yuan, points or count."""
+    if number is None:
+        return NOTHING
+    if unit == "share":
+        return percent(number)
+    if unit == "points":
+        return points(number, language, signed=False)
+    return money(number, language, money_unit) if unit == "yuan" else count(number)
+
+
+def difference(number: float | None, unit: str, language: str, money_unit: str = "auto") -> str:
+    """A signed difference of two values of a unit."""
+    if number is None:
+        return NOTHING
+    if unit in ("share", "points"):
+        return points(number, language)
+    sign = "+" if number > 0 else ""
+    return sign + (money(number, language, money_unit) if unit == "yuan" else count(number))

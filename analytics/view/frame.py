@@ -1,0 +1,64 @@
+"""The script Streamlit runs: language and money unit, the list of pages, the marks every page carries."""
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:  # a checkout that is not installed
+    sys.path.insert(0, str(ROOT))
+
+from analytics.reference import root  # noqa: E402 - needs the path above
+from analytics.view import asking, choose, controls, words  # noqa: E402
+from analytics.view.words import t  # noqa: E402
+
+PAGES = {
+    "results": ("overview", "tiers", "catastrophic", "cost_bands", "compare"),
+    "behind": ("methods", "data"),
+}
+
+
+def pages() -> dict[str, list[st.Page]]:
+    """All pages by section, titled in the session's language. No icons: Streamlit fetches a page's icon from the
+    internet to make it the tab's."""
+    folder = root() / "pages"
+    return {
+        t(f"section.{section}"): [
+            st.Page(folder / f"{name}.py", title=t(f"page.{name}"), url_path=name, default=name == "overview")
+            for name in names
+        ]
+        for section, names in PAGES.items()
+    }
+
+
+def main() -> None:
+    """One run of one page inside the frame."""
+    controls.begin()
+    page = st.navigation(pages())
+    st.set_page_config(
+        page_title=f"{page.title} · 减负 Jianfu",
+        page_icon=str(Path(__file__).with_name("icon.png")),
+        layout="wide",
+    )
+    controls.turn_to(page.url_path)
+    with st.sidebar:
+        controls.language_switch()
+        choose.unit()
+        words.tell_browser()
+    desk = asking.open_or_stop()
+    if desk.is_synthetic:
+        st.badge(
+            t("frame.synthetic"), icon=":material/science:", color="orange", help=t("frame.synthetic_help")
+        )
+    controls.notices()
+    try:
+        page.run()
+    except asking.Unanswered as reason:
+        st.error(f"{t('frame.unanswered')} {reason}", icon=":material/error:")
+    finally:
+        controls.push()
+    st.caption(t("frame.foot", snapshot=desk.snapshot_id))
+
+
+main()

@@ -1,0 +1,42 @@
+"""Names of dimensions and their values, and the order in which values stand."""
+
+from collections.abc import Iterable
+
+from analytics.measures import dimensions
+from analytics.reference import bands
+from analytics.tiers import TIER
+from analytics.view import words
+from analytics.view.words import say, t
+
+
+def dimension(code: str) -> str:
+    """Name of a dimension."""
+    found = dimensions().get(code)
+    return say(found.title) if found else code
+
+
+def members(dimension: str) -> list[str]:
+    """The codes of a dimension with a closed list of values; empty for an open one."""
+    found = dimensions().get(dimension)
+    if found is None:
+        return []
+    return [band.id for band in bands()] if found.bands else list(found.values)
+
+
+def member(dimension: str, code: object) -> str:
+    """Name of a dimension's value."""
+    if code is None or code == "None":
+        return t("group.unknown")
+    if dimension in ("city", "tier"):
+        return words.city(str(code)) if dimension == "city" else words.tier(str(code))
+    found = dimensions().get(dimension)
+    if found and found.bands:
+        return next((say(band) for band in bands() if band.id == code), str(code))
+    return found.label(str(code), words.language()) if found else str(code)
+
+
+def ordered(dimension: str, codes: Iterable[object]) -> list[str]:
+    """Distinct values of a dimension in their own order: as the catalogue lists them, tiers by law, the rest by code."""
+    known = ["none", *TIER] if dimension == "tier" else members(dimension)
+    distinct = {str(code) for code in codes}
+    return sorted(distinct, key=lambda code: (known.index(code) if code in known else len(known), code))

@@ -1,0 +1,172 @@
+"""What surrounds the frame on the wire: warm start, page language, security headers, assets compressed once."""
+
+import gc
+import gzip
+import mimetypes
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from anyio import to_thread
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit import file_util
+
+FRAME = Path(__file__).with_name("frame.py")
+
+# Streamlit starts from an inline script, and Vega (sparklines) compiles expressions; everything else is our own host.
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
+    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+class SecureHeaders:
+    """Adds the security headers to every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+class PageLanguage:
+    """States the language and the name of the page in its HTML, which Streamlit fixes at English and its own name."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        wants_page = (
+            scope["type"] == "http"
+            and scope["method"] == "GET"
+            and "text/html" in Headers(scope=scope).get("accept", "")
+        )
+        if not wants_page:
+            return await self.app(scope, receive, send)
+        # The page is small: have it uncompressed and whole, so that it can be rewritten.
+        unwanted = (b"accept-encoding", b"if-none-match", b"if-modified-since")
+        scope = {
+            **scope,
+            "headers": [(k, v) for k, v in scope["headers"] if k not in unwanted],
+            "extensions": {},
+        }
+        language = parse_qs(scope["query_string"].decode("latin-1")).get("lang", ["zh"])[0]
+        start: dict[str, Any] = {}
+        body = bytearray()
+
+        async def rewrite(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                start.update(message)
+            if not MutableHeaders(scope=start).get("content-type", "").startswith("text/html"):
+                return await send(message)
+            if message["type"] != "http.response.body":
+                return
+            body.extend(message.get("body", b""))
+            if message.get("more_body"):
+                return
+            tag = b"en" if language == "en" else b"zh-CN"
+            page = bytes(body).replace(b'<html lang="en">', b'<html lang="' + tag + b'">', 1)
+            page = page.replace(b"<title>Streamlit</title>", "<title>减负 Jianfu</title>".encode(), 1)
+            headers = MutableHeaders(scope=start)
+            for name in ("etag", "last-modified"):
+                if name in headers:
+                    del headers[name]
+            headers["content-length"] = str(len(page))
+            await send(start)
+            await send({"type": "http.response.body", "body": page})
+
+        await self.app(scope, receive, rewrite)
+
+
+class StaticGzip:
+    """Serves Streamlit's hashed scripts and styles compressed; each file is compressed once and kept."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.root = Path(file_util.get_static_dir()).resolve()
+        self.kept: dict[str, bytes] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        asset = (
+            scope["type"] == "http"
+            and scope["method"] == "GET"
+            and path.startswith("/static/")
+            and path.endswith((".js", ".css"))
+        )
+        if not asset or "gzip" not in Headers(scope=scope).get("accept-encoding", ""):
+            return await self.app(scope, receive, send)
+        squeezed = self.kept.get(path) or await to_thread.run_sync(self._squeeze, path)
+        if squeezed is None:
+            return await self.app(scope, receive, send)
+        headers = {
+            "content-encoding": "gzip",
+            "vary": "accept-encoding",
+            "cache-control": "public, immutable, max-age=31536000",
+        }
+        kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+        await Response(squeezed, media_type=kind, headers=headers)(scope, receive, send)
+
+    def _squeeze(self, path: str) -> bytes | None:
+        file = (self.root / path.lstrip("/")).resolve()
+        if not file.is_relative_to(self.root) or not file.is_file():
+            return None
+        self.kept[path] = gzip.compress(file.read_bytes(), 6, mtime=0)
+        return self.kept[path]
+
+
+def middleware() -> list[Middleware]:
+    """The layers around the app, outermost first."""
+    return [Middleware(SecureHeaders), Middleware(PageLanguage), Middleware(StaticGzip)]
+
+
+async def _to_front(request: Request) -> RedirectResponse:
+    return RedirectResponse(request.url.replace(path="/"), status_code=307)
+
+
+def routes() -> list[BaseRoute]:
+    """Addresses Streamlit does not know: the front page by its own name."""
+    return [Route("/overview", _to_front)]
+
+
+@asynccontextmanager
+async def lifespan(app: Any) -> AsyncGenerator[None, None]:
+    """Opens the store before the first visitor, then takes what was loaded out of garbage collection.
+
+    Streamlit collects all garbage after every run of a page; without the freeze each run walks over the libraries.
+    """
+    await to_thread.run_sync(_warm_up)
+    gc.collect()
+    gc.freeze()
+    yield
+
+
+def _warm_up() -> None:
+    import_module("plotly.io")  # Streamlit loads it at the first chart otherwise
+    from analytics.view import asking
+
+    asking.warm_up()

@@ -1,0 +1,161 @@
+"""Released tables to tables on screen and to files. A cell says which it is: a number, protected, undefined, not covered."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import polars as pl
+import streamlit as st
+
+from analytics.release import Released
+from analytics.view import choose, formats, names, words
+from analytics.view.words import say, t
+
+_COLUMNS = ("measure", "value", "numerator", "denominator", "n", "status")
+
+
+def cell(row: Mapping[str, Any] | None, unit: str, missing: str | None = None) -> str:
+    """A row's value in words; `missing` is what to say where there is no row (default: not covered)."""
+    if row is None:
+        return missing or t("cell.not_covered")
+    if row["status"] != "shown":
+        return t(f"cell.{row['status']}")
+    return formats.value(row["value"], unit, words.language(), choose.money_unit())
+
+
+def full(released: Released) -> pl.DataFrame:
+    """Everything an answer holds, one row per group: dimensions in words, value, numerator, denominator, n."""
+    unit, rows = released.measure.unit, []
+    for row in _sorted(released):
+        line = {names.dimension(d): names.member(d, row[d]) for d in released.by}
+        line[say(released.measure.title)] = cell(row, unit)
+        for part in ("numerator", "denominator"):
+            line[t(f"column.{part}")] = (
+                t("cell.hidden") if row["status"] == "hidden" else formats.count(_rounded(row[part]))
+            )
+        line[t("column.n")] = t("cell.hidden") if row["status"] == "hidden" else formats.count(row["n"])
+        rows.append(line)
+    return pl.DataFrame(rows)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
+
+
+def _sorted(released: Released) -> list[dict[str, Any]]:
+    orders = {d: names.ordered(d, released.table[d]) for d in released.by}
+    return sorted(released.table.to_dicts(), key=lambda r: [orders[d].index(str(r[d])) for d in released.by])
+
+
+def side_by_side(answers: Sequence[Released], rows: Sequence[str] | None = None) -> pl.DataFrame:
+    """Several measures with the same breakdown as columns of one table. `rows`: order of the first dimension's values."""
+    by = answers[0].by
+    keyed = [{tuple(str(r[d]) for d in by): r for r in a.table.iter_rows(named=True)} for a in answers]
+    keys = [tuple(str(r[d]) for d in by) for r in _sorted(answers[0])]
+    if rows is not None:
+        keys = sorted((k for k in keys if k[0] in rows), key=lambda k: list(rows).index(k[0]))
+    lines = []
+    for key in keys:
+        line = {names.dimension(d): names.member(d, code) for d, code in zip(by, key, strict=True)}
+        line |= {
+            say(a.measure.title): cell(found.get(key), a.measure.unit, formats.NOTHING)
+            for a, found in zip(answers, keyed, strict=True)
+        }
+        lines.append(line)
+    return pl.DataFrame(lines)
+
+
+def by_measure(answers: Sequence[Released], columns: str, across: Sequence[str]) -> pl.DataFrame:
+    """One line per measure, the values of a dimension across."""
+    lines = []
+    for answer in answers:
+        found = {str(r[columns]): r for r in answer.table.iter_rows(named=True)}
+        cells = {names.member(columns, c): cell(found.get(c), answer.measure.unit) for c in across}
+        lines.append({t("control.measure"): say(answer.measure.title), **cells})
+    return pl.DataFrame(lines)
+
+
+def crossed(
+    released: Released,
+    rows: str,
+    columns: str,
+    down: Sequence[str] = (),
+    across: Sequence[str] = (),
+    missing: Callable[[str, str], str] | None = None,
+) -> pl.DataFrame:
+    """One dimension down, another across, in the order given or their own. `missing(row, column)`: what to say where
+    the answer holds nothing (default: not covered)."""
+    cells = {(str(r[rows]), str(r[columns])): r for r in released.table.iter_rows(named=True)}
+    down = down or names.ordered(rows, released.table[rows])
+    across = across or names.ordered(columns, released.table[columns])
+
+    def text(row: str, column: str) -> str:
+        return cell(
+            cells.get((row, column)), released.measure.unit, missing(row, column) if missing else None
+        )
+
+    return _crossed(rows, down, columns, across, text)
+
+
+def _crossed(
+    rows: str, down: Sequence[str], columns: str, across: Sequence[str], text: Callable[[str, str], str]
+) -> pl.DataFrame:
+    corner = names.dimension(rows)
+    return pl.DataFrame(
+        [
+            {corner: names.member(rows, r), **{names.member(columns, c): text(r, c) for c in across}}
+            for r in down
+        ]
+    )
+
+
+def against(
+    released: Released, rows: str, columns: str, benchmark: str, down: Sequence[str], across: Sequence[str]
+) -> pl.DataFrame:
+    """Differences of every row from the benchmark row, in the measure's own unit (shares: percentage points)."""
+    shown = [r for r in released.table.iter_rows(named=True) if r["status"] == "shown"]
+    values = {(str(r[rows]), str(r[columns])): r["value"] for r in shown}
+
+    def text(row: str, column: str) -> str:
+        own, other = values.get((row, column)), values.get((benchmark, column))
+        apart = None if own is None or other is None else own - other
+        return formats.difference(apart, released.measure.unit, words.language(), choose.money_unit())
+
+    return _crossed(rows, [r for r in down if r != benchmark], columns, across, text)
+
+
+def stacked(answers: Mapping[str, Released], head: str, columns: str, across: Sequence[str]) -> pl.DataFrame:
+    """One line per answer (threshold), the values of `columns` across."""
+    lines = []
+    for label, answer in answers.items():
+        found = {str(r[columns]): r for r in answer.table.iter_rows(named=True)}
+        lines.append(
+            {
+                head: label,
+                **{names.member(columns, c): cell(found.get(c), answer.measure.unit) for c in across},
+            }
+        )
+    return pl.DataFrame(lines)
+
+
+def show(frame: pl.DataFrame, alt: str, left: int = 1, whole: bool = False) -> None:
+    """Draw a table of words: the first `left` columns aligned left, numbers right. `whole`: never scroll its rows."""
+    config = {
+        name: st.column_config.TextColumn(alignment="left" if i < left else "right")
+        for i, name in enumerate(frame.columns)
+    }
+    height: Literal["content", "auto"] = "content" if whole else "auto"
+    st.dataframe(
+        frame, hide_index=True, width="stretch", height=height, column_config=config, placeholder="", alt=alt
+    )
+
+
+def csv(released: Released) -> bytes:
+    """The answer as a file a spreadsheet opens (UTF-8 with BOM): codes and words of every dimension, exact values."""
+    table = released.table
+    named = [
+        pl.Series(f"{d}_name", [names.member(d, v) for v in table[d]], dtype=pl.String) for d in released.by
+    ]
+    wanted = [column for d in released.by for column in (d, f"{d}_name")] + [
+        c for c in _COLUMNS if c in table.columns
+    ]
+    return b"\xef\xbb\xbf" + table.with_columns(named).select(wanted).write_csv().encode()

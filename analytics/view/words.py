@@ -1,0 +1,77 @@
+"""Texts in Chinese and English, and the language of the running session."""
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from analytics import reference
+from analytics.tiers import TIER
+
+LANGUAGES = {"zh": "中文", "en": "English"}
+
+
+@cache
+def _texts() -> dict[str, dict[str, str]]:
+    raw = tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))
+    return {f"{group}.{key}": text for group, entries in raw.items() for key, text in entries.items()}
+
+
+def language() -> str:
+    """Language of this session: `zh` unless English was chosen."""
+    return str(st.session_state.get("language", "zh"))
+
+
+def t(key: str, /, **values: object) -> str:
+    """The text of a key in the session's language, its {names} filled in. Raises KeyError for an unknown key."""
+    return _texts()[key][language()].format(**values)
+
+
+def known(key: str) -> bool:
+    """Whether there is a text of this key."""
+    return key in _texts()
+
+
+def say(text: Any) -> str:
+    """A text that comes in both languages (`reference.Text`, a mapping with zh and en), or a plain one as it is."""
+    if isinstance(text, Mapping):
+        return str(text.get(language(), text.get("zh", "")))
+    return str(getattr(text, language())) if hasattr(text, "zh") else str(text or "")
+
+
+def tell_browser() -> None:
+    """State the language in the page itself, for screen readers and the right glyphs, also after a switch."""
+    tag = "en" if language() == "en" else "zh-CN"
+    st.html(f"<script>document.documentElement.lang = '{tag}'</script>", unsafe_allow_javascript=True)
+
+
+def inline(text: str) -> str:
+    """A name inside a sentence: English names lose their capital."""
+    return text[:1].lower() + text[1:] if language() == "en" and text[1:2].islower() else text
+
+
+def tier(code: str) -> str:
+    """Name of a tier; `none` is the state before any payment, `last` the state after all."""
+    if code in ("none", "last"):
+        return t(f"tier.{code}")
+    known = TIER.get(code)
+    return (known.zh if language() == "zh" else known.en) if known else code
+
+
+def city(code: str) -> str:
+    """Name of a city."""
+    return reference.city_label(code, language())
+
+
+def listing(parts: list[str]) -> str:
+    """Several things in a row."""
+    return ("、" if language() == "zh" else ", ").join(parts)
+
+
+def span(years: list[str]) -> str:
+    """A run of years, or the years one by one."""
+    run = [str(year) for year in range(int(years[0]), int(years[-1]) + 1)]
+    return f"{years[0]}–{years[-1]}" if years == run and len(years) > 1 else listing(years)

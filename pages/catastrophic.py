@@ -1,0 +1,67 @@
+"""Catastrophic health expenditure by threshold and resource, before and after each tier, and who is left."""
+
+import streamlit as st
+
+from analytics.view import asking, charts, choose, figure, formats, names, tables, words
+from analytics.view.words import say, t
+
+MEASURES = ["catastrophic_headcount", "catastrophic_overshoot", "mean_positive_overshoot"]
+
+with choose.row():
+    place = choose.place()
+    yardstick = choose.yardstick(weight=True)
+choose.remarks(place)
+
+still = asking.ask("catastrophic_headcount", ["tier"], place.where, yardstick.parameters)
+order = asking.present(still, place.city, place.year)
+first, last = asking.row(still, tier="none"), asking.row(still, tier=order[-1])
+if first and last and first["status"] == last["status"] == "shown":
+    st.title(
+        t(
+            "catastrophic.answer",
+            place=place.name,
+            before=formats.percent(first["value"]),
+            after=formats.percent(last["value"]),
+            who=t(f"catastrophic.{yardstick.weight}"),
+        ),
+        anchor=False,
+    )
+else:
+    st.title(t("catastrophic.no_answer", place=place.name), anchor=False)
+
+left, right = st.columns(2)
+with left:
+    measure = choose.measure(MEASURES)
+with right:
+    group = choose.group(default="person_group")
+
+grid = {
+    choose.share(threshold): asking.ask(
+        measure, ["tier"], place.where, {**yardstick.parameters, "threshold": threshold}
+    )
+    for threshold in choose.THRESHOLDS
+}
+name = say(asking.measure(measure).title)
+figure.show(
+    "grid",
+    t("catastrophic.grid", measure=name),
+    charts.grid_lines(grid, "tier", order, t("control.threshold")),
+    tables.stacked(grid, t("control.threshold"), "tier", order),
+    list(grid.values()),
+    t("catastrophic.note", resource=choose.setting("resource", still.parameters["resource"])),
+)
+
+answer = asking.ask(measure, [group, "tier"], place.where, yardstick.parameters)
+figure.show(
+    "group",
+    t(
+        "catastrophic.group",
+        measure=name,
+        by=words.inline(names.dimension(group)),
+        threshold=choose.share(yardstick.threshold),
+    ),
+    charts.bars(answer, group, "tier", order=order),
+    tables.crossed(answer, group, "tier", across=order),
+    [answer],
+    choose.catastrophic(answer),
+)

@@ -1,0 +1,29 @@
+"""Any measure by band of yearly cost or of own burden."""
+
+import streamlit as st
+
+from analytics.view import asking, charts, choose, figure, tables, words
+from analytics.view.words import say, t
+
+with choose.row():
+    place = choose.place()
+choose.remarks(place)
+title = st.empty()
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    measure = choose.measure(asking.MEASURES, default="burden_reduction_rate")
+    band = choose.of("band", ["cost_band", "burden_band"])
+per_tier = asking.measure(measure).per == "tier"
+parameters = choose.parameters(measure, per_tier)
+
+answer = asking.ask(measure, [band, "tier"] if per_tier else [band], place.where, parameters)
+name = say(answer.measure.title)
+title.title(
+    t("cost_bands.answer", place=place.name, measure=name, by=words.inline(t(f"band.{band}"))), anchor=False
+)
+if per_tier:
+    order = asking.present(answer, place.city, place.year)
+    chart = charts.bars(answer, band, "tier", order=order)
+    table = tables.crossed(answer, band, "tier", across=order)
+else:
+    chart, table = charts.bars(answer, band), tables.side_by_side([answer])
+figure.show("bands", name, chart, table, [answer], say(answer.measure.caveat))

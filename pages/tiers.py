@@ -1,0 +1,52 @@
+"""What each tier takes off the own burden: before and after, reach, three definitions of burden reduction."""
+
+import streamlit as st
+
+from analytics.view import asking, charts, choose, figure, names, tables, words
+from analytics.view.words import say, t
+
+MEASURES = [
+    "own_share_before",
+    "tier_share",
+    "own_share_after",
+    "reach",
+    "burden_reduction_rate",
+    "burden_reduction_mean",
+    "burden_reduction_points",
+    "paid_per_beneficiary",
+]
+
+with choose.row():
+    place = choose.place()
+choose.remarks(place)
+st.title(t("tiers.answer", place=place.name), anchor=False)
+
+before, after = (asking.ask(m, ["tier"], place.where) for m in ("own_share_before", "own_share_after"))
+order = asking.present(after, place.city, place.year)
+figure.show(
+    "before_after",
+    t("tiers.before_after"),
+    charts.dumbbells(before, after, order),
+    tables.side_by_side([before, after], order),
+    [before, after],
+)
+
+every = [asking.ask(m, ["tier"], place.where) for m in MEASURES]
+figure.show(
+    "all", t("tiers.all"), None, tables.by_measure(every, "tier", order), every, t("tiers.definitions")
+)
+
+left, right = st.columns(2)
+with left:
+    measure = choose.measure(MEASURES, default="burden_reduction_rate")
+with right:
+    group = choose.group(default="person_group")
+answer = asking.ask(measure, [group, "tier"], place.where)
+figure.show(
+    "by",
+    t("tiers.by", measure=say(answer.measure.title), by=words.inline(names.dimension(group))),
+    charts.bars(answer, group, "tier", order=order),
+    tables.crossed(answer, group, "tier", across=order),
+    [answer],
+    say(answer.measure.caveat),
+)

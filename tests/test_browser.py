@@ -1,0 +1,241 @@
+"""The dashboard in a real browser, started as a user starts it: `jianfu serve STORE --port P`."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from analytics.answer import Desk
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+]
+SETTLED = "[data-testid=stApp][data-test-script-state=notRunning]"
+PAGES = ("", "tiers", "catastrophic", "cost_bands", "compare", "methods", "data")
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        if os.environ.get("JIANFU_REQUIRE_BROWSER") == "1":
+            pytest.fail("JIANFU_REQUIRE_BROWSER=1, but no chromium is installed")
+        pytest.skip("no chromium is installed")
+    with sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def site(browser: Browser, sample_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The running dashboard; started from a folder that is not the checkout."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    jianfu = Path(sys.executable).with_name("jianfu")
+    folder = tmp_path_factory.mktemp("elsewhere")
+    log = folder / "log"
+    with log.open("wb") as out:
+        server = subprocess.Popen(
+            [str(jianfu), "serve", str(sample_store), "--port", str(port)], cwd=folder, stdout=out, stderr=out
+        )
+    try:
+        for _ in range(120):
+            if server.poll() is not None:
+                pytest.fail(f"jianfu serve ended: {log.read_text()}")
+            try:
+                if (
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).read()
+                    == b"ok"
+                ):
+                    break
+            except OSError:
+                time.sleep(0.5)
+        else:
+            pytest.fail(f"jianfu serve did not answer: {log.read_text()}")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _tab(browser: Browser, width: int, height: int) -> Iterator[Page]:
+    """One tab for the whole module, so that scripts are loaded once; every `goto` is a new session of the app."""
+    tab = browser.new_page(viewport={"width": width, "height": height})
+    tab.set_default_timeout(60_000)
+    yield tab
+    tab.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Iterator[Page]:
+    yield from _tab(browser, 1440, 900)
+
+
+@pytest.fixture(scope="module")
+def phone(browser: Browser) -> Iterator[Page]:
+    yield from _tab(browser, 390, 844)
+
+
+def _open(page: Page, address: str) -> None:
+    page.goto(address)
+    page.wait_for_selector("h1")
+    page.wait_for_selector(SETTLED)
+
+
+def _choose(page: Page, label: str, option: str) -> None:
+    page.get_by_role("combobox", name=label).first.click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def _own_share(store: Path, city: str, year: str) -> str:
+    """Own share after the last tier, as the page's title must state it."""
+    desk = Desk.open(store)
+    table = desk.ask("own_share_after", ["tier"], {"city": [city], "plan_year": [year]}).table
+    held = dict(table.select("tier", "value").iter_rows())
+    last = [tier for tier in desk.order(city, int(year)) if tier in held][-1]
+    return f"{held[last] * 100:.1f} 元"
+
+
+def test_choosing_city_and_year_changes_the_numbers(page: Page, site: str, sample_store: Path) -> None:
+    _open(page, f"{site}/?city=zhuhai&year=2022")
+    title, metrics = page.locator("h1"), page.get_by_test_id("stMetricValue")
+    expect(title).to_contain_text(_own_share(sample_store, "440400", "2022"))
+    expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible()
+    before = metrics.all_inner_texts()
+    _choose(page, "城市", "湛江")
+    expect(title).to_contain_text("湛江")
+    expect(title).to_contain_text(_own_share(sample_store, "440800", "2022"))
+    _choose(page, "年度", "2023")
+    expect(title).to_contain_text("2023")
+    expect(title).to_contain_text(_own_share(sample_store, "440800", "2023"))
+    assert metrics.all_inner_texts() != before
+    page.wait_for_url("**city=zhanjiang**")
+    assert "year=2023" in page.url
+
+
+def test_cold_deep_link_in_a_fresh_session(browser: Browser, site: str) -> None:
+    """Twice: a first visitor and a second one meet the same page with the same choices and the frame around it."""
+    for _ in range(2):
+        tab = browser.new_page()
+        tab.set_default_timeout(60_000)
+        _open(
+            tab,
+            f"{site}/catastrophic?city=weihai&year=2022&threshold=0.25&resource=consumption&by=sex&lang=en",
+        )
+        expect(tab.locator("h1")).to_contain_text("Weihai 2022")
+        expect(tab.get_by_test_id("stSidebarNav")).to_contain_text("Cost bands")
+        expect(tab.get_by_text("Page not found")).to_have_count(0)
+        tab.wait_for_url("**threshold=0.25**")
+        for piece in ("city=weihai", "year=2022", "resource=consumption", "by=sex", "lang=en"):
+            assert piece in tab.url
+        expect(tab.locator("html")).to_have_attribute("lang", "en")
+        tab.close()
+
+
+def test_language_switch_keeps_the_selection(page: Page, site: str) -> None:
+    _open(page, f"{site}/compare?cities=zhuhai,weihai&years=2022&measure=reach&tier=inclusive")
+    page.get_by_test_id("stSidebar").get_by_text("English").click()
+    expect(page.locator("h1")).to_contain_text("2 cities")
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    page.wait_for_url("**lang=en**")
+    _choose(page, "Person group", "General")
+    expect(page.locator("h1")).to_contain_text("2 cities")
+    page.wait_for_url("**person_group=general**")
+    for piece in ("zhuhai", "weihai", "years=2022", "measure=reach", "tier=inclusive"):
+        assert piece in page.url
+
+
+def test_switching_pages_by_the_menu_keeps_the_place(page: Page, site: str) -> None:
+    _open(page, f"{site}/tiers?city=zhanjiang&year=2022")
+    page.get_by_test_id("stSidebarNav").get_by_text("费用分段").click()
+    expect(page.locator("h1")).to_contain_text("2022 年湛江")
+    page.wait_for_url("**/cost_bands?**city=zhanjiang**")
+
+
+def test_drawer_opens_with_formula_and_sql(page: Page, site: str) -> None:
+    _open(page, f"{site}/cost_bands?city=zhuhai&year=2022&measure=burden_reduction_rate")
+    page.get_by_text("这些数字是怎么算出来的？").first.click()
+    expect(page.locator(".katex").first).to_be_visible()
+    page.get_by_text("实际执行的 SQL").click()
+    expect(page.get_by_test_id("stCode").first).to_contain_text("FROM person_year")
+    with page.expect_download() as download:
+        page.get_by_text("下载 CSV").click()
+    assert Path(download.value.path()).read_bytes().startswith(b"\xef\xbb\xbfcost_band")
+
+
+def test_the_browser_talks_to_its_own_host_only(page: Page, site: str) -> None:
+    asked: list[str] = []
+    refused: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("websocket", lambda socket: asked.append(socket.url))
+    page.on(
+        "console",
+        lambda message: refused.append(message.text) if "Content Security Policy" in message.text else None,
+    )
+    for name in PAGES:
+        _open(page, f"{site}/{name}")
+        page.wait_for_timeout(500)
+    assert len(asked) > 20
+    foreign = {
+        url
+        for url in asked
+        if urlsplit(url).scheme not in ("data", "blob") and urlsplit(url).netloc != urlsplit(site).netloc
+    }
+    assert not foreign
+    assert not refused, "something of the page itself was refused"
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("name", PAGES)
+def test_no_horizontal_cut_off_on_a_phone(phone: Page, site: str, name: str, language: str) -> None:
+    _open(phone, f"{site}/{name}?lang={language}")
+    phone.wait_for_timeout(300)
+    cut = phone.evaluate(
+        """() => {
+            const main = document.querySelector('[data-testid=stMain]');
+            const wide = [...main.querySelectorAll('h1, h2, h3, p, button, [data-testid=stMetric], .js-plotly-plot')]
+                .filter(e => e.getClientRects().length && e.getBoundingClientRect().right > innerWidth + 1)
+                .map(e => e.tagName + ' ' + e.textContent.slice(0, 40));
+            return [document.documentElement.scrollWidth - innerWidth, main.scrollWidth - main.clientWidth, wide];
+        }"""
+    )
+    assert cut[0] <= 0 and cut[1] <= 0 and not cut[2]
+
+
+def test_headers_and_compressed_assets(site: str, browser: Browser) -> None:
+    def fetch(path: str, **headers: str) -> tuple[dict[str, str], bytes]:
+        request = urllib.request.Request(site + path, headers=headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return {k.lower(): v for k, v in answer.headers.items()}, answer.read()
+
+    headers, html = fetch("/", Accept="text/html")
+    assert "frame-ancestors 'self'" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert b'<html lang="zh-CN">' in html and int(headers["content-length"]) == len(html)
+    assert b'<html lang="en">' in fetch("/tiers?lang=en", Accept="text/html")[1]
+    script = html.split(b'src="./')[1].split(b'"')[0].decode()
+    plain_headers, plain = fetch(f"/{script}")
+    small_headers, small = fetch(f"/{script}", **{"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in plain_headers and small_headers["content-encoding"] == "gzip"
+    assert len(small) < len(plain) / 2
+    assert "javascript" in small_headers["content-type"]

@@ -1,0 +1,228 @@
+"""Reference data and shipped plans: right in form, sourced, simulatable, and true to the rule texts."""
+
+import re
+from decimal import Decimal
+from typing import Any, get_args
+
+import pytest
+
+from analytics import reference
+from analytics.plans import Plan, TierRule, check_plans, claims_sql, load_plans, plan_for
+from analytics.plans.model import SOURCED_FIELDS, Ceiling
+from analytics.reference import Form, SourceClass
+from analytics.tiers import TIER
+
+CITIES = ("zhanjiang", "zhuhai", "wenzhou", "zaozhuang", "weihai", "nanning", "mianyang")
+PLANS = load_plans()
+SIMULATED = [(city, year) for city in CITIES for year in range(2021, 2026)]
+BEFORE_THE_PRODUCT = {("zaozhuang", 2021), ("nanning", 2021), ("mianyang", 2021)}
+CLASSES = set(get_args(SourceClass))
+
+
+class Figure(Form):
+    id: str
+    zh: str
+    en: str
+    value: Decimal | int
+    unit: str
+    period: str
+    scope: str
+    definition: str
+    source: str
+    source_class: SourceClass
+
+
+def shipped(city: str, year: int) -> Plan:
+    plan = plan_for(city, year)
+    assert plan is not None, f"no plan {city}/{year}"
+    return plan
+
+
+def row(plan: Plan, tier: str, liability: str, insurance_type: str) -> TierRule:
+    rows = [r for r in plan.rules(tier, insurance_type) if r.liability == liability]
+    assert len(rows) == 1, f"{tier}/{liability} for {insurance_type}: {len(rows)} rows"
+    return rows[0]
+
+
+def test_cities_are_prefectures_with_one_slug_each() -> None:
+    cities = reference.cities()
+    assert all(re.fullmatch(r"[1-9][0-9]{3}00", code) for code in cities)
+    assert len({city.slug for city in cities.values()}) == len(cities) == 8
+    assert {cities[reference.city_code(slug)].slug for slug in CITIES} == set(CITIES)
+    # the first two digits of a code are the province
+    first = {"guangdong": "44", "zhejiang": "33", "shandong": "37", "guangxi": "45", "sichuan": "51"}
+    assert {city.province: code[:2] for code, city in cities.items()} == first
+
+
+def test_incomes_grow_and_name_their_source() -> None:
+    incomes = reference.incomes()
+    areas = {area for area, _ in incomes}
+    assert areas == {"china"} | {c.province for c in reference.cities().values()} | set(
+        reference.cities()
+    ) - {"451400"}
+    for area in areas:
+        series = [incomes[area, year].yuan for year in range(2018, 2025)]
+        assert series == sorted(series), area
+    assert all(income.source for income in incomes.values())
+
+
+@pytest.mark.parametrize(
+    ("city", "year", "area", "yuan"),
+    [
+        ("zhuhai", 2020, "440400", 52_495),
+        ("zhuhai", 2021, "guangdong", 41_029),
+        ("wenzhou", 2022, "330300", 59_588),
+        ("weihai", 2024, "shandong", 39_890),
+        ("mianyang", 2023, "sichuan", 30_679),
+    ],
+)
+def test_policy_line_is_last_years_published_income(city: str, year: int, area: str, yuan: int) -> None:
+    line = reference.policy_line(reference.city_code(city), year)
+    assert line is not None
+    assert (line.area, line.year, line.yuan) == (area, year - 1, yuan)
+
+
+def test_bands_of_money_join_without_gap() -> None:
+    bands = reference.bands()
+    assert bands[0].over is None
+    assert bands[-1].up_to is None
+    assert [b.up_to for b in bands[:-1]] == [b.over for b in bands[1:]]
+
+
+def test_published_figures_have_form_and_source() -> None:
+    rows = reference.load_toml(reference.root() / "data" / "published" / "national.toml")["figure"]
+    figures = [
+        Figure.model_validate({**{k: v for k, v in r.items() if k != "class"}, "source_class": r["class"]})
+        for r in rows
+    ]
+    assert len({f.id for f in figures}) == len(figures)
+    assert all(f.source and f.definition for f in figures)
+    values = {f.id: f.value for f in figures}
+    assert values["policy_share_resident_2023"] == Decimal("68.1")
+    assert values["policy_share_employee_2023"] == Decimal("84.6")
+    assert values["serious_illness_mean_2023"] == 7_924
+    mix = [values[f"admission_mix_employee_{level}_2024"] for level in ("l3", "l2", "l1")]
+    cost = [values[f"cost_per_admission_employee_{level}_2024"] for level in ("l3", "l2", "l1")]
+    mean = sum(m * c for m, c in zip(mix, cost, strict=True)) / sum(mix)
+    assert abs(mean - values["cost_per_admission_employee_2024"]) < 15
+
+
+def test_every_plan_file_is_accepted() -> None:
+    assert check_plans() == []
+    assert {city for city, _ in PLANS} <= set(reference.cities())
+    wanted = {(reference.city_code(city), year) for city, year in SIMULATED}
+    assert wanted | {("440800", 2013), ("330300", 2018), ("330300", 2019), ("330300", 2020)} <= set(PLANS)
+
+
+@pytest.mark.parametrize("key", sorted(PLANS), ids=lambda key: f"{key[0]}-{key[1]}")
+def test_no_value_without_source(key: tuple[str, int]) -> None:
+    plan = PLANS[key]
+    for rule in plan.tier:
+        for field in SOURCED_FIELDS:
+            assert plan.source_class(rule, field) in CLASSES
+        assert all(v.source is None or v.source in plan.sources for v in rule.variants)
+    for name, source in plan.sources.items():
+        if source.source_class.startswith("page"):
+            assert source.url, f"{name}: a page needs its address"
+        if source.source_class == "assumed":
+            assert source.note, f"{name}: an assumption says why"
+
+
+@pytest.mark.parametrize(("city", "year"), SIMULATED)
+def test_city_year_can_be_simulated(city: str, year: int) -> None:
+    plan = shipped(city, year)
+    assert plan.holes() == []
+    tiers = {"basic", "serious_illness", "medical_assistance", "inclusive"}
+    if (city, year) in BEFORE_THE_PRODUCT:
+        tiers -= {"inclusive"}
+        assert any("惠" in n.clause.zh for n in plan.not_modelled)
+    assert set(plan.order) == tiers <= set(TIER)
+    for insurance_type in ("resident", "employee"):
+        assert {r.id for r in plan.rules(None, insurance_type)} == tiers
+    assert claims_sql(plan).lstrip().startswith("WITH")
+    assert bool(plan.product) == ("inclusive" in tiers) == any(r.voluntary for r in plan.tier)
+
+
+@pytest.mark.parametrize(("city", "year"), [s for s in SIMULATED if s not in BEFORE_THE_PRODUCT])
+def test_order_of_payment(city: str, year: int) -> None:
+    last = ("inclusive", "medical_assistance") if city == "zhuhai" else ("medical_assistance", "inclusive")
+    assert shipped(city, year).order == ("basic", "serious_illness", *last)
+
+
+BANDS_SHANDONG = [(0, "0.60"), (100_000, "0.65"), (200_000, "0.70"), (300_000, "0.75")]
+# Typed from the rule texts, value by value; not read from the plan files.
+HEADLINES: list[tuple[str, int, str, str, str, str, Any, str]] = [
+    ("zhanjiang", 2013, "serious_illness", "main", "resident", "deductible", 20_000, "page_B"),
+    ("zhanjiang", 2013, "serious_illness", "main", "resident", "bands",
+     [(0, "0.50"), (50_000, "0.60"), (80_000, "0.70"), (100_000, "0.80")], "page_B"),
+    ("zhanjiang", 2013, "serious_illness", "main", "resident", "ceiling", ("payout", 140_000), "page_B"),
+    ("zhanjiang", 2023, "serious_illness", "main", "resident", "deductible", 10_000, "page_A"),
+    ("zhanjiang", 2023, "serious_illness", "main", "resident", "bands",
+     [(0, "0.60"), (50_000, "0.70"), (80_000, "0.80"), (100_000, "0.85")], "page_A"),
+    ("zhanjiang", 2023, "serious_illness", "main", "employee", "ceiling", ("payout", 700_000), "page_A"),
+    ("zhanjiang", 2022, "basic", "inpatient", "resident", "deductible", 500, "page_C"),
+    ("zhanjiang", 2022, "basic", "inpatient", "resident", "bands", [(0, "0.50")], "page_C"),
+    ("zhuhai", 2021, "serious_illness", "cost_40_60", "employee", "ceiling", ("eligible", 600_000), "page_C"),
+    ("zhuhai", 2021, "serious_illness", "own_pay", "resident", "deductible", 10_000, "page_C"),
+    ("zhuhai", 2021, "inclusive", "ultra_high", "resident", "ceiling", ("eligible", 1_000_000), "page_B"),
+    ("zhuhai", 2021, "inclusive", "personal_burden", "resident", "deductible", 30_000, "page_B"),
+    ("zhuhai", 2021, "inclusive", "special_drugs", "resident", "bands", [(0, "0.90")], "page_B"),
+    ("zhuhai", 2023, "inclusive", "personal_burden", "resident", "deductible", 30_000, "assumed"),
+    ("wenzhou", 2018, "serious_illness", "main", "resident", "deductible", 32_600, "page_A"),
+    ("wenzhou", 2018, "serious_illness", "main", "resident", "bands", [(0, "0.60"), (163_000, "0.70")], "page_A"),
+    ("wenzhou", 2018, "serious_illness", "main", "resident", "ceiling", ("eligible", 326_000), "page_A"),
+    ("wenzhou", 2019, "serious_illness", "main", "employee", "ceiling", ("eligible", 352_500), "page_A"),
+    ("wenzhou", 2020, "serious_illness", "main", "resident", "ceiling", ("eligible", 352_500), "page_C"),
+    ("wenzhou", 2024, "serious_illness", "main", "resident", "deductible", 25_700, "page_C"),
+    ("wenzhou", 2023, "basic", "inpatient", "resident", "deductible", 700, "page_B"),
+    ("zaozhuang", 2024, "serious_illness", "main", "resident", "bands", BANDS_SHANDONG, "page_C"),
+    ("zaozhuang", 2023, "inclusive", "in_catalogue", "resident", "deductible", 15_000, "seed"),
+    ("zaozhuang", 2025, "inclusive", "in_catalogue", "resident", "deductible", 8_000, "seed"),
+    ("weihai", 2023, "serious_illness", "main", "resident", "bands", BANDS_SHANDONG, "page_C"),
+    ("weihai", 2023, "serious_illness", "main", "resident", "ceiling", ("payout", 400_000), "page_C"),
+    ("weihai", 2023, "serious_illness", "main", "employee", "ceiling", ("payout", 500_000), "page_C"),
+    ("weihai", 2023, "inclusive", "in_catalogue", "resident", "deductible", 16_000, "page_A"),
+    ("weihai", 2024, "inclusive", "in_catalogue", "resident", "deductible", 6_000, "page_A"),
+    ("weihai", 2024, "inclusive", "special_drugs", "resident", "bands", [(0, "0.70")], "page_A"),
+    ("nanning", 2023, "inclusive", "in_catalogue", "resident", "deductible", 10_000, "page_C"),
+    ("nanning", 2022, "inclusive", "out_of_catalogue", "resident", "deductible", 18_000, "page_C"),
+    ("nanning", 2024, "inclusive", "out_of_catalogue", "resident", "deductible", 12_000, "page_B"),
+    ("nanning", 2025, "serious_illness", "main", "resident", "ceiling", ("payout", 500_000), "page_C"),
+    ("mianyang", 2022, "inclusive", "in_catalogue", "resident", "advance_share", "0.50", "page_C"),
+    ("mianyang", 2023, "inclusive", "out_of_catalogue", "resident", "bands", [(0, "0.40")], "page_C"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("headline", HEADLINES, ids=lambda h: "-".join(str(x) for x in h[:6]))
+def test_headline_values_are_those_of_the_rule_text(
+    headline: tuple[str, int, str, str, str, str, Any, str],
+) -> None:
+    city, year, tier, liability, insurance_type, field, value, source_class = headline
+    plan = shipped(city, year)
+    rule = row(plan, tier, liability, insurance_type)
+    got = getattr(rule, field)
+    if field == "bands":
+        got, value = [(b.over, b.rate) for b in got], [(over, Decimal(rate)) for over, rate in value]
+    elif isinstance(got, Ceiling):
+        got = (got.on, got.amount)
+    elif isinstance(value, str):
+        value = Decimal(value)
+    assert got == value
+    assert plan.source_class(rule, field) == source_class
+
+
+PREMIUMS = [
+    ("zhuhai", 2021, [190]),
+    ("zhuhai", 2025, [190]),
+    ("zaozhuang", 2024, [49, 69, 99, 139, 10]),
+    ("zaozhuang", 2025, [69, 99, 159, 10]),
+    ("weihai", 2025, [39, 89, 139, 150]),
+    ("nanning", 2023, [79]),
+    ("nanning", 2024, [169, 166]),
+    ("mianyang", 2022, [89]),
+]
+
+
+@pytest.mark.parametrize(("city", "year", "yuan"), PREMIUMS)
+def test_premiums_are_those_of_the_notices(city: str, year: int, yuan: list[int]) -> None:
+    assert [p.yuan for p in shipped(city, year).premium] == yuan

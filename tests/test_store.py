@@ -1,0 +1,200 @@
+"""Snapshots: byte-identical builds, any flipped byte found, one builder, one rename, incremental rebuilds."""
+
+import importlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from analytics import verbs
+from analytics.answer import Desk
+from analytics.store import Busy, Damaged, Engine, NotBuilt, QueryTimeout, Store, workbench
+from analytics.synthetic import write_delivery
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = tmp_path_factory.mktemp("small") / "store"
+    verbs.sample(store, persons=400, cities=["440400"], years=[2022, 2023], seed=3)
+    return store
+
+
+def facts(store: Path) -> dict[str, str]:
+    return {p.path.name: p.sha256 for p in Store(store).current().partitions()}
+
+
+def test_two_builds_are_byte_identical(small: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    verbs.sample(again, persons=400, cities=["440400"], years=[2022, 2023], seed=3)
+    assert facts(again) == facts(small)
+    assert Store(again).current().id == Store(small).current().id
+    other = tmp_path / "other"
+    verbs.sample(other, persons=400, cities=["440400"], years=[2022, 2023], seed=4)
+    assert facts(other) != facts(small)  # the comparison can fail
+
+
+def test_order_and_splitting_of_files_change_no_fact_byte(tmp_path: Path) -> None:
+    files = write_delivery(tmp_path / "d", persons=300, cities=["440400"], years=[2023], seed=5)
+    whole = pl.concat(pl.read_parquet(p) for p in files["settlement"])
+    half = whole.height // 2
+    parts = []
+    for name, part in (("b", whole[half:].reverse()), ("a", whole[:half])):
+        parts.append(tmp_path / f"{name}.parquet")
+        part.write_parquet(parts[-1])
+    for store, settlement in (("one", files["settlement"]), ("two", parts)):
+        for table, paths in files.items():
+            verbs.ingest(tmp_path / store, settlement if table == "settlement" else paths, table)
+        verbs.build(tmp_path / store)
+    assert facts(tmp_path / "one") == facts(tmp_path / "two")
+
+
+def _all_files(store: Path) -> list[Path]:
+    return sorted(p for p in store.rglob("*") if p.is_file() and p.name != "lock")
+
+
+def test_verify_passes_on_a_whole_store(small: Path) -> None:
+    assert verbs.verify(small) == []
+
+
+@settings(max_examples=40)
+@given(data=st.data())
+def test_verify_finds_any_flipped_byte(
+    small: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    copy = tmp_path_factory.mktemp("flip") / "store"
+    shutil.copytree(small, copy)
+    path = data.draw(st.sampled_from(_all_files(copy)))
+    raw = bytearray(path.read_bytes())
+    place = data.draw(st.integers(0, len(raw) - 1))
+    raw[place] ^= 1 << data.draw(st.integers(0, 7))
+    path.chmod(0o644)
+    path.write_bytes(raw)
+    assert verbs.verify(copy), f"{path.relative_to(copy)} byte {place}"
+    shutil.rmtree(copy)
+
+
+def test_verify_finds_a_missing_and_a_foreign_file(small: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "store"
+    shutil.copytree(small, copy)
+    victim = Store(copy).current().partitions("person_year")[0].path
+    victim.unlink()
+    (Store(copy).current().path / "stray.parquet").write_bytes(b"x")
+    assert [line.rsplit(": ", 1)[1] for line in verbs.verify(copy)] == ["missing", "not in the manifest"]
+
+
+def test_a_changed_manifest_is_not_served(small: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "store"
+    shutil.copytree(small, copy)
+    manifest = Store(copy).current().path / "manifest.json"
+    manifest.chmod(0o644)
+    manifest.write_bytes(manifest.read_bytes().replace(b'"synthetic": true', b'"synthetic": false'))
+    with pytest.raises(Damaged, match="changed after it was sealed"):
+        Desk.open(copy)
+
+
+def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(NotBuilt, match="jianfu build"):
+        Desk.open(tmp_path)
+    with pytest.raises(NotBuilt, match="jianfu ingest"):
+        verbs.build(tmp_path)
+
+
+def test_only_changed_partitions_are_built_again(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("analytics.facts.build")
+    copy = tmp_path / "store"
+    shutil.copytree(small, copy)
+    before = facts(copy)
+    worked: list[int] = []
+    run = module._Work.run
+    monkeypatch.setattr(module._Work, "run", lambda self: worked.append(self.job.plan_year) or run(self))
+    assert verbs.build(copy).id == Store(small).current().id
+    assert worked == []
+    late = pl.read_parquet(
+        next(
+            p.path
+            for d in Store(copy).deliveries()
+            for p in d.partitions("settlement")
+            if p.plan_year == 2023
+        )
+    )
+    row = late.row(0, named=True)
+    money = {k.removesuffix("_fen"): row[k] / 100 for k in row if k.endswith("_fen") and row[k] is not None}
+    names = ("mdtrt_id", "insu_admdvs", "insutype", "med_type", "setl_time", "year")
+    extra = {**{n: row[n] for n in names}, "psn_no": row["person_id"], "setl_id": "late-1", **money}
+    pl.DataFrame([extra]).write_parquet(tmp_path / "late.parquet")
+    verbs.ingest(copy, [tmp_path / "late.parquet"], "settlement")
+    verbs.build(copy)
+    assert worked == [2023]
+    after = facts(copy)
+    assert {name for name in after if after[name] != before[name]} == {
+        "person_year-00002.parquet",
+        "household_year-00002.parquet",
+    }
+    assert verbs.verify(copy) == []
+
+
+def test_a_second_builder_is_told_so(small: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "store"
+    shutil.copytree(small, copy)
+    with Store(copy).building():
+        with pytest.raises(Busy):
+            verbs.build(copy)
+        code = subprocess.run(
+            [sys.executable, "-m", "analytics.cli", "build", str(copy)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert code.returncode == 75
+        assert "another builder" in code.stderr
+    verbs.build(copy)  # and the lock is free again
+
+
+def test_a_killed_builder_leaves_nothing_behind(small: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "store"
+    shutil.copytree(small, copy)
+    served = Store(copy).current().id
+    (copy / "staging" / "torn").mkdir(parents=True)
+    (copy / "staging" / "torn" / "person_year-00001.parquet").write_bytes(b"torn")
+    assert Desk.open(copy).snapshot_id == served
+    verbs.build(copy)
+    assert not (copy / "staging").exists()
+    assert verbs.verify(copy) == []
+
+
+def test_the_engine_reads_its_files_and_nothing_else(small: Path, tmp_path: Path) -> None:
+    inside = [p.path for p in Store(small).current().partitions("person_year")]
+    outside = tmp_path / "secret.parquet"
+    pl.DataFrame({"x": [1]}).write_parquet(outside)
+    engine = Engine({"person_year": inside})
+    assert engine.ask("SELECT count(*) AS n FROM person_year")["n"][0] == 800
+    attempts = [
+        f"SELECT * FROM read_parquet('{outside}')",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        f"COPY (SELECT 1) TO '{tmp_path / 'out.csv'}'",
+        f"ATTACH '{tmp_path / 'db.duckdb'}'",
+        "SET enable_external_access = true",
+        "INSTALL httpfs",
+        "SELECT * FROM glob('/etc/*')",
+    ]
+    for attempt in attempts:
+        with pytest.raises(Exception, match=r"(?i)disabled|permission|cannot|locked"):
+            engine.ask(attempt)
+    free = workbench(read=[outside], write=tmp_path)  # positive control: allowed, it does read
+    assert free.execute(f"SELECT x FROM read_parquet('{outside}')").fetchall() == [(1,)]
+
+
+def test_a_query_past_its_limit_stops_and_the_engine_lives(small: Path) -> None:
+    engine = Engine({"person_year": [p.path for p in Store(small).current().partitions("person_year")]})
+    with pytest.raises(QueryTimeout, match="narrow the question"):
+        engine.ask(
+            "SELECT count(*) FROM range(100000000) a, range(1000) b WHERE a.range + b.range = -1", seconds=0.3
+        )
+    assert engine.ask("SELECT 1 AS one")["one"][0] == 1

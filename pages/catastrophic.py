@@ -14,7 +14,7 @@ choose.remarks(place)
 
 still = asking.ask("catastrophic_headcount", ["tier"], place.where, yardstick.parameters)
 order = asking.present(still, place.city, place.year)
-first, last = asking.row(still, tier="none"), asking.row(still, tier=order[-1])
+first, last = asking.row(still, tier="none"), asking.row(still, tier=order[-1] if order else "")
 if first and last and first["status"] == last["status"] == "shown":
     st.title(
         t(
@@ -60,7 +60,7 @@ figure.show(
         by=words.inline(names.dimension(group)),
         threshold=choose.share(yardstick.threshold),
     ),
-    charts.bars(answer, group, "tier", order=order),
+    charts.bars(answer, group, "tier", order=order, flat=True),
     tables.crossed(answer, group, "tier", across=order),
     [answer],
     choose.catastrophic(answer),

@@ -29,6 +29,7 @@ figure.show(
     charts.dumbbells(before, after, order),
     tables.side_by_side([before, after], order),
     [before, after],
+    t("tiers.key"),
 )
 
 every = [asking.ask(m, ["tier"], place.where) for m in MEASURES]
@@ -45,7 +46,7 @@ answer = asking.ask(measure, [group, "tier"], place.where)
 figure.show(
     "by",
     t("tiers.by", measure=say(answer.measure.title), by=words.inline(names.dimension(group))),
-    charts.bars(answer, group, "tier", order=order),
+    charts.bars(answer, group, "tier", order=order, flat=True),
     tables.crossed(answer, group, "tier", across=order),
     [answer],
     say(answer.measure.caveat),

@@ -133,6 +133,12 @@ def test_choosing_city_and_year_changes_the_numbers(page: Page, site: str, sampl
     assert "year=2023" in page.url
 
 
+def test_the_front_page_by_its_name(page: Page, site: str) -> None:
+    _open(page, f"{site}/overview?city=weihai&year=2022")
+    expect(page.locator("h1")).to_contain_text("2022 年威海")
+    expect(page.get_by_text("Page not found")).to_have_count(0)
+
+
 def test_cold_deep_link_in_a_fresh_session(browser: Browser, site: str) -> None:
     """Twice: a first visitor and a second one meet the same page with the same choices and the frame around it."""
     for _ in range(2):

@@ -16,4 +16,3 @@ SELECT
     own_fen AS own_gross_fen, own_fen AS own_cash_fen, own_fen AS own_net_fen,
     income_fen, consumption_fen, food_fen, NULL::BIGINT AS policy_line_fen
 FROM burden
-ORDER BY household_id

@@ -1,19 +1,23 @@
 -- grain: one household in one city and plan year; a person without household link is a household of one
 -- tables: person_year, household_economy
--- slots: of_costliest, sums
+-- slots: dimensions, sums, amounts
 -- parameters: plan_year, policy_line_fen
--- Dimensions of a household are those of its member with the highest cost (lowest person id among equals).
-WITH member AS (
-    SELECT *, coalesce(household_id, 'person ' || person_id) AS household FROM person_year
+-- Dimensions of a household are those of its member with the highest cost (highest person id among equals).
+WITH costliest AS (
+    SELECT household_id AS household, arg_max(person_id, row(cost_fen, person_id)) AS person_id
+    FROM (SELECT household_id, cost_fen, person_id FROM person_year WHERE household_id IS NOT NULL)
+    GROUP BY household_id
 ),
-costliest AS (
-    SELECT household, {of_costliest}
-    FROM member
-    QUALIFY row_number() OVER (PARTITION BY household ORDER BY cost_fen DESC, person_id) = 1
+linked AS (
+    SELECT household_id AS household, count(*)::INTEGER AS n_persons, true AS is_linked, {sums}
+    FROM person_year WHERE household_id IS NOT NULL GROUP BY household_id
 ),
 summed AS (
-    SELECT household, count(*)::INTEGER AS n_persons, bool_and(household_id IS NOT NULL) AS is_linked, {sums}
-    FROM member GROUP BY household
+    SELECT {dimensions}, linked.*
+    FROM linked JOIN costliest USING (household) JOIN person_year USING (person_id)
+    UNION ALL BY NAME
+    SELECT {dimensions}, 'person ' || person_id AS household, 1 AS n_persons, false AS is_linked, {amounts}
+    FROM person_year WHERE household_id IS NULL
 ),
 economy AS (
     SELECT household_id AS household, max(size) AS size, bool_or(urban) AS urban,
@@ -21,7 +25,7 @@ economy AS (
     FROM household_economy WHERE year = $plan_year GROUP BY household_id
 )
 SELECT
-    costliest.* EXCLUDE (household),
+    {dimensions},
     household AS household_id,
     coalesce(size, n_persons)::INTEGER AS n_members,
     1::DOUBLE AS weight,
@@ -29,10 +33,9 @@ SELECT
     NULL::VARCHAR AS stratum_id,
     is_linked,
     urban,
-    summed.* EXCLUDE (household, n_persons, is_linked),
+    {amounts},
     income_fen,
     consumption_fen,
     food_fen,
     $policy_line_fen::BIGINT * coalesce(size, n_persons) AS policy_line_fen
-FROM summed JOIN costliest USING (household) LEFT JOIN economy USING (household)
-ORDER BY household_id
+FROM summed LEFT JOIN economy USING (household)

@@ -7,4 +7,3 @@ SELECT
     {ledger},
     cost_fen - hospital_borne_fen - statutory_paid_fen AS own_gross_fen
 FROM person_paid
-ORDER BY household_id, person_id

@@ -13,7 +13,6 @@ settled AS (
     SELECT
         person_id,
         count(*) AS n_settlements,
-        count(DISTINCT mdtrt_id) FILTER (care_type = 'inpatient') AS n_admissions,
         -- the person's highest hospital level and farthest place, inpatient care before other care
         max(CASE hospital_level WHEN '3' THEN 4 WHEN '2' THEN 3 WHEN '1' THEN 2 ELSE 1 END) AS level_rank,
         max(CASE care_type WHEN 'inpatient' THEN 5 WHEN 'special_outpatient' THEN 4 WHEN 'outpatient' THEN 3 WHEN 'pharmacy' THEN 2 ELSE 1 END) AS care_rank,
@@ -28,6 +27,10 @@ settled AS (
         sum(psn_cash_pay_fen::DOUBLE)::BIGINT AS own_cash_fen,
         {settled_tiers}
     FROM kept GROUP BY person_id
+),
+admitted AS (
+    -- a stay with several settlements is one admission
+    SELECT person_id, count(DISTINCT mdtrt_id) AS n_admissions FROM kept WHERE care_type = 'inpatient' GROUP BY person_id
 ),
 claimed AS (
     SELECT person_id, {claimed_tiers}
@@ -51,9 +54,6 @@ linked AS (
     WHERE coalesce(start_date, DATE '0001-01-01') <= make_date($plan_year, 12, 31)
       AND coalesce(end_date, DATE '9999-12-31') >= make_date($plan_year, 1, 1)
     GROUP BY person_id
-),
-everyone AS (
-    SELECT person_id FROM insured UNION SELECT person_id FROM settled UNION SELECT person_id FROM claimed
 )
 SELECT
     $city AS city,
@@ -79,9 +79,9 @@ SELECT
     coalesce(hospital_borne_fen, 0) AS hospital_borne_fen,
     coalesce(own_cash_fen, 0) AS own_cash_fen,
     {paid}
-FROM everyone
-LEFT JOIN settled USING (person_id)
-LEFT JOIN claimed USING (person_id)
-LEFT JOIN insured USING (person_id)
+FROM insured
+FULL JOIN settled USING (person_id)
+FULL JOIN claimed USING (person_id)
+LEFT JOIN admitted USING (person_id)
 LEFT JOIN linked USING (person_id)
 LEFT JOIN person USING (person_id)

@@ -20,9 +20,10 @@ TABLES = (
     "household_economy",
     "household_year",
 )
-ColumnType = Literal["id", "integer", "number", "flag", "date", "timestamp", "money"]
+ColumnType = Literal["id", "code", "integer", "number", "flag", "date", "timestamp", "money"]
 SQL_TYPE = {
     "id": "VARCHAR",
+    "code": "VARCHAR",
     "integer": "INTEGER",
     "number": "DOUBLE",
     "flag": "BOOLEAN",
@@ -71,11 +72,8 @@ class Derived(Form):
         if not self.map:
             return self.sql
         ours, other = codes(self.map)
-        whens = " ".join(
-            f"WHEN list_contains({literal(source)}, {self.of}) THEN {literal(code)}"
-            for code, source in ours.items()
-        )
-        return f"CASE {whens} ELSE {literal(other)} END"
+        whens = " ".join(f"WHEN {literal(c)} THEN {literal(code)}" for code, source in ours.items() for c in source)
+        return f"CASE {self.of} {whens} ELSE {literal(other)} END"
 
 
 class Rule(Form):
@@ -149,6 +147,13 @@ class Contract(Form):
             )
             declared[derived.name] = kind
         return declared
+
+    @property
+    def coded(self) -> list[str]:
+        """Text columns with few different values: codes as delivered, and what is derived from them."""
+        return [c.name for c in self.columns if c.type == "code"] + [
+            d.name for d in self.derived if self.stored[d.name] == "VARCHAR"
+        ]
 
     @property
     def empty(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Map
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,8 @@ from analytics.store import Folder, Store, literal, parquet, workbench
 from analytics.tiers import TIERS
 
 Progress = Callable[[str, int, int], None]
+FIRST_ROWS = 50_000  # where codes are looked for first
+MOST_CODES = 500  # a column with more different values is text
 LOADER = 1  # raise when the same delivery would load differently
 
 
@@ -247,13 +250,13 @@ class _Load:
         derived = "".join(f", {d.expression} AS {d.name}" for d in self.rules.derived)
         readings = " UNION ALL ".join(plan.select(i) for i, plan in enumerate(self.plans, 1))
         self.progress("read", 0, 3)
-        self._run(f"CREATE TEMP TABLE typed AS SELECT *{derived} FROM ({readings})")
+        self._type(f"(SELECT *{derived} FROM ({readings}))")
         self.progress("check", 1, 3)
         checks = self._checks()
         reasons = ", ".join(f"CASE WHEN {sql} THEN '{reason}' END" for sql, reason in checks) or "NULL"
         any_bad = " OR ".join(["unreadable", *(f"({sql})" for sql, _ in checks)])
         self._run(
-            f"CREATE TEMP TABLE waiting AS SELECT src_file, src_row, [{reasons}]::VARCHAR[] AS reasons FROM typed WHERE {any_bad}"
+            f"CREATE TABLE waiting AS SELECT src_file, src_row, [{reasons}]::VARCHAR[] AS reasons FROM typed WHERE {any_bad}"
         )
         self._duplicates()
         warnings = self._warnings()
@@ -267,6 +270,38 @@ class _Load:
             )
         self.progress("write", 3, 3)
         return {**facts, "rules": quarantined + warnings, "files": files}
+
+    def _type(self, source: str) -> None:
+        """Create table `typed`. Columns of few values become numbered codes while they are worked on (several times
+        faster to sort and write): their values come from the first rows, and from all where those did not hold them all.
+        """
+        names = self.rules.coded
+        for rows in (FIRST_ROWS, 0):
+            part = f"(SELECT * FROM {source} LIMIT {rows})" if rows else source
+            lists = ", ".join(f"list(DISTINCT {n})" for n in names)
+            values = (
+                [
+                    sorted(v for v in found or [] if v is not None)
+                    for found in self._rows(f"SELECT {lists} FROM {part}")[0]
+                ]
+                if names
+                else []
+            )
+            coded = {n: found for n, found in zip(names, values, strict=True) if 0 < len(found) <= MOST_CODES}
+            for name, found in coded.items():
+                self._run(
+                    f"CREATE OR REPLACE TYPE code_{name} AS ENUM ({', '.join(literal(v) for v in found)})"
+                )
+            replaced = ", ".join(f"try_cast({n} AS code_{n}) AS {n}" for n in coded)
+            lost = (
+                " OR ".join(f"({n} IS NOT NULL AND try_cast({n} AS code_{n}) IS NULL)" for n in coded)
+                or "false"
+            )
+            self._run(
+                f"CREATE OR REPLACE TABLE typed AS SELECT *{f' REPLACE ({replaced})' if coded else ''}, ({lost}) AS lost FROM {source}"
+            )
+            if not self._rows("SELECT count(*) FROM typed WHERE lost")[0][0]:
+                break
 
     def _run(self, sql: str) -> None:
         self.con.execute(sql).fetchall()
@@ -300,7 +335,7 @@ class _Load:
             return
         key = ", ".join(self.rules.key)
         good = "FROM typed ANTI JOIN waiting USING (src_file, src_row)"
-        self._run(f"CREATE TEMP TABLE doubled AS SELECT {key} {good} GROUP BY {key} HAVING count(*) > 1")
+        self._run(f"CREATE TABLE doubled AS SELECT {key} {good} GROUP BY {key} HAVING count(*) > 1")
         reason = f"duplicate_{self.rules.table}_id"
         version = self.rules.version or "NULL"
         amounts = ", ".join(c.stored for c in self.rules.columns if c.type == "money") or "NULL"
@@ -348,7 +383,7 @@ class _Load:
         raw = " UNION ALL ".join(plan.raw_rows(i) for i, plan in enumerate(self.plans, 1))
         fee = f", t.{self.rules.fee_fen} AS fee_fen" if self.rules.fee else ", NULL::BIGINT AS fee_fen"
         self._run(
-            "CREATE TEMP TABLE quarantine AS SELECT "
+            "CREATE TABLE quarantine AS SELECT "
             f"{files}[r.src_file] AS src_name, r.src_file, r.src_row, list_filter(list_concat(r.unreadable, w.reasons), lambda x: x IS NOT NULL) AS reasons{fee}, r.row "
             f"FROM ({raw}) r JOIN waiting w USING (src_file, src_row) JOIN typed t USING (src_file, src_row)"
         )
@@ -399,24 +434,24 @@ class _Load:
         }
 
     def _copy(self, select: str, name: str) -> None:
-        self._run(f"COPY ({select}) TO {literal(self.staging / name)} (FORMAT parquet, COMPRESSION zstd)")
+        con = self.con.cursor()  # one each: partitions are written side by side
+        con.execute(
+            f"COPY ({select}) TO {literal(self.staging / name)} (FORMAT parquet, COMPRESSION zstd)"
+        ).fetchall()
+        con.close()
 
     def _write(self) -> list[dict[str, Any]]:
         """One file per partition, rows in the contract's order, names of our own making."""
         columns = ", ".join(self.rules.stored)
-        good = (
-            "FROM typed ANTI JOIN waiting USING (src_file, src_row)"
-            if self._rows("SELECT count(*) FROM waiting")[0][0]
-            else "FROM typed"
+        good = "FROM typed"
+        if self._rows("SELECT count(*) FROM waiting")[0][0]:
+            good = "FROM typed ANTI JOIN waiting USING (src_file, src_row)"
+        cut, order = self.rules.partition, ", ".join(self.rules.order)
+        grouped = (
+            f" GROUP BY {', '.join(cut)} ORDER BY {', '.join(f'{c}::VARCHAR' for c in cut)}" if cut else ""
         )
-        cut = self.rules.partition
-        order = ", ".join(self.rules.order)
-        keys = (
-            self._rows(f"SELECT {', '.join(cut)}, count(*) {good} GROUP BY {', '.join(cut)} ORDER BY ALL")
-            if cut
-            else self._rows(f"SELECT count(*) {good}")
-        )
-        files = []
+        keys = self._rows(f"SELECT {''.join(f'{c}, ' for c in cut)}count(*) {good}{grouped}")
+        work, files = [], []
         for number, (*values, rows) in enumerate(keys, 1):
             if not rows:
                 continue
@@ -425,6 +460,8 @@ class _Load:
                 " AND ".join(f"{c} = {_constant(v, self.rules.stored[c])}" for c, v in key.items()) or "true"
             )
             name = f"{self.rules.table}-{number:05d}.parquet"
-            self._copy(f"SELECT {columns} {good} WHERE {where} ORDER BY {order}", name)
+            work.append((f"SELECT {columns} {good} WHERE {where} ORDER BY {order}", name))
             files.append({"table": self.rules.table, "name": name, "rows": rows, **key})
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda item: self._copy(*item), work))
         return files

@@ -84,9 +84,8 @@ class Row:
         )
         # several parts of a claim are paid at once over the year, and a later row looks at one of them
         self.is_mixed = len(self.parts) > 1
-        self.is_pooled = (
-            self.is_mixed and self.rule.per == "year" and any(r.base != "total_own" for r in later)
-        )
+        looks = any(r.base != "total_own" and set(paid_parts(r)) & set(self.parts) for r in later)
+        self.is_pooled = self.is_mixed and self.rule.per == "year" and looks
 
     def is_blind_to(self, other: "Row") -> bool:
         """Whether nothing this row computes depends on what `other` pays."""

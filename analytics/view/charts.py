@@ -107,6 +107,11 @@ def _grid(
     return values(x), values(series) if series else [""], cells
 
 
+def _taken(share: float) -> str:
+    text = formats.per_hundred(share)
+    return text if text.startswith("<") else f"−{text}"
+
+
 def fall(before: Released, after: Released, paid: Released, order: Sequence[str]) -> Chart:
     """What becomes of every 100 yuan: the whole cost, each tier's part in order of payment, the own burden left.
 
@@ -120,12 +125,12 @@ def fall(before: Released, after: Released, paid: Released, order: Sequence[str]
     start = rows[0].get(order[0]) if order else None
     if start and 1 - start["value"] > 0.0005:
         borne = 1 - start["value"]
-        steps.append(_Step(t("fall.others"), start["value"], borne, f"−{formats.per_hundred(borne)}", _GREY))
+        steps.append(_Step(t("fall.others"), start["value"], borne, _taken(borne), _GREY))
     gaps, left = 0, 1.0
     for k in order:
         if k in rows[1] and k in rows[2]:
             left, share = rows[1][k]["value"], rows[2][k]["value"]
-            steps.append(_Step(words.tier(k), left, share, f"−{formats.per_hundred(share)}", TIER[k].colour))
+            steps.append(_Step(words.tier(k), left, share, _taken(share), TIER[k].colour))
         else:
             gaps += 1
             left = rows[1][k]["value"] if k in rows[1] else left
@@ -174,7 +179,7 @@ def dumbbells(before: Released, after: Released, order: Sequence[str]) -> Chart:
                 "x": x,
                 "y": [label, label],
                 "text": text,
-                "textposition": ["middle right", "middle left"],
+                "textposition": ["top center", "bottom center"],
                 "cliponaxis": False,
                 "line": {"color": TIER[k].colour, "width": 4},
                 "marker": {
@@ -187,11 +192,11 @@ def dumbbells(before: Released, after: Released, order: Sequence[str]) -> Chart:
             }
         )
     layout = _layout(
-        height=110 + 44 * len(order),
+        height=110 + 52 * len(order),
         showlegend=False,
         xaxis={
             **axis,
-            "range": [-0.09, 1.09],
+            "range": [-0.06, 1.06],
             "tickvals": [0, 0.2, 0.4, 0.6, 0.8, 1],
             "title": {"text": t("tiers.axis")},
         },
@@ -233,7 +238,7 @@ def bars(
             "range": [min(0, *inside), max(inside) * 1.18],
         }  # room for the numbers outside the bars
     named = _axis(type="category", **({"autorange": "reversed"} if flat else {}))
-    height = 90 + 44 * len(across) if flat else 380
+    height = 110 + (20 + 16 * len(along) if series else 44) * len(across) if flat else 380
     across_axis, up_axis = (axis, named) if flat else (named, axis)
     layout = _layout(
         barmode="group", showlegend=bool(series), height=height, xaxis=across_axis, yaxis=up_axis

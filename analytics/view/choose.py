@@ -105,6 +105,7 @@ def catastrophic(released: Released) -> str:
     return t(
         "card.che_help",
         threshold=share(chosen["threshold"]),
+        who=t(f"catastrophic.{chosen['weight']}"),
         resource=setting("resource", chosen["resource"]),
     )
 

@@ -20,7 +20,10 @@ def drawer(key: str, answers: Sequence[Released]) -> None:
     with box:
         picked = answers[0]
         if len(answers) > 1:
-            titles = {str(i): say(a.measure.title) for i, a in enumerate(answers)}
+            one = len({a.measure.id for a in answers}) < len(
+                answers
+            )  # the same measure under several settings
+            titles = {str(i): settings(a) if one else say(a.measure.title) for i, a in enumerate(answers)}
             chosen = st.selectbox(
                 t("explain.which"), list(titles), format_func=titles.__getitem__, key=f"w_x_{key}"
             )

@@ -59,12 +59,16 @@ def money(yuan: float | None, language: str, unit: str = "auto", brief: bool = F
 
 def percent(fraction: float | None, decimals: int = 1) -> str:
     """A share as percent."""
-    return NOTHING if fraction is None else f"{fraction * 100:.{decimals}f}%"
+    if fraction is None:
+        return NOTHING
+    least = 10.0**-decimals
+    small = 0 < fraction * 100 < least / 2  # would read as zero
+    return f"<{least:.{decimals}f}%" if small else f"{fraction * 100:.{decimals}f}%"
 
 
 def per_hundred(fraction: float | None) -> str:
     """A share as yuan of every 100 yuan."""
-    return NOTHING if fraction is None else f"{fraction * 100:.1f}"
+    return percent(fraction).removesuffix("%")
 
 
 def points(fraction: float | None, language: str, signed: bool = True) -> str:
@@ -94,7 +98,7 @@ def value(number: float | None, unit: str, language: str, money_unit: str = "aut
 
 
 def difference(number: float | None, unit: str, language: str, money_unit: str = "auto") -> str:
-    """A signed difference of two values of a unit."""
+    """A signed difference of two values of a unit; of shares in percentage points."""
     if number is None:
         return NOTHING
     if unit in ("share", "points"):

@@ -145,7 +145,7 @@ def middleware() -> list[Middleware]:
 
 
 async def _to_front(request: Request) -> RedirectResponse:
-    return RedirectResponse(request.url.replace(path="/"), status_code=307)
+    return RedirectResponse(f"./?{request.url.query}", status_code=307)
 
 
 def routes() -> list[BaseRoute]:

@@ -99,28 +99,31 @@ def crossed(
 def _crossed(
     rows: str, down: Sequence[str], columns: str, across: Sequence[str], text: Callable[[str, str], str]
 ) -> pl.DataFrame:
-    corner = names.dimension(rows)
-    return pl.DataFrame(
-        [
-            {corner: names.member(rows, r), **{names.member(columns, c): text(r, c) for c in across}}
-            for r in down
-        ]
-    )
+    heads = [names.dimension(rows), *(names.member(columns, c) for c in across)]
+    lines = [[names.member(rows, r), *(text(r, c) for c in across)] for r in down]
+    return pl.DataFrame(lines, schema=dict.fromkeys(heads, pl.String), orient="row")
 
 
 def against(
     released: Released, rows: str, columns: str, benchmark: str, down: Sequence[str], across: Sequence[str]
 ) -> pl.DataFrame:
     """Differences of every row from the benchmark row, in the measure's own unit (shares: percentage points)."""
+    unit = released.measure.unit
     shown = [r for r in released.table.iter_rows(named=True) if r["status"] == "shown"]
     values = {(str(r[rows]), str(r[columns])): r["value"] for r in shown}
 
     def text(row: str, column: str) -> str:
         own, other = values.get((row, column)), values.get((benchmark, column))
         apart = None if own is None or other is None else own - other
-        return formats.difference(apart, released.measure.unit, words.language(), choose.money_unit())
+        shown = formats.difference(apart, unit, words.language(), choose.money_unit())
+        return shown.removesuffix(t("tables.points")) if unit in ("share", "points") else shown
 
-    return _crossed(rows, [r for r in down if r != benchmark], columns, across, text)
+    table = _crossed(rows, [r for r in down if r != benchmark], columns, across, text)
+    return (
+        table.rename({names.dimension(rows): names.dimension(rows) + t("tables.in_points")})
+        if unit in ("share", "points")
+        else table
+    )
 
 
 def stacked(answers: Mapping[str, Released], head: str, columns: str, across: Sequence[str]) -> pl.DataFrame:

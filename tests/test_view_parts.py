@@ -1,0 +1,123 @@
+"""The parts of the view without a page: number formats, files, books, texts, and what a page may not do."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from analytics.answer import Desk
+from analytics.reference import root
+from analytics.view import formats, ledger, server, tables
+
+VIEW = Path(formats.__file__).parent
+PAGES = root() / "pages"
+
+
+def test_download_is_the_answer_and_opens_in_a_spreadsheet(sample_store: Path) -> None:
+    where = {"city": ["440400"], "plan_year": ["2022"]}
+    answer = Desk.open(sample_store).ask("burden_reduction_rate", ["person_group", "tier"], where)
+    raw = tables.csv(answer)
+    assert raw.startswith(b"\xef\xbb\xbf")
+    read = pl.read_csv(raw[3:])
+    assert read.height == answer.table.height
+    hidden = read.filter(pl.col("status") == "hidden")
+    assert (
+        hidden.height
+        and hidden["value"].null_count()
+        == hidden["numerator"].null_count()
+        == hidden["n"].null_count()
+        == hidden.height
+    )
+    shown = answer.table.filter(pl.col("status") == "shown")["value"].to_list()
+    assert read.filter(pl.col("status") == "shown")["value"].to_list() == shown
+
+
+def test_data_page_says_when_a_delivery_does_not_reconcile() -> None:
+    whole = {
+        "rows_in": 10,
+        "rows_loaded": 9,
+        "rows_quarantined": 1,
+        "fee_in_yuan": 5.02,
+        "fee_loaded_yuan": 5.0,
+        "fee_quarantined_yuan": 0.02,
+    }
+    assert ledger.reconciles([whole])
+    assert not ledger.reconciles([whole, {**whole, "rows_loaded": 8}])
+    assert not ledger.reconciles([{**whole, "fee_loaded_yuan": 4.99}])
+
+
+def _keys_used() -> Iterator[str]:
+    for file in [*VIEW.glob("*.py"), *PAGES.glob("*.py")]:
+        yield from re.findall(r"""\bt\(\s*"([a-z_.]+)\"""", file.read_text(encoding="utf-8"))
+
+
+def test_every_text_is_there_in_both_languages() -> None:
+    groups = tomllib.loads((VIEW / "words.toml").read_text(encoding="utf-8"))
+    texts = {f"{group}.{key}": text for group, entries in groups.items() for key, text in entries.items()}
+    for key, text in texts.items():
+        assert set(text) == {"zh", "en"}, key
+        assert re.findall(r"{\w+}", text["zh"]) or not re.findall(r"{\w+}", text["en"]), key
+        assert set(re.findall(r"{\w+}", text["zh"])) == set(re.findall(r"{\w+}", text["en"])), (
+            f"{key}: the languages fill in different names"
+        )
+    assert not sorted(set(_keys_used()) - set(texts))
+
+
+def test_pages_choose_ask_and_draw_only() -> None:
+    for page in PAGES.glob("*.py"):
+        source = page.read_text(encoding="utf-8")
+        modules = re.findall(r"^(?:from|import) ([\w.]+)", source, re.M)
+        assert {m for m in modules if m != "streamlit" and not m.startswith("analytics.view")} == set(), (
+            page.name
+        )
+        assert not re.search(r"\bSELECT\b|duckdb|plotly|polars", source), page.name
+        assert len(source.splitlines()) <= 110, page.name
+
+
+@pytest.mark.parametrize(
+    ("yuan", "language", "unit", "expected"),
+    [
+        (99_999, "zh", "auto", "99,999 元"),
+        (100_000, "zh", "auto", "10.00 万元"),
+        (123_456_789, "zh", "auto", "1.23 亿元"),
+        (123_456_789, "zh", "wan", "12,345.68 万元"),
+        (123_456_789, "en", "auto", "123.46 m yuan"),
+        (1_234_567_890, "en", "auto", "1.23 bn yuan"),
+        (12_345, "en", "wan", "1.23 10k yuan"),
+        (None, "zh", "auto", "—"),
+    ],
+)
+def test_money(yuan: float | None, language: str, unit: str, expected: str) -> None:
+    assert formats.money(yuan, language, unit) == expected
+
+
+def test_a_small_share_does_not_read_as_zero() -> None:
+    assert [formats.percent(v) for v in (0.0, 0.0004, 0.0006, 0.4567, None)] == [
+        "0.0%",
+        "<0.1%",
+        "0.1%",
+        "45.7%",
+        "—",
+    ]
+
+
+def test_differences_of_shares_are_percentage_points() -> None:
+    assert formats.difference(0.0123, "share", "zh") == "+1.2 个百分点"
+    assert formats.difference(-0.05, "share", "en") == "-5.0 pp"
+    assert formats.difference(-0.0001, "share", "zh") == "0.0 个百分点"
+    assert formats.difference(-1234.0, "yuan", "zh") == "-1,234 元"
+    assert formats.difference(None, "share", "zh") == "—"
+
+
+def test_only_assets_are_served_compressed() -> None:
+    async def app(*_: Any) -> None: ...
+
+    layer = server.StaticGzip(app)
+    assert layer.root.parent.joinpath("__init__.py").is_file()
+    assert layer._squeeze("/index.html") is not None
+    assert layer._squeeze("/static/../../__init__.py") is None
+    assert layer._squeeze("/../__init__.py") is None

@@ -65,16 +65,13 @@ class Desk:
         return plan_for(city, plan_year)
 
     def order(self, city: str, plan_year: int) -> tuple[str, ...]:
-        """All tiers in that city-year's order of payment."""
-        found = next(
-            (
-                p["order"]
-                for p in self._book.manifest["plans"]
-                if (p["city"], p["plan_year"]) == (city, plan_year)
-            ),
-            [],
-        )
-        return full_order(found)
+        """All tiers in the order of payment the facts of that city-year were built in."""
+        found = [
+            p["order"]
+            for p in self._book.manifest["plans"]
+            if (p["city"], p["plan_year"]) == (city, plan_year)
+        ]
+        return tuple(found[0]) if found else full_order()
 
 
 def quality(store: Store) -> list[dict[str, Any]]:

@@ -147,14 +147,15 @@ def _names(text: str) -> list[str]:
 
 def _sample(args: argparse.Namespace) -> None:
     first, _, last = args.years.partition("-")
-    years = range(int(first), int(last or first) + 1)
+    if not (first + last).isdecimal() or int(last or first) < int(first):
+        raise ValueError(f"--years {args.years}: write a year or a span of years, such as 2023 or 2021-2025")
     cities = [reference.city_code(name) for name in _names(args.cities)] or None
     with _progress() as progress:
         snapshot = verbs.sample(
             args.store,
             persons=args.persons,
             cities=cities,
-            years=list(years),
+            years=list(range(int(first), int(last or first) + 1)),
             seed=args.seed,
             progress=progress,
         )

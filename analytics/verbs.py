@@ -10,7 +10,7 @@ from analytics import facts, intake
 from analytics.answer import Desk
 from analytics.answer import quality as _quality
 from analytics.release import Released
-from analytics.store import Folder, Store
+from analytics.store import Folder, NotBuilt, Store
 from analytics.synthetic import YEARS, write_delivery
 
 Progress = Callable[[str, int, int], None]
@@ -75,10 +75,18 @@ def measure(
 
 
 def quality(store: Path | str) -> list[dict[str, Any]]:
-    """What came, loaded and waits, per delivery."""
-    return _quality(Store(store))
+    """What came, loaded and waits, per delivery. Raises store.NotBuilt where there is no store."""
+    return _quality(_held(store))
 
 
 def verify(store: Path | str) -> list[str]:
-    """Every file that is not as it was sealed, one line each; empty when the store is whole."""
-    return Store(store).damage()
+    """Every file that is not as it was sealed, one line each; empty when the store is whole. Raises store.NotBuilt."""
+    return _held(store).damage()
+
+
+def _held(path: Path | str) -> Store:
+    """A store that holds something: an empty or mistyped folder must not pass for a whole store."""
+    store = Store(path)
+    if not store.deliveries():
+        raise NotBuilt(f"{store.path}: no delivery here; run `jianfu ingest` or `jianfu sample` first")
+    return store

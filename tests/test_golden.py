@@ -62,6 +62,10 @@ def persons(files: dict[str, list[Path]], city: str) -> dict[str, dict[str, Deci
         person = book[r["psn_no"]]
         person["cost"] += r["medfee_sumamt"]
         person["hospital"] += r["hosp_part_amt"]
+        person["in_policy"] += r["inscp_scp_amt"]
+        person["out_of_catalogue"] += r["fulamt_ownpay_amt"] + r["overlmt_selfpay"]
+        person["part"] += r["psn_part_amt"]
+        person["cash"] += r["psn_cash_pay"]
         for tier, fields in FIELDS.items():
             person[tier] += sum(r[f] for f in fields)
     for r in pl.concat(pl.read_parquet(p) for p in files["commercial_claim"]).iter_rows(named=True):
@@ -102,6 +106,7 @@ def test_person_measures(golden: tuple[Desk, dict[str, list[Path]]], city: str, 
         paid = [(Fraction(x), Fraction(b), Fraction(c)) for x, b, c in pays if x > 0]
         assert paid, f"{city} {tier}: the sample has nobody paid by this tier, so the test would show nothing"
         expected = {
+            "own_share_before": sum(Fraction(b) for _, b, _ in pays) / sum(Fraction(c) for _, _, c in pays),
             "reach": Fraction(len(paid), len(book)),
             "burden_reduction_rate": sum(x for x, _, _ in paid) / sum(b for _, b, _ in paid),
             "burden_reduction_mean": sum(x / b for x, b, _ in paid) / len(paid),
@@ -114,6 +119,33 @@ def test_person_measures(golden: tuple[Desk, dict[str, list[Path]]], city: str, 
                 0
             ]
             assert got == pytest.approx(float(value), rel=1e-12), (tier, measure)
+
+
+def test_measures_of_the_whole_year(golden: tuple[Desk, dict[str, list[Path]]]) -> None:
+    """Own burden is what the record itself calls the personal part (psn_part_amt), less commercial payments."""
+    desk, files = golden
+    book = persons(files, "440400")
+
+    def total(*fields: str) -> Fraction:
+        return sum((Fraction(p[f]) for p in book.values() for f in fields), Fraction())
+
+    ill = sum(p["cost"] > 0 for p in book.values())
+    commercial = total("inclusive", "charity")
+    statutory = ("basic", "statutory_supplement", "serious_illness", "medical_assistance")
+    assert commercial and total("out_of_catalogue") and ill < len(book)
+    expected = {
+        ("effective_reimbursement_rate", ""): (total(*FIELDS) + commercial) / total("cost"),
+        ("in_policy_reimbursement_rate", ""): total(*statutory) / total("in_policy"),
+        ("out_of_catalogue_share", ""): total("out_of_catalogue") / total("cost"),
+        ("own_burden_mean", "gross"): total("part") / ill,
+        ("own_burden_mean", "cash"): total("cash") / ill,
+        ("own_burden_mean", "net_of_commercial"): (total("part") - commercial) / ill,
+    }
+    for (measure, own), value in expected.items():
+        answer = desk.ask(
+            measure, (), {"city": ["440400"]}, {"own_burden": own} if own else {}, protect=False
+        )
+        assert answer.table["value"][0] == pytest.approx(float(value), rel=1e-12), (measure, own)
 
 
 def test_catastrophic_by_household(golden: tuple[Desk, dict[str, list[Path]]]) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from analytics import verbs
 from analytics.answer import Desk
@@ -109,6 +110,18 @@ def test_decimal_integer_and_float_amounts(tmp_path: Path) -> None:
         assert delivery.manifest["rows_quarantined"] == 0
         hashes.add(delivery.partitions("settlement")[0].sha256)
     assert len(hashes) == 1
+
+
+def test_codes_as_numbers_and_codes_without_end(tmp_path: Path) -> None:
+    """A code column may come as integers, and may hold more values than fit a code list: both stay what they are."""
+    rows = pl.DataFrame([row(i, psn_type=f"x{i:04d}") for i in range(1, 1001)]).with_columns(
+        pl.col("insutype").cast(pl.Int64)
+    )
+    rows.write_parquet(tmp_path / "s.parquet")
+    delivery = verbs.ingest(tmp_path / "store", [tmp_path / "s.parquet"], "settlement")
+    loaded = pl.read_parquet(delivery.partitions("settlement")[0].path)
+    assert set(loaded["insutype"]) == {"310"}
+    assert loaded["psn_type"].n_unique() == 1000
 
 
 BAD_ROWS = [

@@ -1,8 +1,5 @@
-"""The parts of the view without a page: number formats, files, books, texts, and what a page may not do."""
+"""The parts of the view without a page: number formats, files, books."""
 
-import re
-import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +7,7 @@ import polars as pl
 import pytest
 
 from analytics.answer import Desk
-from analytics.reference import root
 from analytics.view import formats, ledger, server, tables
-
-VIEW = Path(formats.__file__).parent
-PAGES = root() / "pages"
 
 
 def test_download_is_the_answer_and_opens_in_a_spreadsheet(sample_store: Path) -> None:
@@ -48,34 +41,6 @@ def test_data_page_says_when_a_delivery_does_not_reconcile() -> None:
     assert ledger.reconciles([whole])
     assert not ledger.reconciles([whole, {**whole, "rows_loaded": 8}])
     assert not ledger.reconciles([{**whole, "fee_loaded_yuan": 4.99}])
-
-
-def _keys_used() -> Iterator[str]:
-    for file in [*VIEW.glob("*.py"), *PAGES.glob("*.py")]:
-        yield from re.findall(r"""\bt\(\s*"([a-z_.]+)\"""", file.read_text(encoding="utf-8"))
-
-
-def test_every_text_is_there_in_both_languages() -> None:
-    groups = tomllib.loads((VIEW / "words.toml").read_text(encoding="utf-8"))
-    texts = {f"{group}.{key}": text for group, entries in groups.items() for key, text in entries.items()}
-    for key, text in texts.items():
-        assert set(text) == {"zh", "en"}, key
-        assert re.findall(r"{\w+}", text["zh"]) or not re.findall(r"{\w+}", text["en"]), key
-        assert set(re.findall(r"{\w+}", text["zh"])) == set(re.findall(r"{\w+}", text["en"])), (
-            f"{key}: the languages fill in different names"
-        )
-    assert not sorted(set(_keys_used()) - set(texts))
-
-
-def test_pages_choose_ask_and_draw_only() -> None:
-    for page in PAGES.glob("*.py"):
-        source = page.read_text(encoding="utf-8")
-        modules = re.findall(r"^(?:from|import) ([\w.]+)", source, re.M)
-        assert {m for m in modules if m != "streamlit" and not m.startswith("analytics.view")} == set(), (
-            page.name
-        )
-        assert not re.search(r"\bSELECT\b|duckdb|plotly|polars", source), page.name
-        assert len(source.splitlines()) <= 110, page.name
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,18 @@ import duckdb
 from analytics import reference
 from analytics.intake import TABLES, contract
 from analytics.plans import plan_for
-from analytics.store import Folder, NotBuilt, Partition, Query, Store, literal, parquet, sha256_of, workbench
+from analytics.store import (
+    FORMAT,
+    Folder,
+    NotBuilt,
+    Partition,
+    Query,
+    Store,
+    literal,
+    parquet,
+    sha256_of,
+    workbench,
+)
 from analytics.tiers import TIER, TIERS, full_order
 
 HERE = Path(__file__).parent
@@ -38,6 +51,13 @@ AMOUNTS = (
     "own_cash_fen",
     "statutory_paid_fen",
 )
+GROUPS = (
+    "destitute",
+    "low_income",
+    "near_low_income",
+    "monitored",
+    "general",
+)  # the most protected one counts
 Progress = Callable[[str, int, int], None]
 
 
@@ -87,10 +107,19 @@ def build(store: Store, *, workers: int | None = None, progress: Progress | None
         known = _known(store)
         report = progress or (lambda *_: None)
         results: list[list[dict[str, Any]]] = []
-        with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-            for done, files in enumerate(
-                pool.map(lambda item: _build_one(item[0], item[1], staging, known), enumerate(jobs, 1)), 1
-            ):
+        desk = (
+            threading.local()
+        )  # one database and one thread per worker, so that files are byte-identical each time
+        inputs = [p.path for d in deliveries for p in d.partitions()]
+
+        def prepare() -> None:
+            desk.con = workbench(read=inputs, write=staging)
+
+        def work(item: tuple[int, Job]) -> list[dict[str, Any]]:
+            return _build_one(desk.con, *item, staging, known)
+
+        with ThreadPoolExecutor(workers or os.cpu_count() or 1, initializer=prepare) as pool:
+            for done, files in enumerate(pool.map(work, enumerate(jobs, 1)), 1):
                 results.append(files)
                 report("build", done, len(jobs))
         facts = {
@@ -101,7 +130,12 @@ def build(store: Store, *, workers: int | None = None, progress: Progress | None
             "synthetic": any(d.manifest["synthetic"] for d in deliveries),
             "facts_version": code_version(),
             "plans": [
-                {"city": j.city, "plan_year": j.plan_year, "file": j.plan_file, "order": list(j.plan_order)}
+                {
+                    "city": j.city,
+                    "plan_year": j.plan_year,
+                    "file": j.plan_file,
+                    "order": list(full_order(j.plan_order)),
+                }
                 for j in jobs
             ],
             "policy_lines": [
@@ -156,7 +190,11 @@ def _known(store: Store) -> dict[str, list[tuple[Path, dict[str, Any]]]]:
 
 
 def _build_one(
-    number: int, job: Job, staging: Path, known: dict[str, list[tuple[Path, dict[str, Any]]]]
+    con: duckdb.DuckDBPyConnection,
+    number: int,
+    job: Job,
+    staging: Path,
+    known: dict[str, list[tuple[Path, dict[str, Any]]]],
 ) -> list[dict[str, Any]]:
     if job.key in known:
         taken = []
@@ -169,12 +207,11 @@ def _build_one(
             _link(path, staging / name)
             taken.append({**file, "name": name})
         return taken
-    paths = [p.path for partitions in job.inputs.values() for p in partitions]
-    con = workbench(read=paths, write=staging)
+    cursor = con.cursor()  # its temporary tables are its own
     try:
-        return _Work(con, number, job, staging).run()
+        return _Work(cursor, number, job, staging).run()
     finally:
-        con.close()
+        cursor.close()
 
 
 def _link(source: Path, target: Path) -> None:
@@ -206,29 +243,23 @@ class _Work:
                 city=self.job.city,
                 plan_year=self.job.plan_year,
             )
-            self._code("person_paid", ("city", *DIMENSIONS))
-            self._do(f"CREATE TEMP TABLE person_year AS {self._person_year()}")
+            self._do(f"CREATE TEMP VIEW person_year AS {self._person_year()}")
             files.append(self._write("person_year", "SELECT * FROM person_year", "household_id, person_id"))
-            line = {"plan_year": self.job.plan_year, "policy_line_fen": self.job.policy_line_fen}
-            self._do(f"CREATE TEMP TABLE household_year AS {self._household_year()}", **line)
-            files.append(self._write("household_year", "SELECT * FROM household_year", "household_id"))
+            line: dict[str, Any] = {
+                "plan_year": self.job.plan_year,
+                "policy_line_fen": self.job.policy_line_fen,
+            }
+            files.append(self._write("household_year", self._household_year(), "household_id", **line))
             if files[0]["cost_fen"] != files[1]["cost_fen"]:
                 raise RuntimeError(
                     f"{self.job.city} {self.job.plan_year}: households hold other money than persons"
                 )
         if self.job.inputs["household_year"]:
-            self._do(f"CREATE TEMP TABLE survey AS {self._survey()}")
-            files.append(self._write("household_year", "SELECT * FROM survey", "household_id", "-survey"))
+            files.append(self._write("household_year", self._survey(), "household_id", "-survey"))
         return files
 
     def _do(self, sql: str, **parameters: Any) -> None:
         self.con.execute(sql, parameters).fetchall()
-
-    def _code(self, table: str, columns: Iterable[str]) -> None:
-        """Columns of few values as numbered codes while they are worked on: several times faster to write."""
-        for name in columns:
-            self._do(f"CREATE TYPE code_{name} AS ENUM (SELECT DISTINCT {name} FROM {table} ORDER BY 1)")
-            self._do(f"ALTER TABLE {table} ALTER {name} TYPE code_{name}")
 
     def _person_paid(self) -> str:
         settled = [
@@ -242,22 +273,14 @@ class _Work:
         ]
         paid = [f"{_settled(t.id)} + coalesce({t.id}_claimed, 0) AS {t.paid}" for t in TIERS]
         statutory = " + ".join(_settled(t.id) for t in TIERS if t.national_fields)
-        groups = [
-            "destitute",
-            "low_income",
-            "near_low_income",
-            "monitored",
-            "general",
-        ]  # the most protected group counts
-        bands = reference.load_toml(reference.root() / "data" / "reference" / "bands.toml")["age_band"]
         ages = " ".join(
             f"WHEN $plan_year - birth_year BETWEEN {b['from']} AND {b['to']} THEN {literal(b['id'])}"
-            for b in bands
+            for b in _age_bands()
         )
         return Query.load(HERE / "person_year.sql").fill(
             settled_tiers=",\n        ".join(settled),
             claimed_tiers=", ".join(claimed),
-            group_rank=f"-list_position({literal(groups)}, person_group)",
+            group_rank=f"-list_position({literal(GROUPS)}, person_group)",
             age_band=f"CASE {ages} ELSE 'unknown' END",
             paid=",\n    ".join([*paid, f"{statutory} AS statutory_paid_fen"]),
         )
@@ -282,8 +305,13 @@ class _Work:
         ledger += [
             f"NULL::BIGINT AS {name}" for t in TIERS if t.id not in covered for name in (t.paid, t.after)
         ]
+        coded = {
+            name: f"{name}::ENUM({', '.join(literal(v) for v in values)}) AS {name}"
+            for name, values in _codes().items()
+        }
         return Query.load(HERE / "ledger.sql").fill(
-            base_columns=", ".join(columns), ledger=",\n    ".join([*ledger, f"{left} AS own_net_fen"])
+            base_columns=", ".join(coded.get(column, column) for column in columns),
+            ledger=",\n    ".join([*ledger, f"{left} AS own_net_fen"]),
         )
 
     def _household_year(self) -> str:
@@ -320,30 +348,50 @@ class _Work:
             ledger=", ".join(ledger),
         )
 
-    def _write(self, table: str, select: str, order: str, suffix: str = "") -> dict[str, Any]:
+    def _write(
+        self, table: str, select: str, order: str, suffix: str = "", **parameters: Any
+    ) -> dict[str, Any]:
         name = f"{table}-{self.number:05d}{suffix}.parquet"
-        ledger = [
+        target = self.staging / name
+        ledger = ", ".join(
             column for t in TIERS for column in (t.paid, t.after)
-        ]  # the same place in every file, whatever the plan's order
-        columns = [row[0] for row in self.con.execute(f"DESCRIBE {select}").fetchall()]
-        listed = ", ".join([c for c in columns if c not in ledger] + ledger)
-        target = f"{literal(self.staging / name)} (FORMAT parquet, COMPRESSION zstd)"
-        self._do(f"COPY (SELECT {listed} FROM ({select}) ORDER BY {order}) TO {target}")
-        rows, total = self.con.execute(
-            f"SELECT count(*), coalesce(sum(cost_fen), 0)::VARCHAR FROM ({select})"
-        ).fetchall()[0]
+        )  # the same place in every file
+        listed = f"* EXCLUDE ({ledger}), {ledger}"
+        self._do(
+            f"COPY (SELECT {listed} FROM ({select}) ORDER BY {order}) TO {literal(target)} ({FORMAT})",
+            **parameters,
+        )
+        stated = self.con.execute(
+            f"SELECT count(*), coalesce(sum(cost_fen), 0)::VARCHAR FROM {parquet([target])}"
+        )
+        rows, total = stated.fetchall()[0]
         return {
             "table": table, "name": name, "rows": rows, "city": self.job.city, "plan_year": self.job.plan_year,
             "cost_fen": int(total), "key": self.job.key, "kind": "survey" if suffix else "claims",
         }  # fmt: skip
 
 
+@cache
+def _codes() -> dict[str, list[str]]:
+    """Values a dimension can take. As numbered codes they are several times faster to write; in the files they are text."""
+    of = {
+        field: [*reference.codes(field)[0], reference.codes(field)[1], "unknown"]
+        for field in ("insurance_type", "sex")
+    }
+    of["hospital_level"] = [*reference.codes("hospital_level")[0], "ungraded", "none"]
+    of["care_type"] = [*reference.codes("care_type")[0], "other", "none"]
+    of["cross_region"] = ["local", "in_province", "out_province", "unknown", "none"]
+    of["person_group"] = [*GROUPS, "unknown"]
+    of["age_band"] = [str(band["id"]) for band in _age_bands()] + ["unknown"]
+    return {field: list(dict.fromkeys(values)) for field, values in of.items()}
+
+
+def _age_bands() -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = reference.load_toml(reference.root() / "data" / "reference" / "bands.toml")[
+        "age_band"
+    ]
+    return rows
+
+
 def _settled(tier: str) -> str:
     return f"coalesce({tier}_settled, 0)" if TIER[tier].national_fields else "0::BIGINT"
-
-
-def order_of(manifest: dict[str, Any], city: str, plan_year: int) -> Sequence[str]:
-    """Order of payment a snapshot used for a city-year."""
-    return next(
-        (tuple(p["order"]) for p in manifest["plans"] if (p["city"], p["plan_year"]) == (city, plan_year)), ()
-    )

@@ -60,19 +60,30 @@ class Column(Form):
 
 
 class Derived(Form):
-    """A column computed at intake: by SQL over the columns, or by a national code list (`map` of expression `of`)."""
+    """A column computed at intake: by SQL over the columns (`among`: all values it can give, where they are few), or by a
+    national code list (`map` of expression `of`)."""
 
     name: str
     sql: str = ""
+    among: tuple[str, ...] = ()
     map: str = ""
     of: str = ""
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        if not self.map:
+            return self.among
+        ours, other = codes(self.map)
+        return tuple(dict.fromkeys([*ours, other]))
 
     @property
     def expression(self) -> str:
         if not self.map:
             return self.sql
         ours, other = codes(self.map)
-        whens = " ".join(f"WHEN {literal(c)} THEN {literal(code)}" for code, source in ours.items() for c in source)
+        whens = " ".join(
+            f"WHEN {literal(c)} THEN {literal(code)}" for code, source in ours.items() for c in source
+        )
         return f"CASE {self.of} {whens} ELSE {literal(other)} END"
 
 
@@ -147,13 +158,6 @@ class Contract(Form):
             )
             declared[derived.name] = kind
         return declared
-
-    @property
-    def coded(self) -> list[str]:
-        """Text columns with few different values: codes as delivered, and what is derived from them."""
-        return [c.name for c in self.columns if c.type == "code"] + [
-            d.name for d in self.derived if self.stored[d.name] == "VARCHAR"
-        ]
 
     @property
     def empty(self) -> str:

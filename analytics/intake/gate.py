@@ -171,3 +171,13 @@ def _csv(path: Path, scratch: Path) -> Source:
             ]
         ) from error
     return Source(path, sha256_of(path), readable, tuple(names), rows, "csv", encoding)
+
+
+def distinct(readable: Path, column: str) -> list[str] | None:
+    """Different values of a text column of an opened file, from its dictionary pages; None where it is not text."""
+    kind = pq.read_schema(readable).field(column).type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return None
+    read = pq.ParquetFile(readable, read_dictionary=[column]).read(columns=[column]).column(0)
+    chunks = [c.dictionary if pa.types.is_dictionary(c.type) else c.unique() for c in read.chunks]
+    return sorted({value for chunk in chunks for value in chunk.to_pylist() if value is not None})

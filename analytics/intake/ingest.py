@@ -3,23 +3,20 @@
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Map
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from analytics.intake.contract import Contract, Rule, contract
-from analytics.intake.gate import Refused, Source, open_source
+from analytics.intake.gate import Refused, open_source
 from analytics.intake.mapping import Mapping
-from analytics.intake.typing import Typed, WrongType, constant, convert
-from analytics.store import Folder, Store, literal, parquet, workbench
+from analytics.intake.reading import Reading, typed_literal
+from analytics.store import FORMAT, Folder, Store, literal, parquet, workbench
 from analytics.tiers import TIERS
 
 Progress = Callable[[str, int, int], None]
-FIRST_ROWS = 50_000  # where codes are looked for first
-MOST_CODES = 500  # a column with more different values is text
 LOADER = 1  # raise when the same delivery would load differently
 
 
@@ -55,7 +52,7 @@ def ingest(
         for known in store.deliveries():
             if all(known.manifest.get(key) == value for key, value in inputs.items()):
                 return known
-        plans = [_Reading(rules, source, mapping or Mapping()) for source in sources]
+        plans = [Reading(rules, source, mapping or Mapping()) for source in sources]
         _refuse_all([line for plan in plans for line in plan.problems])
         earlier = [
             p.path for d in store.deliveries() if d.manifest["table"] == table for p in d.partitions(table)
@@ -78,169 +75,13 @@ def _refuse_all(lines: list[str]) -> None:
         raise Refused(lines)
 
 
-class _Reading:
-    """How one source file is read: each canonical column from which source column, and what stands in the way."""
-
-    def __init__(self, rules: Contract, source: Source, mapping: Mapping) -> None:
-        self.rules, self.source, self.mapping = rules, source, mapping
-        self.problems: list[str] = []
-        self.columns: dict[str, Typed] = {}
-        self.from_source: dict[str, str] = {}
-        folded = {name.casefold(): name for name in source.columns}
-        kinds = self._kinds()
-        for column in rules.columns:
-            wanted = mapping.columns.get(column.name)
-            spellings = [wanted] if wanted else [column.name, *column.aliases]
-            found = next((folded[s.casefold()] for s in spellings if s.casefold() in folded), None)
-            if column.name in mapping.constants:
-                self.columns[column.stored] = constant(
-                    _constant(mapping.constants[column.name], column.sql_type)
-                )
-            elif found is None:
-                self._absent(
-                    column.name,
-                    column.stored,
-                    column.sql_type,
-                    wanted,
-                    column.required,
-                    column.default,
-                    spellings,
-                )
-            else:
-                raw, kind = self._raw(column.name, found, kinds[found])
-                try:
-                    typed = convert(column, raw, kind, mapping.money.scale)
-                    if column.default is not None:  # an empty cell of an optional column is its default
-                        typed = replace(typed, default=_constant(column.default, column.sql_type))
-                    self.columns[column.stored] = typed
-                    self.from_source[column.name] = found
-                except WrongType as error:
-                    self.problems.append(f"{source.path.name}: column {found} {error}")
-        self._unknown_tiers()
-
-    def _kinds(self) -> dict[str, str]:
-        with duckdb.connect(":memory:") as con:
-            rows = con.execute(f"DESCRIBE SELECT * FROM {parquet([self.source.readable])}").fetchall()
-        return {row[0]: row[1] for row in rows}
-
-    def _raw(self, name: str, found: str, kind: str) -> tuple[str, str]:
-        raw = '"' + found.replace('"', '""') + '"'
-        values = self.mapping.values.get(name)
-        if not values:
-            return raw, kind
-        whens = " ".join(
-            f"WHEN {_constant(source, 'VARCHAR')} THEN {_constant(value, 'VARCHAR')}"
-            for source, value in values.items()
-        )
-        return f"(CASE ({raw})::VARCHAR {whens} ELSE ({raw})::VARCHAR END)", "VARCHAR"
-
-    def _absent(
-        self,
-        name: str,
-        stored: str,
-        kind: str,
-        wanted: str | None,
-        required: bool,
-        default: Any,
-        spellings: list[str],
-    ) -> None:
-        file = self.source.path.name
-        if wanted:
-            self.problems.append(
-                f"{file}: the mapping reads {name} from column {wanted}, which the file does not have; it has {', '.join(self.source.columns)}"
-            )
-        elif required:
-            self.problems.append(
-                f"{file}: column {name} is missing (looked for {', '.join(spellings)}); add it or name it in a --mapping"
-            )
-        self.columns[stored] = constant(_constant(default, kind))
-
-    def _unknown_tiers(self) -> None:
-        """Money of a tier we do not know must not vanish: such a column refuses the file until it is mapped or ignored."""
-        used = {name.casefold() for name in self.from_source.values()}
-        known = {s.casefold() for c in self.rules.columns for s in (c.name, *c.aliases)}
-        for name in self.source.columns:
-            low = name.casefold()
-            looks_paid = low.endswith(("_pay", "_paid", "_payamt", "pay_amt")) and (
-                self.rules.fee or self.rules.tiers
-            )
-            if looks_paid and low not in used | known and name not in self.mapping.ignore:
-                self.problems.append(
-                    f"{self.source.path.name}: unknown tier column {name}; map it to a column of {self.rules.table}, or list it under ignore in a --mapping"
-                )
-
-    @property
-    def absent(self) -> list[str]:
-        """Optional money columns the file does not have (read as their default)."""
-        return [
-            c.name
-            for c in self.rules.columns
-            if c.type == "money"
-            and not c.nullable
-            and c.name not in self.from_source
-            and c.name not in self.mapping.constants
-        ]
-
-    @cached_property
-    def unfilled(self) -> list[tuple[str, str]]:
-        """(condition, reason) for required columns a row leaves empty."""
-        return [(f"{c.stored} IS NULL", f"missing({c.name})") for c in self.rules.columns if c.must_fill]
-
-    def select(self, number: int) -> str:
-        """Typed rows of this file: place in the delivery, canonical columns, and whether a value could not be converted."""
-        numbered = list(enumerate(self.columns.items()))
-        filled = ", ".join(
-            f"coalesce(v{i}, {t.default}) AS {name}" if t.default else f"v{i} AS {name}"
-            for i, (name, t) in numbered
-        )
-        bad = (
-            " OR ".join(f"(r{i} IS NOT NULL AND v{i} IS NULL)" for i, (_, t) in numbered if t.can_fail)
-            or "false"
-        )
-        return f"SELECT {number} AS src_file, src_row, {filled}, ({bad}) AS unreadable FROM ({self._converted(numbered)})"
-
-    def _converted(self, numbered: list[tuple[int, tuple[str, Typed]]], also: str = "") -> str:
-        """Step by step, so that no expression stands twice in the text: r<i> as it came, v<i> converted."""
-        raw = ", ".join(f"{t.raw} AS r{i}" for i, (_, t) in numbered)
-        values = ", ".join(f"{t.value.replace('{raw}', f'r{i}')} AS v{i}" for i, (_, t) in numbered)
-        return (
-            f"SELECT *, {values} FROM (SELECT file_row_number + 1 AS src_row, {raw}{also} FROM {self._file})"
-        )
-
-    def raw_rows(self, number: int) -> str:
-        """Quarantined rows as they came: the mapped source columns as JSON, and what could not be converted."""
-        fields = ", ".join('"' + f.replace('"', '""') + '"' for f in dict.fromkeys(self.from_source.values()))
-        numbered = list(enumerate(self.columns.items()))
-        reasons = (
-            ", ".join(
-                f"CASE WHEN r{i} IS NOT NULL AND v{i} IS NULL THEN '{t.reason}' END"
-                for i, (_, t) in numbered
-                if t.can_fail
-            )
-            or "NULL"
-        )
-        return (
-            f"SELECT src_file, src_row, to_json(came)::VARCHAR AS row, [{reasons}]::VARCHAR[] AS unreadable "
-            f"FROM (SELECT {number} AS src_file, * FROM ({self._converted(numbered, f', struct_pack({fields}) AS came')})) "
-            "SEMI JOIN waiting USING (src_file, src_row)"
-        )
-
-    @property
-    def _file(self) -> str:
-        return parquet([self.source.readable], row_number=True)
-
-
-def _constant(value: Any, kind: str) -> str:
-    return f"{literal(value)}::{kind}"
-
-
 @dataclass
 class _Load:
     """The SQL work of one delivery on one connection."""
 
     con: duckdb.DuckDBPyConnection
     rules: Contract
-    plans: list[_Reading]
+    plans: list[Reading]
     earlier: list[Path]
     staging: Path
     progress: Progress
@@ -272,36 +113,23 @@ class _Load:
         return {**facts, "rules": quarantined + warnings, "files": files}
 
     def _type(self, source: str) -> None:
-        """Create table `typed`. Columns of few values become numbered codes while they are worked on (several times
-        faster to sort and write): their values come from the first rows, and from all where those did not hold them all.
+        """Create table `typed`. Columns of few values are numbered codes while they are worked on: several times faster
+        to sort and write. In the files they are text again.
         """
-        names = self.rules.coded
-        for rows in (FIRST_ROWS, 0):
-            part = f"(SELECT * FROM {source} LIMIT {rows})" if rows else source
-            lists = ", ".join(f"list(DISTINCT {n})" for n in names)
-            values = (
-                [
-                    sorted(v for v in found or [] if v is not None)
-                    for found in self._rows(f"SELECT {lists} FROM {part}")[0]
-                ]
-                if names
-                else []
-            )
-            coded = {n: found for n, found in zip(names, values, strict=True) if 0 < len(found) <= MOST_CODES}
-            for name, found in coded.items():
-                self._run(
-                    f"CREATE OR REPLACE TYPE code_{name} AS ENUM ({', '.join(literal(v) for v in found)})"
+        coded: dict[str, list[str]] = {d.name: list(d.values) for d in self.rules.derived if d.values}
+        for column in self.rules.columns:
+            if column.type == "code":
+                found = [plan.codes(self.con, column) for plan in self.plans]
+                coded[column.name] = (
+                    [] if None in found else sorted({v for values in found for v in values or []})
                 )
-            replaced = ", ".join(f"try_cast({n} AS code_{n}) AS {n}" for n in coded)
-            lost = (
-                " OR ".join(f"({n} IS NOT NULL AND try_cast({n} AS code_{n}) IS NULL)" for n in coded)
-                or "false"
-            )
-            self._run(
-                f"CREATE OR REPLACE TABLE typed AS SELECT *{f' REPLACE ({replaced})' if coded else ''}, ({lost}) AS lost FROM {source}"
-            )
-            if not self._rows("SELECT count(*) FROM typed WHERE lost")[0][0]:
-                break
+        casts = [
+            f"{name}::ENUM({', '.join(map(literal, values))}) AS {name}"
+            for name, values in coded.items()
+            if values
+        ]
+        replaced = f" REPLACE ({', '.join(casts)})" if casts else ""
+        self._run(f"CREATE TABLE typed AS SELECT *{replaced} FROM {source}")
 
     def _run(self, sql: str) -> None:
         self.con.execute(sql).fetchall()
@@ -379,7 +207,9 @@ class _Load:
         if not self._rows("SELECT count(*) FROM waiting")[0][0]:
             return []
         names = {i: plan.source.path.name for i, plan in enumerate(self.plans, 1)}
-        files = "MAP {" + ", ".join(f"{i}: {_constant(name, 'VARCHAR')}" for i, name in names.items()) + "}"
+        files = (
+            "MAP {" + ", ".join(f"{i}: {typed_literal(name, 'VARCHAR')}" for i, name in names.items()) + "}"
+        )
         raw = " UNION ALL ".join(plan.raw_rows(i) for i, plan in enumerate(self.plans, 1))
         fee = f", t.{self.rules.fee_fen} AS fee_fen" if self.rules.fee else ", NULL::BIGINT AS fee_fen"
         self._run(
@@ -435,9 +265,7 @@ class _Load:
 
     def _copy(self, select: str, name: str) -> None:
         con = self.con.cursor()  # one each: partitions are written side by side
-        con.execute(
-            f"COPY ({select}) TO {literal(self.staging / name)} (FORMAT parquet, COMPRESSION zstd)"
-        ).fetchall()
+        con.execute(f"COPY ({select}) TO {literal(self.staging / name)} ({FORMAT})").fetchall()
         con.close()
 
     def _write(self) -> list[dict[str, Any]]:
@@ -457,7 +285,8 @@ class _Load:
                 continue
             key: Map[str, Any] = dict(zip(cut, values, strict=True))
             where = (
-                " AND ".join(f"{c} = {_constant(v, self.rules.stored[c])}" for c, v in key.items()) or "true"
+                " AND ".join(f"{c} = {typed_literal(v, self.rules.stored[c])}" for c, v in key.items())
+                or "true"
             )
             name = f"{self.rules.table}-{number:05d}.parquet"
             work.append((f"SELECT {columns} {good} WHERE {where} ORDER BY {order}", name))

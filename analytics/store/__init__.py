@@ -2,9 +2,10 @@
 
 from analytics.store.engine import Engine, QueryTimeout, workbench
 from analytics.store.snapshot import Busy, Damaged, Folder, NotBuilt, Partition, Store, sha256_of
-from analytics.store.sql import Query, literal, parquet
+from analytics.store.sql import FORMAT, Query, literal, parquet
 
 __all__ = [
+    "FORMAT",
     "Busy",
     "Damaged",
     "Engine",

@@ -69,7 +69,8 @@ class Engine:
         watchdog = threading.Timer(seconds, cursor.interrupt)
         watchdog.start()
         try:
-            return cursor.sql(sql, params=dict(parameters or {})).pl()
+            answer: pl.DataFrame = cursor.sql(sql, params=dict(parameters or {})).pl()
+            return answer
         except duckdb.InterruptException as error:
             raise QueryTimeout(
                 f"query stopped after {seconds:g} s; narrow the question (fewer cities or years)"

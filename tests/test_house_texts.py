@@ -14,6 +14,7 @@ import pytest
 from house import ROOT, Problems, relative, texts, tracked
 from packaging.requirements import Requirement
 
+from analytics.intake import TABLES, contract
 from analytics.measures import grammar, measures
 from analytics.plans import load_plans
 from analytics.reference import cities
@@ -215,6 +216,7 @@ def codes() -> set[str]:
     for form in measures().values():
         found |= {form.grain, form.unit, form.better}
     found |= {*rules.parameters, *rules.weights, *rules.resources}
+    found |= {rule.severity for table in TABLES for rule in contract(table).rules}
     return found | {"resident", "employee", "all", "shown", "hidden", "undefined", "protection"} | {
         "snapshot", "synthetic", "plans", "facts_version", "measures_version", "code",
     }  # fmt: skip

@@ -298,6 +298,26 @@ def test_refunds_cancel_their_original(tmp_path: Path) -> None:
     assert answer["denominator"][0] == pytest.approx(12 * 23442.46)
 
 
+def test_an_insurers_file_that_did_not_come_is_not_a_payment_of_zero(tmp_path: Path) -> None:
+    """Zhuhai 2021 has an inclusive product in its plan, but nothing was delivered about it: no row, not a zero."""
+    load(tmp_path, [row(i) for i in range(1, 13)])
+    verbs.build(tmp_path / "store")
+    tiers = Desk.open(tmp_path / "store").ask("reach", ["tier"]).table["tier"].to_list()
+    assert tiers == ["basic", "serious_illness", "medical_assistance"]
+    claim = {
+        "claim_id": "C1",
+        "product_code": "dawj",
+        "psn_no": "P1",
+        "insuplc_admdvs": "440402",
+        "year": "2021",
+        "paid_amt": "0.00",
+    }
+    verbs.ingest(tmp_path / "store", [deliver(tmp_path, [claim], "claims.csv")], "commercial_claim")
+    verbs.build(tmp_path / "store")
+    answer = Desk.open(tmp_path / "store").ask("tier_share", ["tier"], {"tier": ["inclusive"]}).table
+    assert answer["value"].to_list() == [0.0]
+
+
 def test_a_survey_mapping_reports_unknown_columns(tmp_path: Path) -> None:
     (tmp_path / "m.toml").write_text('[columns]\nincom = "x"\n[monney]\nscale = 1\n')
     with pytest.raises(Refused) as refused:

@@ -42,13 +42,14 @@ def block_with(text: str) -> str:
 @pytest.fixture
 def delivered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files the README speaks of, as text; 2023's settlements in the platform's spelling."""
-    files = write_delivery(tmp_path / "raw", persons=500, cities=["440400"], years=[2022, 2023], seed=3)
+    text = {"datetime_format": "%Y-%m-%d %H:%M:%S"}
+    files = write_delivery(tmp_path / "raw", persons=1500, cities=["440400"], years=[2022, 2023], seed=3)
     for table, paths in files.items():
         whole = pl.concat([pl.read_parquet(path) for path in paths])
         if table == "settlement":
             year = pl.col("year").cast(pl.Int32)
-            whole.filter(year == 2022).write_csv(tmp_path / "settlement-2022.csv")
-            whole.filter(year == 2023).rename(PLATFORM).write_csv(tmp_path / "settlement-2023.csv")
+            whole.filter(year == 2022).write_csv(tmp_path / "settlement-2022.csv", **text)
+            whole.filter(year == 2023).rename(PLATFORM).write_csv(tmp_path / "settlement-2023.csv", **text)
         else:
             whole.write_csv(tmp_path / f"{table}.csv")
     monkeypatch.chdir(tmp_path)

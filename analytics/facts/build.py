@@ -285,14 +285,21 @@ class _Work:
             paid=",\n    ".join([*paid, f"{statutory} AS statutory_paid_fen"]),
         )
 
-    def _covered(self, table: str) -> list[str]:
-        """Tiers of this city-year in order of payment: those its plan has and those that paid anything."""
+    def _told(self) -> set[str]:
+        """Tiers of the plan that the delivered tables can show. Insurers and charities are not in the national record:
+        without their file what they paid is unknown, not zero.
+        """
+        claims = bool(self.job.inputs["commercial_claim"])
+        return {k for k in self.job.plan_order if TIER[k].national_fields or claims}
+
+    def _covered(self, table: str, told: set[str]) -> list[str]:
+        """Tiers of this city-year in order of payment: those told of, and those that paid anything."""
         sums = ", ".join(f"coalesce(sum({t.paid}::DOUBLE), 0)" for t in TIERS)
         paid = dict(zip(TIER, self.con.execute(f"SELECT {sums} FROM {table}").fetchall()[0], strict=True))
-        return [k for k in full_order(self.job.plan_order) if k in self.job.plan_order or paid[k]]
+        return [k for k in full_order(self.job.plan_order) if k in told or paid[k]]
 
     def _person_year(self) -> str:
-        covered = self._covered("person_paid")
+        covered = self._covered("person_paid", self._told())
         columns = [
             row[0]
             for row in self.con.execute("DESCRIBE person_paid").fetchall()
@@ -332,8 +339,7 @@ class _Work:
         )
 
     def _survey(self) -> str:
-        order = full_order(self.job.plan_order)
-        covered = [k for k in order if k in self._covered("household_year_delivered")]
+        covered = self._covered("household_year_delivered", set())
         ledger, later = [], list(covered)
         for k in covered:
             later.remove(k)

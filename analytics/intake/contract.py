@@ -32,6 +32,19 @@ SQL_TYPE = {
 }
 
 
+_REASONS = {
+    "bad_amount": ("金额无法准确读取", "Amount cannot be read exactly"),
+    "bad_integer": ("不是整数", "Not a whole number"),
+    "bad_number": ("不是数值", "Not a number"),
+    "bad_date": ("日期无法读取", "Date cannot be read"),
+    "bad_timestamp": ("时间无法读取", "Time cannot be read"),
+    "bad_flag": ("不是是/否", "Not a yes or no"),
+    "missing": ("必填项为空", "Required value is empty"),
+    "already_loaded": ("此前的交付已入库", "Already loaded by an earlier delivery"),
+    "column_absent": ("文件无此列，按 0 计", "The file has no such column, read as 0"),
+}
+
+
 class Column(Form):
     """One column of a canonical table. `required`: the file must have it, and a row must fill it unless `nullable`.
     Money is fen inside (INTEGER with a checked bound, BIGINT when `wide`) and its stored name ends in `_fen`.
@@ -113,6 +126,7 @@ class Contract(Form):
     """A canonical table: what one row is, its columns, how it is cut and ordered on disk, and its checks."""
 
     table: str
+    title: Text
     grain: str
     partition: tuple[str, ...]
     order: tuple[str, ...]
@@ -135,6 +149,21 @@ class Contract(Form):
             Column(name=f"{t.id}_paid", type="money", zh=t.zh, wide=True, nullable=True) for t in TIERS
         )
         return self.column + paid
+
+    def reason(self, rule: str) -> Text:
+        """What a rule or a generated reason such as `bad_amount(hifp_pay)` means, with the column's Chinese name."""
+        for known in self.rules:
+            if known.id == rule:
+                return known.title
+        kind, _, column = rule.rstrip(")").partition("(")
+        name = next((f"{c.zh} {c.name}" for c in self.columns if c.name == column), column)
+        zh, en = _REASONS.get(kind, (kind, kind))
+        if kind.startswith("duplicate_"):
+            zh, en = (
+                "编号重复，较旧或无法判断",
+                "Identifier stands twice: older, or nobody can tell which is right",
+            )
+        return Text(zh=f"{zh}：{name}" if name else zh, en=f"{en}: {column}" if column else en)
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from analytics.view import asking, formats, words
 from analytics.view.words import t
 
 Delivery = Mapping[str, Any]
+_SEVERITIES = {"quarantine": "data.quarantine", "warn": "data.warn"}
 _ROWS = ("rows_in", "rows_loaded", "rows_quarantined")
 _FEES = ("fee_in_yuan", "fee_loaded_yuan", "fee_quarantined_yuan")
 
@@ -32,7 +33,7 @@ def deliveries(found: Sequence[Delivery]) -> pl.DataFrame:
     """One line per delivery: rows and money in, loaded, quarantined."""
     lines = []
     for d in found:
-        line = {t("data.table"): str(d["table"]), t("data.delivery"): str(d["delivery"])}
+        line = {t("data.table"): _title(d), t("data.delivery"): str(d["delivery"])}
         line |= {t(f"data.{part}"): formats.count(d[part]) for part in _ROWS}
         line |= {
             t(f"data.{part}"): f"{d[part]:,.2f}" if d.get(part) is not None else formats.NOTHING
@@ -47,10 +48,10 @@ def rules_hit(found: Sequence[Delivery]) -> pl.DataFrame:
     """One line per delivery and quality rule hit."""
     return _table(
         {
-            t("data.table"): str(d["table"]),
+            t("data.table"): _title(d),
             t("data.delivery"): str(d["delivery"]),
-            t("data.rule"): str(hit["rule"]),
-            t("data.severity"): str(hit["severity"]),
+            t("data.rule"): f"{hit['title'][words.language()]} ({hit['rule']})",
+            t("data.severity"): t(_SEVERITIES[hit["severity"]]),
             t("data.rows"): formats.count(hit["rows"]),
         }
         for d in found
@@ -93,6 +94,10 @@ def assumed(places: Iterable[tuple[str, int]]) -> pl.DataFrame:
         for city, year in places
         for value in asking.assumed(city, year)
     )
+
+
+def _title(delivery: Delivery) -> str:
+    return f"{delivery['title'][words.language()]} {delivery['table']}"
 
 
 def _place(city: str | None, year: int | None) -> str:

@@ -5,34 +5,20 @@ import json
 import os
 import runpy
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bars
-from rich.table import Table
 
-from analytics import plans, reference, verbs
+from analytics import console, plans, reference, verbs
 from analytics.intake import TABLES, Refused
 from analytics.measures import measures
 from analytics.release import Released
 from analytics.store import Busy, Damaged, NotBuilt, QueryTimeout
 
 BUSY = 75
-STEPS = {
-    "draw": "生成合成数据 draw",
-    "pay": "按方案赔付 pay",
-    "write": "写出 write",
-    "ingest": "入库 ingest",
-    "read": "读取 read",
-    "check": "校验 check",
-    "build": "建事实表 build",
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -115,24 +101,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-@contextmanager
-def _progress() -> Iterator[verbs.Progress]:
-    """A bar per step on stderr; nothing where stderr is not a terminal but a line at each step's end."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
-        tasks: dict[str, Any] = {}
-
-        def report(step: str, done: int, total: int) -> None:
-            if step not in tasks:
-                tasks[step] = bars.add_task(STEPS.get(step, step), total=total)
-            bars.update(tasks[step], completed=done, total=total)
-            if not console.is_terminal and done == total:
-                print(f"{STEPS.get(step, step)}: {done}/{total}", file=sys.stderr, flush=True)
-
-        yield report
-
-
 def _pairs(items: Sequence[str], what: str) -> dict[str, str]:
     pairs = dict(item.partition("=")[::2] for item in items)
     wrong = [name for name, value in pairs.items() if not name or not value]
@@ -150,7 +118,7 @@ def _sample(args: argparse.Namespace) -> None:
     if not (first + last).isdecimal() or int(last or first) < int(first):
         raise ValueError(f"--years {args.years}: write a year or a span of years, such as 2023 or 2021-2025")
     cities = [reference.city_code(name) for name in _names(args.cities)] or None
-    with _progress() as progress:
+    with console.progress() as progress:
         snapshot = verbs.sample(
             args.store,
             persons=args.persons,
@@ -163,7 +131,7 @@ def _sample(args: argparse.Namespace) -> None:
 
 
 def _ingest(args: argparse.Namespace) -> None:
-    with _progress() as progress:
+    with console.progress() as progress:
         delivery = verbs.ingest(args.store, args.files, args.table, mapping=args.mapping, progress=progress)
     m = delivery.manifest
     print(
@@ -174,7 +142,7 @@ def _ingest(args: argparse.Namespace) -> None:
 
 
 def _build(args: argparse.Namespace) -> None:
-    with _progress() as progress:
+    with console.progress() as progress:
         print(f"published snapshot {verbs.build(args.store, progress=progress).id}")
 
 
@@ -183,7 +151,7 @@ def _measures(args: argparse.Namespace) -> None:
         rows = [m.model_dump(mode="json") for m in measures().values()]
         print(json.dumps({"rows": rows, "provenance": {}}, ensure_ascii=False, indent=1))
         return
-    _table(
+    console.table(
         ("measure", "名称", "title", "grain", "per"),
         [(m.id, m.title.zh, m.title.en, m.grain, m.per or "") for m in measures().values()],
     )
@@ -205,7 +173,7 @@ def _measure(args: argparse.Namespace) -> None:
             **answers[0].provenance,
             "measures": [_explained(a, args.explain) for a in answers],
         }
-        _put(
+        console.put(
             json.dumps(
                 {"rows": table.to_dicts(), "provenance": provenance},
                 ensure_ascii=False,
@@ -220,9 +188,9 @@ def _measure(args: argparse.Namespace) -> None:
             raise ValueError("--format parquet needs --out FILE")
         table.write_parquet(args.out)
     elif args.format == "csv":
-        _put(table.write_csv(), args.out, bom=True)
+        console.put(table.write_csv(), args.out, bom=True)
     else:
-        _table(
+        console.table(
             table.columns,
             [
                 tuple("" if v is None else f"{v:.6g}" if isinstance(v, float) else str(v) for v in row)
@@ -258,13 +226,6 @@ def _explained(answer: Released, whole: bool) -> dict[str, Any]:
     return {**short, **more}
 
 
-def _put(text: str, out: str | None, *, bom: bool = False) -> None:
-    if out:
-        Path(out).write_text(text, encoding="utf-8-sig" if bom else "utf-8")
-    else:
-        print(text)
-
-
 def _plans(args: argparse.Namespace) -> int:
     if args.verb == "check":
         found = plans.check_plans()
@@ -296,11 +257,11 @@ def _plans(args: argparse.Namespace) -> int:
         more = {key: result[key] for key in ("tier", "liability", "insurance_type", "eligible", "source")}
         print(json.dumps({**answer, **more}, ensure_ascii=False, indent=1))
     else:
-        _table(
+        console.table(
             ("paid_yuan", "own_yuan"), [(f"{result['paid_fen'] / 100:.2f}", f"{result['own_fen'] / 100:.2f}")]
         )
         if steps:
-            _table(
+            console.table(
                 tuple(steps[0]), [tuple("" if v is None else str(v) for v in step.values()) for step in steps]
             )
     return 0
@@ -340,7 +301,7 @@ def _show_plan(plan: plans.Plan, form: str) -> int:
         )
         for r in plan.tier
     ]
-    _table(("tier", "liability", "for", "deductible", "bands", "ceiling", "source class"), rows)
+    console.table(("tier", "liability", "for", "deductible", "bands", "ceiling", "source class"), rows)
     return 0
 
 
@@ -371,12 +332,12 @@ def _quality(args: argparse.Namespace) -> None:
         "fee_loaded_yuan",
         "fee_quarantined_yuan",
     )
-    _table(columns, [tuple(str(row.get(c, "")) for c in columns) for row in rows])
+    console.table(columns, [tuple(str(row.get(c, "")) for c in columns) for row in rows])
     hits = [
         (str(row["table"]), r["rule"], r["severity"], str(r["rows"])) for row in rows for r in row["rules"]
     ]
     if hits:
-        _table(("table", "rule", "severity", "rows"), hits)
+        console.table(("table", "rule", "severity", "rows"), hits)
 
 
 def _verify(args: argparse.Namespace) -> int:
@@ -394,18 +355,6 @@ def _serve(args: argparse.Namespace) -> None:
     os.chdir(reference.root())
     sys.argv = ["app.py"]
     runpy.run_path(str(reference.root() / "app.py"), run_name="__main__")
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    if not sys.stdout.isatty():  # tab-separated for the next program, nothing cut off
-        print("\t".join(columns))
-        for row in rows:
-            print("\t".join(row))
-        return
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from analytics.store import Query
 # fmt: off
 WINGS = (
     "tiers", "reference", "store", "plans", "intake", "facts", "measures", "whatif", "release", "answer", "synthetic",
-    "verbs", "report", "view", "cli",
+    "verbs", "report", "view", "console", "cli",
 )
 # fmt: on
 DRAWING = ("streamlit", "plotly")

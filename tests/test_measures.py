@@ -109,6 +109,11 @@ def test_small_cells_are_hidden_whole(ten: Desk) -> None:
     )
 
 
+def test_a_place_the_store_does_not_hold_is_named(ten: Desk) -> None:
+    with pytest.raises(ValueError, match=r"plan_year 1999: not in this store; it holds 2023"):
+        ten.ask("catastrophic_headcount", where={"plan_year": [1999]})
+
+
 def test_person_measures_need_persons(ten: Desk) -> None:
     with pytest.raises(ValueError, match="this store holds household_year"):
         ten.ask("reach")
@@ -134,6 +139,7 @@ def test_person_measures_need_persons(ten: Desk) -> None:
             "by tier",
         ),
         ({"measure": "own_burden_mean", "by": ["tier"]}, "not per tier"),
+        ({"measure": "reach", "where": {"tier": ["angel"]}}, "tier angel: possible values are none, basic"),
     ],
 )
 def test_a_wrong_question_says_what_is_possible(arguments: dict[str, object], message: str) -> None:

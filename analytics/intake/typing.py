@@ -7,7 +7,7 @@ from analytics.intake.contract import Column
 # Texts that mean "nothing", none longer than four. One text to look in: a list or IN (...) would be planned as a join.
 BLANKS = "'|null|NULL|None|NaN|\\N|--|***|'"
 DATES = "['%Y-%m-%d', '%Y%m%d', '%Y/%m/%d', '%Y-%m-%d %H:%M:%S']"
-TIMES = "['%Y-%m-%d %H:%M:%S', '%Y-%m-%dT%H:%M:%S', '%Y%m%d%H%M%S', '%Y-%m-%d', '%Y/%m/%d %H:%M:%S', '%Y-%m-%d %H:%M:%S.%f']"
+TIMES = "['%Y-%m-%d %H:%M:%S', '%Y-%m-%dT%H:%M:%S', '%Y%m%d%H%M%S', '%Y-%m-%d', '%Y/%m/%d %H:%M:%S', '%Y-%m-%d %H:%M:%S.%f', '%Y-%m-%dT%H:%M:%S.%f']"
 INT32 = 2**31 - 1
 INT64 = 2**63 - 1
 _INTEGERS = {

@@ -9,7 +9,7 @@ from typing import Any
 from analytics import reference
 from analytics.measures.form import Measure, dimensions, grammar, measures
 from analytics.store import literal
-from analytics.tiers import TIERS
+from analytics.tiers import TIER, TIERS
 
 BEFORE_ALL = "none"  # the row of a before-all measure that looks at the burden before any payment
 _MONEY = re.compile(r"^(paid|before|after|own|\w+_fen|coalesce\(\w+_fen, 0\)|[\s+()])+$")
@@ -45,6 +45,14 @@ class Question:
         for name in (*cut, *filters):
             if name not in dimensions():
                 raise ValueError(f"dimension {name}: unknown; dimensions are {', '.join(dimensions())}")
+            known_values = [BEFORE_ALL, *TIER] if name == "tier" else list(dimensions()[name].values)
+            wrong = [
+                v
+                for v in filters.get(name, ())
+                if name in ("tier", "person_group", "sex", "care_type") and v not in known_values
+            ]
+            if wrong:
+                raise ValueError(f"{name} {', '.join(wrong)}: possible values are {', '.join(known_values)}")
             if name == "tier" and form.per is None:
                 raise ValueError(f"{measure} is not per tier; leave the dimension tier out")
         return cls(form, cut, filters, _parameters(form, parameters or {}, "tier" in (*cut, *filters)))

@@ -64,10 +64,20 @@ class Book:
             raise ValueError(
                 f"{measure} needs {question.measure.grain} facts; this store holds {', '.join(self._tables)} (a survey has no persons)"
             )
+        self._must_hold(question)
         resource = self._resource(question) if question.parameters.get("resource") == "auto" else ""
         sql, bound = question.compile(resource)
         chosen = {**question.parameters, **({"resource": resource} if resource else {})}
         return Raw(question, self._engine.ask(sql, bound), sql, bound, chosen, self._provenance(question))
+
+    def _must_hold(self, question: Question) -> None:
+        """A city or year the store does not hold is a mistake to name, not an empty table."""
+        for position, name in enumerate(("city", "plan_year")):
+            held = sorted({str(place[position]) for place in self.places})
+            if unknown := [v for v in question.where.get(name, ()) if v not in held]:
+                raise ValueError(
+                    f"{name} {', '.join(unknown)}: not in this store; it holds {', '.join(held)}"
+                )
 
     def _resource(self, question: Question) -> str:
         """What the extract holds: the household's income, else its consumption, else the policy line of the area."""

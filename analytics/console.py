@@ -1,0 +1,59 @@
+"""What the command line prints: progress on stderr, tables, files."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+STEPS = {
+    "draw": "生成合成数据 draw",
+    "pay": "按方案赔付 pay",
+    "write": "写出 write",
+    "ingest": "入库 ingest",
+    "read": "读取 read",
+    "check": "校验 check",
+    "build": "建事实表 build",
+}
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar per step on stderr; nothing where stderr is not a terminal but a line at each step's end."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(STEPS.get(step, step), total=total)
+            bars.update(tasks[step], completed=done, total=total)
+            if not console.is_terminal and done == total:
+                print(f"{STEPS.get(step, step)}: {done}/{total}", file=sys.stderr, flush=True)
+
+        yield report
+
+
+def put(text: str, out: str | None, *, bom: bool = False) -> None:
+    if out:
+        Path(out).write_text(text, encoding="utf-8-sig" if bom else "utf-8")
+    else:
+        print(text)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    if not sys.stdout.isatty():  # tab-separated for the next program, nothing cut off
+        print("\t".join(columns))
+        for row in rows:
+            print("\t".join(row))
+        return
+    drawn = Table(*columns)
+    for row in rows:
+        drawn.add_row(*row)
+    Console().print(drawn)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 import streamlit as st
 
-from analytics.release import Released
+from analytics.release import Released, policy
 from analytics.view import explain, tables
 from analytics.view.charts import Chart
 from analytics.view.words import t
@@ -45,5 +45,5 @@ def show(
         if note:
             st.caption(note)
         if any("hidden" in answer.table["status"] for answer in answers):
-            st.caption(t("figure.hidden"))
+            st.caption(t("figure.hidden", k=policy().k))
         explain.drawer(key, answers)

@@ -25,13 +25,22 @@ def sample(
     seed: int = 20_260_101,
     progress: Progress | None = None,
 ) -> Folder:
-    """Write a synthetic delivery, ingest and build it like any delivery; `persons` per city and year. Marked synthetic."""
+    """Write a synthetic delivery, ingest and build it like any delivery; `persons` per city and year. Marked synthetic.
+
+    Raises intake.Refused for a store that is in use: invented persons must not mix with others.
+    """
     target = Store(store)
+    if target.is_published:
+        raise intake.Refused([f"{target.path}: already holds data; write the sample into an empty folder"])
     report = progress or (lambda *_: None)
     scratch = Path(tempfile.mkdtemp(prefix="jianfu-sample-"))
     try:
+
+        def drawn(_: str, done: int, total: int) -> None:
+            report("draw", done, total)
+
         files = write_delivery(
-            scratch, persons=persons, cities=cities, years=years, seed=seed, progress=progress
+            scratch, persons=persons, cities=cities, years=years, seed=seed, progress=drawn
         )
         for done, (table, paths) in enumerate(files.items()):
             intake.ingest(target, paths, table, synthetic=True)

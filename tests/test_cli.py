@@ -204,6 +204,14 @@ def test_plans_pay(run: Run, words: str, paid: int, own: int) -> None:
 # --- state of a store
 
 
+def test_a_sample_does_not_mix_into_a_store_in_use(run: Run, sample_store: Path) -> None:
+    before = Store(sample_store).current().id
+    code, _, err = run("sample", sample_store, "--persons", 100, "--cities", "weihai", "--years", "2023")
+    assert code == 1
+    assert "already holds data" in err
+    assert Store(sample_store).current().id == before
+
+
 def test_quality(run: Run, sample_store: Path) -> None:
     rows = printed(run("quality", sample_store, "--format", "json"))["rows"]
     tables = [row["table"] for row in rows]

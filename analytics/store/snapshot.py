@@ -135,6 +135,11 @@ class Store:
         parent = self.path / kind
         return [Folder(p) for p in sorted(parent.iterdir()) if p.is_dir()] if parent.is_dir() else []
 
+    @property
+    def is_published(self) -> bool:
+        """Whether readers are served a snapshot."""
+        return (self.path / "current").is_file()
+
     def current_id(self) -> str:
         """Id of the published snapshot. Raises NotBuilt when there is none."""
         try:

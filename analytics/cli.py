@@ -289,19 +289,12 @@ def _show_plan(plan: plans.Plan, form: str) -> int:
             )
         )
         return 0
-    rows = [
-        (
-            r.id,
-            r.liability,
-            r.insurance_type,
-            str(r.deductible),
-            _bands(r.bands),
-            _ceiling(r.ceiling),
-            plan.source_class(r, "bands"),
-        )
-        for r in plan.tier
-    ]
-    console.table(("tier", "liability", "for", "deductible", "bands", "ceiling", "source class"), rows)
+    rows = []
+    for r in plan.tier:  # every value with the class of its own source
+        values = {"deductible": str(r.deductible), "bands": _bands(r.bands), "ceiling": _ceiling(r.ceiling)}
+        shown = [f"{text} ({plan.source_class(r, field)})" for field, text in values.items()]
+        rows.append((r.id, r.liability, r.insurance_type, *shown, str(len(r.variants))))
+    console.table(("tier", "liability", "for", "deductible", "bands", "ceiling", "variants"), rows)
     return 0
 
 

@@ -174,6 +174,8 @@ def test_plans_show(run: Run) -> None:
     assert all(row["source"] in plan["sources"] for row in plan["tier"])
     code, out, _ = run("plans", "show", "440400", "2021")
     assert code == 0 and "serious_illness\town_pay\t" in out
+    _, out, _ = run("plans", "show", "zhanjiang", "2023")  # the rule is published, its general ceiling is not
+    assert "10000 (page_A)" in out and "payout 600000 (assumed)" in out
 
 
 @pytest.mark.parametrize(

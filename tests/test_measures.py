@@ -139,7 +139,7 @@ def test_person_measures_need_persons(ten: Desk) -> None:
             "by tier",
         ),
         ({"measure": "own_burden_mean", "by": ["tier"]}, "not per tier"),
-        ({"measure": "reach", "where": {"tier": ["angel"]}}, "tier angel: possible values are none, basic"),
+        ({"measure": "reach", "where": {"tier": ["angel"]}}, "tier angel: tiers are none, basic"),
     ],
 )
 def test_a_wrong_question_says_what_is_possible(arguments: dict[str, object], message: str) -> None:

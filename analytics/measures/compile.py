@@ -45,16 +45,10 @@ class Question:
         for name in (*cut, *filters):
             if name not in dimensions():
                 raise ValueError(f"dimension {name}: unknown; dimensions are {', '.join(dimensions())}")
-            known_values = [BEFORE_ALL, *TIER] if name == "tier" else list(dimensions()[name].values)
-            wrong = [
-                v
-                for v in filters.get(name, ())
-                if name in ("tier", "person_group", "sex", "care_type") and v not in known_values
-            ]
-            if wrong:
-                raise ValueError(f"{name} {', '.join(wrong)}: possible values are {', '.join(known_values)}")
             if name == "tier" and form.per is None:
                 raise ValueError(f"{measure} is not per tier; leave the dimension tier out")
+        if wrong := set(filters.get("tier", ())) - {BEFORE_ALL, *TIER}:
+            raise ValueError(f"tier {', '.join(sorted(wrong))}: tiers are {BEFORE_ALL}, {', '.join(TIER)}")
         return cls(form, cut, filters, _parameters(form, parameters or {}, "tier" in (*cut, *filters)))
 
     @property

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from analytics import verbs
 from analytics.answer import Desk
 from analytics.reference import root
+from analytics.synthetic import write_delivery
 from analytics.tiers import TIER
 from analytics.view import asking
 
@@ -364,7 +365,11 @@ def test_a_new_snapshot_is_served_without_a_restart(tmp_path: Path, monkeypatch:
     at = _visit()
     first = Desk.open(store).snapshot_id
     assert first in at.caption[-1].value and _select(at, "city").options == ["珠海"]
-    verbs.sample(store, persons=300, cities=["371000"], years=[2022], seed=2)
+    for table, files in write_delivery(
+        tmp_path / "more", persons=300, cities=["371000"], years=[2022], seed=2
+    ).items():
+        verbs.ingest(store, files, table)
+    verbs.build(store)
     at.run()
     assert not at.exception
     assert Desk.open(store).snapshot_id != first

@@ -97,6 +97,31 @@ def test_a_changed_manifest_is_not_served(small: Path, tmp_path: Path) -> None:
         Desk.open(copy)
 
 
+def _flip(path: Path) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(raw)
+
+
+def test_no_figure_comes_from_a_changed_fact(small: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "store"
+    shutil.copytree(small, copy)
+    _flip(Store(copy).current().partitions("person_year")[0].path)
+    with pytest.raises(Damaged, match="content differs"):
+        Desk.open(copy)
+
+
+def test_no_fact_is_built_from_a_changed_delivery(small: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "store"
+    shutil.copytree(small, copy)
+    served = Store(copy).current().id
+    _flip(next(p.path for d in Store(copy).deliveries() for p in d.partitions("settlement")))
+    with pytest.raises(Damaged, match=r"settlement-00001.parquet: content differs"):
+        verbs.build(copy)
+    assert Desk.open(copy).snapshot_id == served
+
+
 def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(NotBuilt, match="jianfu build"):
         Desk.open(tmp_path)

@@ -59,9 +59,9 @@ def build(store: Store, *, workers: int | None = None, progress: Progress | None
         known = _known(store)
         report = progress or (lambda *_: None)
         results: list[list[dict[str, Any]]] = []
-        desk = (
-            threading.local()
-        )  # one database and one thread per worker, so that files are byte-identical each time
+        for delivery in deliveries:
+            delivery.check()
+        desk = threading.local()  # a database per worker with one thread: files are byte-identical each time
         inputs = [p.path for d in deliveries for p in d.partitions()]
 
         def prepare() -> None:

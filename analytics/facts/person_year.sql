@@ -17,7 +17,7 @@ settled AS (
         max(CASE hospital_level WHEN '3' THEN 4 WHEN '2' THEN 3 WHEN '1' THEN 2 ELSE 1 END) AS level_rank,
         max(CASE care_type WHEN 'inpatient' THEN 5 WHEN 'special_outpatient' THEN 4 WHEN 'outpatient' THEN 3 WHEN 'pharmacy' THEN 2 ELSE 1 END) AS care_rank,
         max(CASE cross_region WHEN 'out_province' THEN 4 WHEN 'in_province' THEN 3 WHEN 'local' THEN 2 ELSE 1 END) AS region_rank,
-        any_value(insurance_type) AS insurance_type,
+        min(insurance_type) AS insurance_type, -- employee before resident, whatever the order of the rows
         min(sex) AS sex,
         sum(medfee_sumamt_fen::DOUBLE)::BIGINT AS cost_fen,
         sum(inscp_scp_amt_fen::DOUBLE)::BIGINT AS in_policy_fen,

@@ -31,7 +31,8 @@ class Book:
     """One snapshot, opened for questions."""
 
     def __init__(self, snapshot: Folder) -> None:
-        """Raises store.Damaged when the snapshot's manifest is not the one its id names."""
+        """Raises store.Damaged when a file of the snapshot is not as it was sealed: no figure comes from a changed byte."""
+        snapshot.check()
         self.snapshot = snapshot
         self.manifest = snapshot.manifest
         tables = {

@@ -105,20 +105,29 @@ class Folder:
     def damage(self) -> list[str]:
         """Problems found by hashing everything again, one line each; empty when whole."""
         try:
-            files = self.manifest["files"]
+            found = list(self._changed())
         except Damaged as error:
             return [str(error)]
-        where = f"{self.path.parent.name}/{self.id}"
-        found = []
-        for file in files:
+        known = {file["name"] for file in self.manifest["files"]} | {"manifest.json"}
+        extra = sorted(p.name for p in self.path.iterdir() if p.name not in known)
+        return found + [f"{self._where}/{name}: not in the manifest" for name in extra]
+
+    def check(self) -> None:
+        """Before use: raises Damaged when a file is missing or is not the one the manifest names."""
+        for line in self._changed():
+            raise Damaged(f"{line}; restore it from a copy, or deliver it again")
+
+    @property
+    def _where(self) -> str:
+        return f"{self.path.parent.name}/{self.id}"
+
+    def _changed(self) -> Iterator[str]:
+        for file in self.manifest["files"]:
             path = self.path / file["name"]
             if not path.is_file():
-                found.append(f"{where}/{file['name']}: missing")
+                yield f"{self._where}/{file['name']}: missing"
             elif sha256_of(path) != file["sha256"]:
-                found.append(f"{where}/{file['name']}: content differs from its sha256")
-        known = {file["name"] for file in files} | {"manifest.json"}
-        extra = sorted(p.name for p in self.path.iterdir() if p.name not in known)
-        return found + [f"{where}/{name}: not in the manifest" for name in extra]
+                yield f"{self._where}/{file['name']}: content differs from its sha256"
 
 
 class Store:

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analytics.intake import contract
 from analytics.measures import Book, Dimension, Measure, dimensions, measures
 from analytics.plans import Plan, plan_for
+from analytics.quality import quality, samples, skeleton, store_wide
 from analytics.release import Released, release
 from analytics.store import Folder, Store
 from analytics.tiers import full_order
@@ -58,8 +58,20 @@ class Desk:
         return dict(self._book.manifest)
 
     def quality(self) -> list[dict[str, Any]]:
-        """What came, loaded and waits, per delivery; see `quality`."""
+        """What came, loaded and waits, per delivery; see `quality.quality`."""
         return quality(self.store)
+
+    def store_wide(self) -> dict[str, list[dict[str, Any]]]:
+        """What the build checked over all deliveries; see `quality.store_wide`."""
+        return store_wide(self._book.snapshot)
+
+    def samples(self, rows: int, rule: str = "", delivery: str = "") -> list[dict[str, Any]]:
+        """Quarantined rows as they came, for the local user; see `quality.samples`."""
+        return samples(self.store, rows, rule, delivery)
+
+    def skeleton(self, delivery: str, rule: str, rows: int) -> str:
+        """A corrections file to fill in; see `quality.skeleton`."""
+        return skeleton(self.store, delivery, rule, rows)
 
     def plan(self, city: str, plan_year: int) -> Plan | None:
         """The benefit plan of a city-year, None where none is held."""
@@ -73,30 +85,3 @@ class Desk:
             if (p["city"], p["plan_year"]) == (city, plan_year)
         ]
         return tuple(found[0]) if found else full_order()
-
-
-def quality(store: Store) -> list[dict[str, Any]]:
-    """Per delivery: table, files, rows and fee that came, loaded and wait, and rows by rule."""
-    rows = []
-    for delivery in store.deliveries():
-        m = delivery.manifest
-        rules = contract(m["table"])
-        row = {
-            "table": m["table"],
-            "title": rules.title.model_dump(),
-            "delivery": delivery.id,
-            "files": [f["name"] for f in m["inputs"]],
-            "formats": m["formats"],
-            "dialects": m["dialects"],
-            "synthetic": m["synthetic"],
-            "rows_in": m["rows_in"],
-            "rows_loaded": m["rows_loaded"],
-            "rows_quarantined": m["rows_quarantined"],
-            "rules": [{**hit, "title": rules.reason(hit["rule"]).model_dump()} for hit in m["rules"]],
-        }
-        if "fee_in_fen" in m:
-            for part in ("in", "loaded", "quarantined"):
-                row[f"fee_{part}_yuan"] = m[f"fee_{part}_fen"] / m["fen_per_unit"]
-            row["fee_unreadable_rows"] = m["fee_unreadable_rows"]
-        rows.append(row)
-    return rows

@@ -12,10 +12,10 @@ from typing import Any
 
 import polars as pl
 
-from analytics import console, plans, reference, verbs
-from analytics.intake import TABLES, Refused
+from analytics import console, console_intake, console_quality, plans, reference, verbs
+from analytics.intake import Refused
 from analytics.measures import measures
-from analytics.release import Released
+from analytics.release import Released, csv_text
 from analytics.store import Busy, Damaged, NotBuilt, QueryTimeout
 
 BUSY = 75
@@ -57,11 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--cities", default="", help="comma-separated slugs or codes (default: all seven)")
     sample.add_argument("--years", default="2021-2025", help="such as 2023 or 2021-2025")
     sample.add_argument("--seed", type=int, default=20_260_101)
-    ingest = command("ingest", _ingest, "load files of one canonical table into a store")
-    ingest.add_argument("store")
-    ingest.add_argument("files", nargs="+")
-    ingest.add_argument("--as", dest="table", required=True, choices=TABLES)
-    ingest.add_argument("--mapping", help="TOML that maps foreign columns")
+    console_intake.add(command)
     command("build", _build, "build the facts and publish a snapshot").add_argument("store")
     catalogue = command("measures", _measures, "the measure catalogue")
     catalogue.add_argument("--format", choices=("table", "json"), default="table")
@@ -91,9 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--for", dest="groups", default="general", help="person groups, comma-separated")
     sub.add_argument("--liability")
-    state = command("quality", _quality, "what came, loaded and waits in quarantine, per delivery")
-    state.add_argument("store")
-    state.add_argument("--format", choices=("table", "json"), default="table")
+    console_quality.add(command)
     command("verify", _verify, "hash every file of a store again").add_argument("store")
     serve = command("serve", _serve, "serve the dashboard on this machine")
     serve.add_argument("store", nargs="?", default="store")
@@ -128,17 +122,6 @@ def _sample(args: argparse.Namespace) -> None:
             progress=progress,
         )
     print(f"published snapshot {snapshot.id} (synthetic data)")
-
-
-def _ingest(args: argparse.Namespace) -> None:
-    with console.progress() as progress:
-        delivery = verbs.ingest(args.store, args.files, args.table, mapping=args.mapping, progress=progress)
-    m = delivery.manifest
-    print(
-        f"delivery {delivery.id}: {m['rows_in']} rows in, {m['rows_loaded']} loaded, {m['rows_quarantined']} in quarantine"
-    )
-    for rule in m["rules"]:
-        print(f"{rule['severity']}: {rule['rule']}: {rule['rows']} rows", file=sys.stderr)
 
 
 def _build(args: argparse.Namespace) -> None:
@@ -188,7 +171,7 @@ def _measure(args: argparse.Namespace) -> None:
             raise ValueError("--format parquet needs --out FILE")
         table.write_parquet(args.out)
     elif args.format == "csv":
-        console.put(table.write_csv(), args.out, bom=True)
+        console.put(csv_text(table), args.out, bom=True)
     else:
         console.table(
             table.columns,
@@ -304,33 +287,6 @@ def _bands(bands: Any) -> str:
 
 def _ceiling(ceiling: Any) -> str:
     return ceiling if isinstance(ceiling, str) else f"{ceiling.on} {ceiling.amount}"
-
-
-def _quality(args: argparse.Namespace) -> None:
-    rows = verbs.quality(args.store)
-    if args.format == "json":
-        print(
-            json.dumps(
-                {"rows": rows, "provenance": {"store": Path(args.store).name}}, ensure_ascii=False, indent=1
-            )
-        )
-        return
-    columns = (
-        "table",
-        "delivery",
-        "rows_in",
-        "rows_loaded",
-        "rows_quarantined",
-        "fee_in_yuan",
-        "fee_loaded_yuan",
-        "fee_quarantined_yuan",
-    )
-    console.table(columns, [tuple(str(row.get(c, "")) for c in columns) for row in rows])
-    hits = [
-        (str(row["table"]), r["rule"], r["severity"], str(r["rows"])) for row in rows for r in row["rules"]
-    ]
-    if hits:
-        console.table(("table", "rule", "severity", "rows"), hits)
 
 
 def _verify(args: argparse.Namespace) -> int:

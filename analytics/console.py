@@ -10,6 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
+
+from analytics.release import guarded
 
 STEPS = {
     "draw": "生成合成数据 draw",
@@ -18,6 +21,9 @@ STEPS = {
     "ingest": "入库 ingest",
     "read": "读取 read",
     "check": "校验 check",
+    "sort": "排序 sort",
+    "work": "计算 work",
+    "rotate": "换密钥 rotate",
     "build": "建事实表 build",
 }
 
@@ -49,11 +55,10 @@ def put(text: str, out: str | None, *, bom: bool = False) -> None:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if not sys.stdout.isatty():  # tab-separated for the next program, nothing cut off
-        print("\t".join(columns))
-        for row in rows:
-            print("\t".join(row))
+        for row in (columns, *rows):
+            print("\t".join(map(guarded, row)))
         return
     drawn = Table(*columns)
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*map(Text, row))  # a cell is data, never markup
     Console().print(drawn)

@@ -139,4 +139,12 @@ def codes(field: str) -> tuple[dict[str, tuple[str, ...]], str]:
     """National code list of a field: our code -> source codes, and what an unlisted code becomes."""
     table = dict(load_toml(root() / "data" / "reference" / "codes.toml")[field])
     other = str(table.pop("other"))
+    table.pop("known", None)
     return {ours: tuple(source) for ours, source in table.items()}, other
+
+
+@cache
+def listed(field: str) -> tuple[str, ...]:
+    """Every source code of a national code list that is known, those we file under `other` included."""
+    table = load_toml(root() / "data" / "reference" / "codes.toml")[field]
+    return tuple(code for name, source in table.items() if name != "other" for code in source)

@@ -1,14 +1,16 @@
 """The verbs of the command line as plain functions."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from analytics import facts, intake
 from analytics.answer import Desk
-from analytics.answer import quality as _quality
+from analytics.quality import quality as _quality
 from analytics.release import Released
 from analytics.store import Folder, NotBuilt, Store
 from analytics.synthetic import YEARS, write_delivery
@@ -43,7 +45,8 @@ def sample(
             scratch, persons=persons, cities=cities, years=years, seed=seed, progress=drawn
         )
         for done, (table, paths) in enumerate(files.items()):
-            intake.ingest(target, paths, table, synthetic=True)
+            if paths:
+                intake.ingest(target, paths, table, synthetic=True)
             report("ingest", done + 1, len(files))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -56,12 +59,108 @@ def ingest(
     table: str,
     *,
     mapping: Path | str | None = None,
+    note: Path | str | None = None,
+    key: Path | str | None = None,
+    sign_off: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Folder:
-    """Load files of one canonical table as one delivery. Raises intake.Refused with one line per problem."""
+    """Load files of one canonical table as one delivery. Raises intake.Refused with one line per problem.
+
+    `note`: the sender's delivery note; `key`: the secret file of the pseudonyms (see `secret_path`), made at the first
+    delivery; `sign_off`: reason and who, to accept a batch over the limits.
+    """
     rules = intake.contract(table)
-    read = intake.load_mapping(Path(mapping), rules) if mapping else None
-    return intake.ingest(Store(store), [Path(f) for f in files], table, read, progress=progress)
+    target = Store(store)
+    return intake.ingest(
+        target,
+        [Path(f) for f in files],
+        table,
+        intake.load_mapping(Path(mapping), rules) if mapping else None,
+        secret=_secret(target, key),
+        note=intake.load_note(Path(note)) if note else None,
+        note_name=Path(note).name if note else "",
+        sign_off=sign_off,
+        progress=progress,
+    )
+
+
+def secret_path(store: Path | str, key: Path | str | None = None) -> Path:
+    """Where the secret of a store's pseudonyms lies: named, in JIANFU_KEY, or beside the store; stores that lie side by
+    side share it, as one project.
+    """
+    named = key or os.environ.get("JIANFU_KEY")
+    return Path(named).resolve() if named else Path(store).resolve().with_name("jianfu.key")
+
+
+def _secret(store: Store, key: Path | str | None) -> intake.Secret:
+    try:
+        return intake.key_of(intake.load_secret(_secret_file(store, key)), store.deliveries())
+    except ValueError as error:
+        raise intake.Refused([str(error)]) from error
+
+
+def _secret_file(store: Store, key: Path | str | None) -> Path:
+    """The secret's file, made where nothing hangs on one yet."""
+    path = secret_path(store.path, key)
+    if path.is_relative_to(store.path):
+        raise intake.Refused([f"{path}: lies inside the store; keep the secret apart from the data [key]"])
+    if not path.exists():
+        if any(not d.manifest["synthetic"] for d in store.deliveries()):
+            raise intake.Refused(
+                [f"{path}: the secret of this store is not here; bring it back or name it with --key [key]"]
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        intake.write_secret(path, intake.new_secret())
+    return path
+
+
+def correct(
+    store: Path | str,
+    fixes: Path | str,
+    *,
+    key: Path | str | None = None,
+    progress: Progress | None = None,
+) -> Folder:
+    """Decide rows that wait in quarantine by a corrections file (see intake.corrections): a delivery of its own. Raises
+    intake.Refused with one line per problem, changing nothing, when the file does not match what waits.
+    """
+    target, file = _held(store), Path(fixes)
+    with tempfile.TemporaryDirectory(prefix="jianfu-correct-") as scratch:
+        work = intake.agree(target, intake.load_fixes(file), file.name, Path(scratch))
+        if not work.files:
+            return intake.drop(target, work)
+        was = work.origin.manifest
+        return intake.ingest(
+            target,
+            work.files,
+            was["table"],
+            intake.Mapping.model_validate(was["mapping"]),
+            secret=intake.SYNTHETIC if was["synthetic"] else _secret(target, key),
+            note=work.note,
+            corrects=work.corrects,
+            synthetic=was["synthetic"],
+            progress=progress,
+        )
+
+
+def rotate_key(
+    store: Path | str, *, key: Path | str | None = None, progress: Progress | None = None
+) -> Folder | None:
+    """Key every pseudonym of a store anew (see intake.rotation), build and publish; returns the snapshot, None where there is
+    nothing to build yet. Raises intake.Refused for a store of invented persons.
+    """
+    target = _held(store)
+    with target.building() as staging:
+        deliveries = target.deliveries()
+        if any(d.manifest["synthetic"] for d in deliveries):
+            raise intake.Refused([f"{target.path}: holds invented persons; there is nothing to rotate [key]"])
+        old, new = intake.rotated(_secret_file(target, key), deliveries)
+        fresh = Store(staging / "store")
+        intake.rekey(target, fresh, old, new, progress or (lambda *_: None))
+        with suppress(NotBuilt):
+            facts.build(fresh, progress=progress)
+        target.take_over(fresh)
+    return target.current() if target.is_published else None
 
 
 def build(store: Path | str, *, progress: Progress | None = None) -> Folder:
@@ -83,9 +182,11 @@ def measure(
     return [desk.ask(name, by, where, parameters, protect=not raw) for name in measures]
 
 
-def quality(store: Path | str) -> list[dict[str, Any]]:
-    """What came, loaded and waits, per delivery. Raises store.NotBuilt where there is no store."""
-    return _quality(_held(store))
+def quality(store: Path | str, *, rows: int = 0, rule: str = "") -> list[dict[str, Any]]:
+    """What came, loaded and waits, and what every check found, per delivery; `rows`: with so many sample rows per rule, for
+    the local user. Raises store.NotBuilt where there is no store, ValueError for an unknown rule.
+    """
+    return _quality(_held(store), rows, rule)
 
 
 def verify(store: Path | str) -> list[str]:

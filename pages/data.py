@@ -1,32 +1,43 @@
-"""What the numbers rest on: deliveries, reconciliation, rules hit, the snapshot, assumed plan values."""
+"""What the numbers rest on: what came and where every row is, what the checks found, rows that wait, the snapshot."""
 
 import streamlit as st
 
-from analytics.view import asking, ledger, tables
+from analytics.view import asking, checks, ledger, tables, workplace
 from analytics.view.words import t
 
 desk = asking.desk()
-deliveries = desk.quality()
-st.title(t("data.answer", n=len(deliveries), **ledger.totals(deliveries)), anchor=False)
+deliveries = ledger.by_need(asking.quality())
+st.title(ledger.answer(deliveries), anchor=False)
 if ledger.reconciles(deliveries):
     st.success(t("data.reconciles"), icon=":material/check_circle:")
 else:
     st.error(t("data.differs"), icon=":material/error:")
+st.caption("  \n".join(ledger.money(deliveries)))
+workplace.deliveries(deliveries)
 
 st.subheader(t("data.deliveries"), anchor=False)
-tables.show(ledger.deliveries(deliveries), t("data.deliveries"), left=2)
+tables.show(ledger.came(deliveries), t("data.deliveries"), left=8)
 
-st.subheader(t("data.rules"), anchor=False)
-hits = ledger.rules_hit(deliveries)
-if hits.is_empty():
-    st.caption(t("data.no_rules"))
-else:
-    tables.show(hits, t("data.rules"), left=4)
+st.subheader(t("data.checks"), anchor=False)
+looked_at = workplace.chosen(deliveries)
+if len(looked_at) == 1:
+    workplace.about(looked_at[0])
+found = checks.gathered(looked_at)
+workplace.findings(found)
+
+st.subheader(t("data.waiting"), anchor=False)
+workplace.rows(looked_at, found)
+
+st.subheader(t("data.measures"), anchor=False)
+workplace.measures(checks.gathered(deliveries))
+workplace.built(desk.store_wide())
 
 st.subheader(t("data.snapshot"), anchor=False)
-tables.show(ledger.facts(desk.snapshot_id, desk.manifest()), t("data.snapshot"), left=2)
-st.subheader(t("data.files"), anchor=False)
-tables.show(ledger.files(desk.manifest()), t("data.files"), left=4)
+tables.show(
+    ledger.facts(desk.snapshot_id, desk.manifest()), t("data.snapshot"), left=2, wide=t("explain.content")
+)
+with st.expander(t("data.files"), icon=":material/folder:"):
+    tables.show(ledger.files(desk.manifest()), t("data.files"), left=4)
 
 st.subheader(t("data.assumed"), anchor=False)
 assumed = ledger.assumed(desk.places)

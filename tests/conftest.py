@@ -1,12 +1,15 @@
-"""Shared stores for the tests: one small synthetic sample per test session."""
+"""What tests share: one small synthetic sample per test session, and the command line."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from analytics import verbs
+from analytics import cli, verbs
+
+Run = Callable[..., tuple[int, str, str]]
 
 settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
@@ -23,3 +26,19 @@ def sample_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = tmp_path_factory.mktemp("sample") / "store"
     verbs.sample(store, persons=3000, cities=["440400", "440800", "371000"], years=[2022, 2023], seed=7)
     return store
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run one command line; returns exit code, stdout and stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = cli.main([str(a) for a in arguments])
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call

@@ -16,8 +16,8 @@ from analytics.store import Query
 
 # fmt: off
 WINGS = (
-    "tiers", "reference", "store", "plans", "intake", "facts", "measures", "whatif", "release", "answer", "synthetic",
-    "verbs", "report", "view", "console", "cli",
+    "tiers", "reference", "store", "plans", "intake", "facts", "measures", "whatif", "release", "quality", "answer",
+    "synthetic", "verbs", "report", "view", "console", "console_intake", "console_quality", "cli",
 )
 # fmt: on
 DRAWING = ("streamlit", "plotly")
@@ -98,7 +98,7 @@ def wrong_imports(where: str, source: str) -> Problems:
             found.append(f"{where}: {wing} or {other} is no wing; add it to the order here")
         elif other != wing and WINGS.index(other) > WINGS.index(wing):
             found.append(f"{where}: imports {other}, which stands after {wing}")
-        elif wing == "cli" and other == "view":
+        elif wing.startswith(("cli", "console")) and other == "view":
             found.append(f"{where}: the command line runs without the dashboard's libraries")
         elif wing == "view" and other in ("intake", "facts", "synthetic", "verbs"):
             found.append(f"{where}: imports {other}; the view gets everything from the answer desk")
@@ -118,6 +118,7 @@ def wrong_imports(where: str, source: str) -> Problems:
         ("analytics/facts/x.py", "from ..measures import measures", "write imports whole"),
         ("analytics/measures/x.py", "import plotly.graph_objects as go", "only view"),
         ("analytics/cli.py", "from analytics.view import server", "without the dashboard"),
+        ("analytics/console_intake.py", "from analytics.view import server", "without the dashboard"),
         ("analytics/view/x.py", "from analytics.facts import build", "answer desk"),
         ("analytics/view/x.py", "from analytics.measures import Raw", "what was released"),
         ("analytics/view/x.py", "import duckdb", "ask through the store"),

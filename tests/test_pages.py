@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from analytics import verbs
+from analytics import intake, verbs
 from analytics.answer import Desk
 from analytics.reference import root
+from analytics.store import Store
 from analytics.synthetic import write_delivery
 from analytics.tiers import TIER
 from analytics.view import asking
@@ -339,18 +340,6 @@ def test_drawer_shows_the_sql_that_ran(visit: Visit, desk: Desk) -> None:
     assert facts["方案文件"] == "zhuhai/2022.toml"
 
 
-def test_data_page_reconciles(visit: Visit, desk: Desk) -> None:
-    at = visit("data")
-    deliveries = desk.quality()
-    assert f"{sum(d['rows_in'] for d in deliveries):,}" in at.title[0].value
-    assert [line["交付"] for line in _cells(at, 0)] == [d["delivery"] for d in deliveries]
-    assert at.success and not at.error
-    files = _cells(at, 3 if any(d["rules"] for d in deliveries) else 2)
-    assert [line["sha256"] for line in files] == [f["sha256"] for f in desk.manifest()["files"]]
-    assumed = sum(len(plan.assumed()) for city, year in desk.places if (plan := desk.plan(city, year)))
-    assert len(at.dataframe[len(at.dataframe) - 1].value) == assumed
-
-
 def test_assumed_plan_values_are_said(visit: Visit, desk: Desk) -> None:
     plan = desk.plan("440400", 2022)
     assert plan is not None
@@ -368,7 +357,7 @@ def test_a_new_snapshot_is_served_without_a_restart(tmp_path: Path, monkeypatch:
     for table, files in write_delivery(
         tmp_path / "more", persons=300, cities=["371000"], years=[2022], seed=2
     ).items():
-        verbs.ingest(store, files, table)
+        intake.ingest(Store(store), files, table, synthetic=True)
     verbs.build(store)
     at.run()
     assert not at.exception

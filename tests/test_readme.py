@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 from analytics import cli
-from analytics.intake import TABLES, contract
+from analytics.intake import TABLES, contract, load_note
+from analytics.intake.corrections import load_fixes
 from analytics.synthetic import write_delivery
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,7 +58,7 @@ def delivered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_own_data(delivered: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = commands(block_with("--as settlement"))
+    lines = commands(block_with("settlement-2022.csv"))
     assert {words[words.index("--as") + 1] for words in lines if "--as" in words} == set(TABLES) - {
         "household_year"
     }
@@ -70,6 +71,21 @@ def test_own_data(delivered: Path, capsys: pytest.CaptureFixture[str]) -> None:
         if words[0] == "ingest":
             counts = re.search(r"(\d+) rows in, (\d+) loaded, (\d+) in quarantine", out)
             assert counts and int(counts[1]) == int(counts[2]) > 0, out
+
+
+def test_the_verbs_of_deliveries_are_those_of_the_command_line() -> None:
+    lines = commands(block_with("jianfu correct"))
+    assert [words[0] for words in lines] == ["ingest", "ingest", "quality", "correct", "rotate-key"]
+    for words in lines:
+        assert cli._parser().parse_args(words).store == "mystore", words
+
+
+def test_the_note_and_the_corrections_it_shows_are_read(tmp_path: Path) -> None:
+    note, fix = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "note.toml").write_text(note, encoding="utf-8")
+    assert load_note(tmp_path / "note.toml").jurisdiction == ("440400",)
+    (tmp_path / "fix.toml").write_text(fix, encoding="utf-8")
+    assert load_fixes(tmp_path / "fix.toml").fix[0].to == "4152.06"
 
 
 def test_asking_for_numbers(

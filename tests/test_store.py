@@ -48,6 +48,8 @@ def test_order_and_splitting_of_files_change_no_fact_byte(tmp_path: Path) -> Non
         part.write_parquet(parts[-1])
     for store, settlement in (("one", files["settlement"]), ("two", parts)):
         for table, paths in files.items():
+            if not paths:
+                continue
             verbs.ingest(tmp_path / store, settlement if table == "settlement" else paths, table)
         verbs.build(tmp_path / store)
     assert facts(tmp_path / "one") == facts(tmp_path / "two")
@@ -138,7 +140,9 @@ def test_only_changed_partitions_are_built_again(
     before = facts(copy)
     worked: list[int] = []
     run = module.Work.run
-    monkeypatch.setattr(module.Work, "run", lambda self: worked.append(self.job.plan_year) or run(self))
+    monkeypatch.setattr(
+        module.Work, "run", lambda self: worked.extend(job.plan_year for job in self.jobs) or run(self)
+    )
     assert verbs.build(copy).id == Store(small).current().id
     assert worked == []
     late = pl.read_parquet(
@@ -152,7 +156,7 @@ def test_only_changed_partitions_are_built_again(
     row = late.row(0, named=True)
     money = {k.removesuffix("_fen"): row[k] / 100 for k in row if k.endswith("_fen") and row[k] is not None}
     names = ("mdtrt_id", "insu_admdvs", "insutype", "med_type", "setl_time", "year")
-    extra = {**{n: row[n] for n in names}, "psn_no": row["person_id"], "setl_id": "late-1", **money}
+    extra = {**{n: row[n] for n in names}, "psn_no": "late", "setl_id": "late-1", **money}
     pl.DataFrame([extra]).write_parquet(tmp_path / "late.parquet")
     verbs.ingest(copy, [tmp_path / "late.parquet"], "settlement")
     verbs.build(copy)

@@ -34,6 +34,7 @@ def test_data_page_says_when_a_delivery_does_not_reconcile() -> None:
         "rows_in": 10,
         "rows_loaded": 9,
         "rows_quarantined": 1,
+        "rows_open": 1,
         "fee_in_yuan": 5.02,
         "fee_loaded_yuan": 5.0,
         "fee_quarantined_yuan": 0.02,
@@ -41,6 +42,10 @@ def test_data_page_says_when_a_delivery_does_not_reconcile() -> None:
     assert ledger.reconciles([whole])
     assert not ledger.reconciles([whole, {**whole, "rows_loaded": 8}])
     assert not ledger.reconciles([{**whole, "fee_loaded_yuan": 4.99}])
+    # a row taken up by a correction is not open any more and is loaded there, not twice
+    correction = {"rows_in": 1, "rows_loaded": 1, "rows_quarantined": 0, "corrects": {"delivery": "x"}}
+    assert ledger.reconciles([{**whole, "rows_open": 0}, correction])
+    assert not ledger.reconciles([whole, correction])
 
 
 @pytest.mark.parametrize(

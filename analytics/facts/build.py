@@ -1,48 +1,23 @@
 """Build the facts of a store partition by partition and publish them as one snapshot."""
 
-import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-import duckdb
-
-from analytics import reference
-from analytics.facts.partition import Job, Work
-from analytics.intake import TABLES
-from analytics.plans import plan_for
-from analytics.store import (
-    Folder,
-    NotBuilt,
-    Partition,
-    Store,
-    sha256_of,
-    workbench,
-)
+from analytics.facts.checks import wide_checks
+from analytics.facts.jobs import Job, Made, Row, code_version, jobs_of
+from analytics.facts.partition import Work, desk, file_name
+from analytics.store import Damaged, Folder, NotBuilt, Store, sha256_of
 from analytics.tiers import full_order
 
-HERE = Path(__file__).parent
 FACTS = ("person_year", "household_year")
+# City-years worked by one query: so many, or so many rows to read.
+TOGETHER, ROWS = 9, 200_000
 Progress = Callable[[str, int, int], None]
-
-
-@cache
-def code_version() -> str:
-    """Hash of everything in this wing (and the tiers and age bands) that decides what a fact is."""
-    files = sorted(
-        [
-            *HERE.glob("*.sql"),
-            *HERE.glob("*.py"),
-            HERE.parent / "tiers.py",
-            reference.root() / "data/reference/bands.toml",
-        ]
-    )
-    return hashlib.sha256("".join(sha256_of(path) for path in files).encode()).hexdigest()[:12]
 
 
 def build(store: Store, *, workers: int | None = None, progress: Progress | None = None) -> Folder:
@@ -51,29 +26,46 @@ def build(store: Store, *, workers: int | None = None, progress: Progress | None
     """
     with store.building() as staging:
         deliveries = store.deliveries()
-        jobs = _jobs(deliveries)
+        jobs = jobs_of(deliveries)
         if not jobs:
             raise NotBuilt(
                 f"{store.path}: no settlement or household_year delivery to build from; run `jianfu ingest` first"
             )
-        known = _known(store)
-        report = progress or (lambda *_: None)
-        results: list[list[dict[str, Any]]] = []
         for delivery in deliveries:
             delivery.check()
-        desk = threading.local()  # a database per worker with one thread: files are byte-identical each time
-        inputs = [p.path for d in deliveries for p in d.partitions()]
+        before, known = _known(store)
+        report = progress or (lambda *_: None)
+        parts = [p for d in deliveries for p in d.partitions()]
+        todo = [job for job in jobs if not {job.key, job.check_key} <= known.keys()]
+        aliases = {p.path for job in todo for side in (job.inputs, job.around) for p in side["person_alias"]}
+        room = threading.local()  # a database per worker with one thread: files are byte-identical each time
 
         def prepare() -> None:
-            desk.con = workbench(read=inputs, write=staging)
+            room.con = desk([p.path for p in parts], staging, sorted(aliases))
 
-        def work(item: tuple[int, Job]) -> list[dict[str, Any]]:
-            return _build_one(desk.con, *item, staging, known)
+        def work(batch: Sequence[Job]) -> dict[str, Made]:
+            cursor = room.con.cursor()  # its temporary tables are its own
+            try:
+                facts = Work(cursor, [job for job in batch if job.key not in known], staging).run()
+                return facts | wide_checks(cursor, [job for job in batch if job.check_key not in known])
+            finally:
+                cursor.close()
 
+        made: dict[str, Made] = {}
+        batches = list(_batches(todo))
+        done = len(jobs) - len(todo)
         with ThreadPoolExecutor(workers or os.cpu_count() or 1, initializer=prepare) as pool:
-            for done, files in enumerate(pool.map(work, enumerate(jobs, 1)), 1):
-                results.append(files)
+            for batch, rows in zip(batches, pool.map(work, batches), strict=True):
+                made |= rows
+                done += len(batch)
                 report("build", done, len(jobs))
+        for job in jobs:
+            for key in {job.key, job.check_key} & known.keys():
+                made[key] = {
+                    **known[key],
+                    "files": [_taken(before, file, job, staging) for file in known[key]["files"]],
+                }
+        both = [made[key] for job in jobs for key in (job.key, job.check_key)]
         facts = {
             "deliveries": [
                 {"id": d.id, "table": d.manifest["table"], "rows": d.manifest["rows_loaded"]}
@@ -93,82 +85,51 @@ def build(store: Store, *, workers: int | None = None, progress: Progress | None
             "policy_lines": [
                 {"city": j.city, "plan_year": j.plan_year, "fen": j.policy_line_fen} for j in jobs
             ],
+            "checks": [row for part in both for row in part["checks"]],
+            "links": [row for part in both for row in part["links"]],
         }
-        snapshot = store.seal("snapshots", staging, [file for files in results for file in files], facts)
+        snapshot = store.seal("snapshots", staging, [file for part in both for file in part["files"]], facts)
         store.publish(snapshot)
     return snapshot
 
 
-def _jobs(deliveries: Iterable[Folder]) -> list[Job]:
-    files: dict[str, list[Partition]] = {table: [] for table in TABLES}
-    for delivery in deliveries:
-        for partition in delivery.partitions():
-            if partition.table in files:
-                files[partition.table].append(partition)
-    places = sorted(
-        {(p.city, p.plan_year) for table in files for p in files[table] if p.city and p.plan_year is not None}
-    )
-    jobs = []
-    for city, plan_year in places:
-        inputs = {
-            table: tuple(
-                sorted(
-                    (p for p in parts if p.city in (None, city) and p.plan_year in (None, plan_year)),
-                    key=lambda p: p.sha256,
-                )
-            )
-            for table, parts in files.items()
-        }
-        plan = plan_for(city, plan_year)
-        line = reference.policy_line(city, plan_year)
-        order = tuple(plan.order) if plan else ()
-        name = f"{reference.cities()[city].slug}/{plan_year}.toml" if plan else ""
-        jobs.append(Job(city, plan_year, inputs, order, name, line.yuan * 100 if line else None))
-    return jobs
+def _batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+    """Neighbours worked together while they are small."""
+    batch: list[Job] = []
+    for job in jobs:
+        if batch and (len(batch) == TOGETHER or sum(j.rows for j in (*batch, job)) > ROWS):
+            yield batch
+            batch = []
+        batch.append(job)
+    if batch:
+        yield batch
 
 
-def _known(store: Store) -> dict[str, list[tuple[Path, dict[str, Any]]]]:
-    """Files of the published snapshot by partition key, to take over where nothing changed."""
-    found: dict[str, list[tuple[Path, dict[str, Any]]]] = {}
+def _known(store: Store) -> tuple[Path, dict[str, Made]]:
+    """Folder of the published snapshot, and what its manifest holds by key, to take over where nothing changed; what was
+    damaged is built again.
+    """
+    found: dict[str, Made] = defaultdict(lambda: {"files": [], "checks": [], "links": []})
     try:
         snapshot = store.current()
-    except NotBuilt:
-        return found
-    for file in snapshot.manifest["files"]:
-        path = snapshot.path / file["name"]
-        if sha256_of(path) == file["sha256"]:  # a damaged file is built again, not carried on
-            found.setdefault(file["key"], []).append((path, file))
-    return found
+        manifest = snapshot.manifest
+    except (NotBuilt, Damaged):
+        return store.path, {}
+    for part in ("files", "checks", "links"):
+        for row in manifest.get(part, ()):
+            found[row["key"]][part].append(row)
+    changed = {f["key"] for f in manifest["files"] if not _whole(snapshot.path / f["name"], f["sha256"])}
+    return snapshot.path, {key: rows for key, rows in found.items() if key not in changed}
 
 
-def _build_one(
-    con: duckdb.DuckDBPyConnection,
-    number: int,
-    job: Job,
-    staging: Path,
-    known: dict[str, list[tuple[Path, dict[str, Any]]]],
-) -> list[dict[str, Any]]:
-    key = job.key(code_version())
-    if key in known:
-        taken = []
-        for path, file in known[key]:
-            name = (
-                f"{file['table']}-{number:05d}.parquet"
-                if "survey" not in path.name
-                else f"{file['table']}-{number:05d}-survey.parquet"
-            )
-            _link(path, staging / name)
-            taken.append({**file, "name": name})
-        return taken
-    cursor = con.cursor()  # its temporary tables are its own
+def _whole(path: Path, sha256: str) -> bool:
+    return path.is_file() and sha256_of(path) == sha256
+
+
+def _taken(before: Path, file: Row, job: Job, staging: Path) -> Row:
+    name = file_name(file["table"], job.number, file["kind"])
     try:
-        return Work(cursor, number, job, key, staging).run()
-    finally:
-        cursor.close()
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        target.hardlink_to(source)
+        (staging / name).hardlink_to(before / file["name"])
     except OSError:
-        shutil.copyfile(source, target)
+        shutil.copyfile(before / file["name"], staging / name)
+    return {**file, "name": name}

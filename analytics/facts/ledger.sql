@@ -1,9 +1,5 @@
--- grain: one person in one city and plan year, with the ledger: after each tier, in this plan's order
--- tables: person_paid
--- slots: base_columns, ledger
-SELECT
-    {base_columns},
-    cost_fen - hospital_borne_fen AS own_before_fen,
-    {ledger},
-    cost_fen - hospital_borne_fen - statutory_paid_fen AS own_gross_fen
-FROM person_paid
+-- grain: one person or household of one city and plan year, with the ledger: what each tier paid and left, the same place in every file
+-- tables: person_year, household_year or a survey
+-- slots: rows, paid, ledger
+SELECT * EXCLUDE (claimed_fen, {paid}), {ledger}
+FROM {rows}

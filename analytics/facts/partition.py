@@ -1,7 +1,10 @@
-"""One city and plan year: from its canonical files to its two fact files, by SQL on one connection."""
+"""City-years -> their fact files, by SQL on one connection.
 
-import hashlib
-from dataclasses import dataclass
+Planning a query costs more than running it where a partition is small, so small city-years are worked together: one query
+computes them all, each then gets files of its own. What a file holds does not depend on which others were worked with it.
+"""
+
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,11 +12,11 @@ from typing import Any
 import duckdb
 
 from analytics import reference
-from analytics.intake import contract
-from analytics.store import FORMAT, Partition, Query, literal, parquet
+from analytics.facts.checks import own_checks, rules
+from analytics.facts.jobs import AMOUNTS, HERE, Job, Made, Row, source
+from analytics.store import FORMAT, Query, literal, parquet, workbench
 from analytics.tiers import TIER, TIERS, full_order
 
-HERE = Path(__file__).parent
 DIMENSIONS = (
     "insurance_type",
     "person_group",
@@ -24,221 +27,206 @@ DIMENSIONS = (
     "cross_region",
     "product",
 )
-AMOUNTS = (
-    "cost_fen",
-    "in_policy_fen",
-    "advance_fen",
-    "out_of_catalogue_fen",
-    "hospital_borne_fen",
-    "own_cash_fen",
-    "statutory_paid_fen",
-)
-GROUPS = (
-    "destitute",
-    "low_income",
-    "near_low_income",
-    "monitored",
-    "general",
-)  # the most protected one counts
+# The most protected group of a person counts.
+GROUPS = ("destitute", "low_income", "near_low_income", "monitored", "general")
+# Of several settlements of a person the last of the list counts: the highest level, the farthest place, inpatient care.
+RANKS = {
+    "hospital_level": ("ungraded", "1", "2", "3"),
+    "care_type": ("other", "pharmacy", "outpatient", "special_outpatient", "inpatient"),
+    "cross_region": ("unknown", "local", "in_province", "out_province"),
+    "insurance_type": ("resident", "other", "employee"),
+    "sex": ("unknown", "male", "female"),
+}
+# A file says which columns may be NULL, and DuckDB looks at the whole table for that: at city-years worked together, too.
+# Behind a list these columns may always be.
+_MAYBE = {
+    table: f"REPLACE ({', '.join(f'[{c}][1] AS {c}' for c in columns)})"
+    for table, columns in {
+        "person_year": ("household_key",),
+        "household_year": ("urban", "income_fen", "consumption_fen", "food_fen"),
+    }.items()
+}
 
 
-@dataclass(frozen=True)
-class Job:
-    """One city and plan year: its input files, its plan's order of payment and its policy line."""
-
-    city: str
-    plan_year: int
-    inputs: dict[str, tuple[Partition, ...]]
-    plan_order: tuple[str, ...]
-    plan_file: str
-    policy_line_fen: int | None
-
-    def key(self, version: str) -> str:
-        """Equal keys mean byte-equal facts: inputs, order, line and the version of the code that builds."""
-        parts = [self.city, self.plan_year, self.plan_order, self.policy_line_fen, version]
-        parts += [p.sha256 for partitions in self.inputs.values() for p in partitions]
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
+def desk(read: Sequence[Path], write: Path, aliases: Sequence[Path] = ()) -> duckdb.DuckDBPyConnection:
+    """A connection to build on, with one thread, so that files are byte-identical each time. Dimensions are numbered codes
+    there, several times faster to write; in the files they are text.
+    """
+    con = workbench(read=read, write=write)
+    for name, values in _codes().items():
+        con.execute(f"CREATE TYPE {name} AS ENUM ({', '.join(map(literal, values))})").fetchall()
+    if aliases:
+        chosen = (
+            f"SELECT number_key, min(person_key) AS person_key FROM {parquet(aliases)} GROUP BY number_key"
+        )
+        con.execute(f"CREATE TABLE alias AS {chosen}").fetchall()
+    return con
 
 
 class Work:
-    """The SQL of one partition on one connection (one thread, so that its files are byte-identical each time)."""
+    """The SQL of some city-years on one connection."""
 
-    def __init__(
-        self, con: duckdb.DuckDBPyConnection, number: int, job: Job, key: str, staging: Path
-    ) -> None:
-        self.con, self.number, self.job, self.key, self.staging = con, number, job, key, staging
+    def __init__(self, con: duckdb.DuckDBPyConnection, jobs: Sequence[Job], staging: Path) -> None:
+        self.con, self.jobs, self.staging = con, jobs, staging
+        self.written: list[tuple[Job, str, str]] = []
 
-    def run(self) -> list[dict[str, Any]]:
-        for table, partitions in self.job.inputs.items():
-            name = "household_year_delivered" if table == "household_year" else table
-            source = (
-                f"SELECT * FROM {parquet([p.path for p in partitions])}"
-                if partitions
-                else contract(table).empty
-            )
-            self._do(f"CREATE TEMP VIEW {name} AS {source}")
-        files = []
-        if self.job.inputs["settlement"] or self.job.inputs["commercial_claim"]:
-            self._do(
-                f"CREATE TEMP TABLE person_paid AS {self._person_paid()}",
-                city=self.job.city,
-                plan_year=self.job.plan_year,
-            )
-            self._do(f"CREATE TEMP VIEW person_year AS {self._person_year()}")
-            files.append(self._write("person_year", "SELECT * FROM person_year", "household_id, person_id"))
-            line: dict[str, Any] = {
-                "plan_year": self.job.plan_year,
-                "policy_line_fen": self.job.policy_line_fen,
-            }
-            files.append(self._write("household_year", self._household_year(), "household_id", **line))
-            if files[0]["cost_fen"] != files[1]["cost_fen"]:
-                raise RuntimeError(
-                    f"{self.job.city} {self.job.plan_year}: households hold other money than persons"
-                )
-        if self.job.inputs["household_year"]:
-            files.append(self._write("household_year", self._survey(), "household_id", "-survey"))
-        return files
-
-    def _do(self, sql: str, **parameters: Any) -> None:
-        self.con.execute(sql, parameters).fetchall()
-
-    def _person_paid(self) -> str:
-        settled = [
-            f"sum(({' + '.join(f'{f}_fen' for f in t.national_fields)})::DOUBLE)::BIGINT AS {t.id}_settled"
-            for t in TIERS
-            if t.national_fields
-        ]
-        claimed = [
-            f"coalesce(sum(paid_amt_fen::DOUBLE) FILTER (tier = {literal(t.id)}), 0)::BIGINT AS {t.id}_claimed"
-            for t in TIERS
-        ]
-        paid = [f"{_settled(t.id)} + coalesce({t.id}_claimed, 0) AS {t.paid}" for t in TIERS]
-        statutory = " + ".join(_settled(t.id) for t in TIERS if t.national_fields)
-        ages = " ".join(
-            f"WHEN $plan_year - birth_year BETWEEN {b['from']} AND {b['to']} THEN {literal(b['id'])}"
-            for b in _age_bands()
-        )
-        return Query.load(HERE / "person_year.sql").fill(
-            settled_tiers=",\n        ".join(settled),
-            claimed_tiers=", ".join(claimed),
-            group_rank=f"-list_position({literal(GROUPS)}, person_group)",
-            age_band=f"CASE {ages} ELSE 'unknown' END",
-            paid=",\n    ".join([*paid, f"{statutory} AS statutory_paid_fen"]),
-        )
-
-    def _told(self) -> set[str]:
-        """Tiers of the plan that the delivered tables can show. Insurers and charities are not in the national record:
-        without their file what they paid is unknown, not zero.
-        """
-        claims = bool(self.job.inputs["commercial_claim"])
-        return {k for k in self.job.plan_order if TIER[k].national_fields or claims}
-
-    def _covered(self, table: str, told: set[str]) -> list[str]:
-        """Tiers of this city-year in order of payment: those told of, and those that paid anything."""
-        sums = ", ".join(f"coalesce(sum({t.paid}::DOUBLE), 0)" for t in TIERS)
-        paid = dict(zip(TIER, self.con.execute(f"SELECT {sums} FROM {table}").fetchall()[0], strict=True))
-        return [k for k in full_order(self.job.plan_order) if k in told or paid[k]]
-
-    def _person_year(self) -> str:
-        covered = self._covered("person_paid", self._told())
-        columns = [
-            row[0]
-            for row in self.con.execute("DESCRIBE person_paid").fetchall()
-            if not row[0].endswith("_paid_fen") or row[0] == "statutory_paid_fen"
-        ]
-        ledger, left = [], "own_before_fen"
-        for k in covered:
-            ledger += [TIER[k].paid, f"{left} - {TIER[k].paid} AS {TIER[k].after}"]
-            left = TIER[k].after
-        ledger += [
-            f"NULL::BIGINT AS {name}" for t in TIERS if t.id not in covered for name in (t.paid, t.after)
-        ]
-        coded = {
-            name: f"{name}::ENUM({', '.join(literal(v) for v in values)}) AS {name}"
-            for name, values in _codes().items()
+    def run(self) -> dict[str, Made]:
+        """Write the fact files. By key of the job: what the manifest says of them and of the checks made on the way."""
+        claims = [job for job in self.jobs if job.inputs["settlement"] or job.inputs["commercial_claim"]]
+        totals = self._claims(claims) if claims else {}
+        for job in self.jobs:
+            if job.inputs["household_year"]:
+                self._survey(job)
+        made: dict[str, Made] = {
+            job.key: {"files": [], "checks": own_checks(job, totals.get(job.place)), "links": []}
+            for job in self.jobs
         }
-        return Query.load(HERE / "ledger.sql").fill(
-            base_columns=", ".join(coded.get(column, column) for column in columns),
-            ledger=",\n    ".join([*ledger, f"{left} AS own_net_fen"]),
+        for (job, table, kind), (rows, fen) in zip(self.written, self._stated(), strict=True):
+            if kind == "claims" and fen != totals[job.place]["cost_fen"]:
+                raise RuntimeError(
+                    f"{job.city} {job.plan_year}: {table} holds other money than its settlements"
+                )
+            name = file_name(table, job.number, kind)
+            made[job.key]["files"].append({
+                "table": table, "name": name, "rows": rows, "city": job.city, "plan_year": job.plan_year,
+                "cost_fen": fen, "key": job.key, "kind": kind,
+            })  # fmt: skip
+        return made
+
+    def _claims(self, jobs: Sequence[Job]) -> dict[tuple[str, int], Row]:
+        self._do(f"CREATE TEMP TABLE person_year AS {self._person_year(jobs)}")
+        self._do(f"CREATE TEMP TABLE household_year AS {self._household_year(jobs)}")
+        done = self.con.execute(_query("totals").fill(tolerance=str(rules()["I11"].tolerance_fen)))
+        names = [column[0] for column in done.description]
+        totals = {(row[0], row[1]): dict(zip(names, row, strict=True)) for row in done.fetchall()}
+        for job in jobs:
+            if (paid := totals.get(job.place)) is None:
+                continue  # nobody: all its settlements are undone
+            # Insurers and charities are not in the national record: without their file what they paid is unknown, not zero.
+            told = {k for k in job.plan_order if TIER[k].national_fields or job.inputs["commercial_claim"]}
+            covered = [k for k in full_order(job.plan_order) if k in told or paid[TIER[k].paid]]
+            where = f"WHERE city = {literal(job.city)} AND plan_year = {job.plan_year}"
+            line = literal(job.policy_line_fen) + "::BIGINT * n_members AS policy_line_fen"
+            persons = f"(SELECT * EXCLUDE is_enrolled {_MAYBE['person_year']} FROM person_year {where})"
+            self._write(job, "person_year", "claims", covered, persons)
+            households = f"(SELECT * {_MAYBE['household_year']}, {line} FROM household_year {where})"
+            self._write(job, "household_year", "claims", covered, households)
+        return totals
+
+    def _do(self, sql: str) -> list[Any]:
+        return self.con.execute(sql).fetchall()
+
+    def _person_year(self, jobs: Sequence[Job]) -> str:
+        ages = (f"WHEN age BETWEEN {b['from']} AND {b['to']} THEN {literal(b['id'])}" for b in _age_bands())
+        ranks = (
+            f"{literal(o)}[max(list_position({literal(o)}, {n}))] AS settled_{n}" for n, o in RANKS.items()
+        )
+        claimed = (
+            f"sum(paid_amt_fen::DOUBLE) FILTER (tier = {literal(k)})::BIGINT AS {k}_claimed_fen" for k in TIER
+        )
+        settled = {t.id: f"{t.id}_settled_fen" for t in TIERS if t.national_fields}
+        paid = (f"{settled.get(t.id, 0)} + {t.id}_claimed_fen AS {t.paid}" for t in TIERS)
+        tables = ("commercial_claim", "enrolment", "person", "household_member")
+        return _query("person_year").fill(
+            counted=_counted(jobs),
+            ranks=", ".join(ranks),
+            claimed=", ".join(claimed),
+            places=", ".join(f"({literal(job.city)}, {job.plan_year})" for job in jobs),
+            group_rank=f"-list_position({literal(GROUPS)}, person_group)",
+            age_band=f"(CASE {' '.join(ages)} ELSE 'unknown' END)",
+            statutory=" + ".join(settled.values()),
+            paid=", ".join(paid),
+            **{table: source(jobs, table) for table in tables},
         )
 
-    def _household_year(self) -> str:
-        money = [
-            *AMOUNTS,
-            "own_before_fen",
-            "own_gross_fen",
-            "own_net_fen",
-            *(name for t in TIERS for name in (t.paid, t.after)),
-        ]
-        counts = ("n_settlements", "n_admissions")
-        sums = [f"sum({name})::INTEGER AS {name}" for name in counts] + [
-            f"sum({name}::DOUBLE)::BIGINT AS {name}" for name in money
-        ]
-        dimensions = ", ".join(("city", "plan_year", *DIMENSIONS))
-        return Query.load(HERE / "household_year.sql").fill(
-            dimensions=dimensions, sums=", ".join(sums), amounts=", ".join((*counts, *money))
+    def _household_year(self, jobs: Sequence[Job]) -> str:
+        packed = "{" + ", ".join(f"{d}: {d}" for d in DIMENSIONS) + "}"
+        return _query("household_year").fill(
+            dimensions=", ".join(DIMENSIONS),
+            packed=packed,
+            household_economy=source(jobs, "household_economy"),
         )
 
-    def _survey(self) -> str:
-        covered = self._covered("household_year_delivered", set())
-        ledger, later = [], list(covered)
-        for k in covered:
-            later.remove(k)
-            rest = " + ".join(["own_fen", *(f"coalesce({TIER[j].paid}, 0)" for j in later)])
-            ledger += [f"coalesce({TIER[k].paid}, 0) AS {TIER[k].paid}", f"{rest} AS {TIER[k].after}"]
-        ledger += [
-            f"NULL::BIGINT AS {name}" for t in TIERS if t.id not in covered for name in (t.paid, t.after)
-        ]
-        return Query.load(HERE / "household_survey.sql").fill(
+    def _survey(self, job: Job) -> None:
+        rows = source([job], "household_year")
+        sums = ", ".join(f"coalesce(sum({t.paid}::DOUBLE), 0)" for t in TIERS)
+        paid = dict(zip(TIER, self._do(f"SELECT {sums} FROM {rows}")[0], strict=True))
+        survey = _query("household_survey").fill(
+            household_year=rows,
             no_dimension=", ".join(f"'unknown' AS {name}" for name in DIMENSIONS),
-            paid_total=" + ".join(["0::BIGINT", *(f"coalesce({TIER[k].paid}, 0)" for k in covered)]),
-            ledger=", ".join(ledger),
+            paid_total=" + ".join(f"coalesce({t.paid}, 0)" for t in TIERS),
+            paid=", ".join(f"coalesce({t.paid}, 0) AS {t.paid}" for t in TIERS),
         )
+        covered = [k for k in full_order(job.plan_order) if paid[k]]
+        self._do(f"CREATE TEMP TABLE survey_{job.number} AS {survey}")
+        self._write(job, "household_year", "survey", covered, f"survey_{job.number}")
 
-    def _write(
-        self, table: str, select: str, order: str, suffix: str = "", **parameters: Any
-    ) -> dict[str, Any]:
-        name = f"{table}-{self.number:05d}{suffix}.parquet"
-        target = self.staging / name
-        ledger = ", ".join(
-            column for t in TIERS for column in (t.paid, t.after)
-        )  # the same place in every file
-        listed = f"* EXCLUDE ({ledger}), {ledger}"
-        self._do(
-            f"COPY (SELECT {listed} FROM ({select}) ORDER BY {order}) TO {literal(target)} ({FORMAT})",
-            **parameters,
+    def _write(self, job: Job, table: str, kind: str, covered: Sequence[str], rows: str) -> None:
+        """`covered`: tiers of this city-year in order of payment; the others are NULL."""
+        left = ["own_before_fen", *(TIER[k].paid for k in covered)]
+        ledger = [f"{' - '.join(left)} AS own_net_fen"]
+        for t in TIERS:
+            after = " - ".join(left[: covered.index(t.id) + 2]) if t.id in covered else "NULL::BIGINT"
+            ledger += [t.paid if t.id in covered else f"NULL::BIGINT AS {t.paid}", f"{after} AS {t.after}"]
+        select = _query("ledger").fill(
+            rows=rows, paid=", ".join(t.paid for t in TIERS), ledger=", ".join(ledger)
         )
-        stated = self.con.execute(
-            f"SELECT count(*), coalesce(sum(cost_fen), 0)::VARCHAR FROM {parquet([target])}"
+        order = "household_key, person_key" if table == "person_year" else "household_key"
+        target = self.staging / file_name(table, job.number, kind)
+        self._do(f"COPY ({select} ORDER BY {order}) TO {literal(target)} ({FORMAT})")
+        self.written.append((job, table, kind))
+
+    def _stated(self) -> list[Any]:
+        """Rows and cost of each file written, as its readers will find them."""
+        paths = (self.staging / file_name(table, job.number, kind) for job, table, kind in self.written)
+        each = (
+            f"SELECT {n} AS n, count(*), coalesce(sum(cost_fen), 0)::BIGINT FROM {parquet([p])}"
+            for n, p in enumerate(paths)
         )
-        rows, total = stated.fetchall()[0]
-        return {
-            "table": table, "name": name, "rows": rows, "city": self.job.city, "plan_year": self.job.plan_year,
-            "cost_fen": int(total), "key": self.key, "kind": "survey" if suffix else "claims",
-        }  # fmt: skip
+        text = " UNION ALL ".join(each)
+        return [row[1:] for row in self._do(f"{text} ORDER BY n")] if text else []
+
+
+def file_name(table: str, number: int, kind: str) -> str:
+    """Name of a fact file in a snapshot."""
+    return f"{table}-{number:05d}{'-survey' if kind == 'survey' else ''}.parquet"
+
+
+def _counted(jobs: Sequence[Job]) -> str:
+    """The settlements that count; without any refund these are simply the normal ones."""
+    undone = any(job.inputs["settlement_undone"] for job in jobs)
+    columns = ["city", "plan_year", "person_key", "mdtrt_id", "birth_year", *RANKS]
+    field = "one.{0}_fen + coalesce(undone.{0}_fen, 0)" if undone else "one.{0}_fen"
+    columns = [f"one.{c}" for c in columns]
+    columns += [
+        f"{' + '.join(field.format(f) for f in fields)} AS {name}" for name, fields in AMOUNTS.items()
+    ]
+    rows = source(jobs, "settlement")
+    if not undone:
+        return f"SELECT {', '.join(columns)} FROM {rows} AS one WHERE row_kind = 'normal'"
+    return _query("counted").fill(
+        columns=", ".join(columns), settlement=rows, settlement_undone=source(jobs, "settlement_undone")
+    )
+
+
+@cache
+def _query(name: str) -> Query:
+    return Query.load(HERE / f"{name}.sql")
 
 
 @cache
 def _codes() -> dict[str, list[str]]:
-    """Values a dimension can take. As numbered codes they are several times faster to write; in the files they are text."""
+    """Values a dimension can take."""
     of = {
-        field: [*reference.codes(field)[0], reference.codes(field)[1], "unknown"]
-        for field in ("insurance_type", "sex")
+        name: [*reference.codes(name)[0], reference.codes(name)[1], "unknown"]
+        for name in ("insurance_type", "sex")
     }
-    of["hospital_level"] = [*reference.codes("hospital_level")[0], "ungraded", "none"]
-    of["care_type"] = [*reference.codes("care_type")[0], "other", "none"]
-    of["cross_region"] = ["local", "in_province", "out_province", "unknown", "none"]
+    of |= {name: [*order, "none"] for name, order in RANKS.items() if name not in of}
     of["person_group"] = [*GROUPS, "unknown"]
     of["age_band"] = [str(band["id"]) for band in _age_bands()] + ["unknown"]
     return {field: list(dict.fromkeys(values)) for field, values in of.items()}
 
 
-def _age_bands() -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = reference.load_toml(reference.root() / "data" / "reference" / "bands.toml")[
-        "age_band"
-    ]
+def _age_bands() -> list[Row]:
+    rows: list[Row] = reference.load_toml(reference.root() / "data" / "reference" / "bands.toml")["age_band"]
     return rows
-
-
-def _settled(tier: str) -> str:
-    return f"coalesce({tier}_settled, 0)" if TIER[tier].national_fields else "0::BIGINT"

@@ -1,11 +1,13 @@
-"""Contracts and rules of the canonical tables, read from `contracts/*.toml` and `rules/*.toml`."""
+"""Contracts of the canonical tables, read from `contracts/*.toml`, with their rules (`rules/*.toml`)."""
 
+import unicodedata
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
+from analytics.intake.rule import Batch, Rule, generated
 from analytics.reference import Form, Text, codes, load_toml
 from analytics.store import literal
 from analytics.tiers import TIERS
@@ -20,7 +22,9 @@ TABLES = (
     "household_economy",
     "household_year",
 )
-ColumnType = Literal["id", "code", "integer", "number", "flag", "date", "timestamp", "money"]
+ColumnType = Literal[
+    "id", "code", "integer", "number", "flag", "date", "timestamp", "money", "person", "certificate", "household"
+]  # fmt: skip
 SQL_TYPE = {
     "id": "VARCHAR",
     "code": "VARCHAR",
@@ -29,25 +33,27 @@ SQL_TYPE = {
     "flag": "BOOLEAN",
     "date": "DATE",
     "timestamp": "TIMESTAMP",
+    "person": "BIGINT",
+    "household": "BIGINT",
+    "certificate": "VARCHAR",
 }
+KEYED = {"person": "person_key", "household": "household_key"}
 
 
-_REASONS = {
-    "bad_amount": ("金额无法准确读取", "Amount cannot be read exactly"),
-    "bad_integer": ("不是整数", "Not a whole number"),
-    "bad_number": ("不是数值", "Not a number"),
-    "bad_date": ("日期无法读取", "Date cannot be read"),
-    "bad_timestamp": ("时间无法读取", "Time cannot be read"),
-    "bad_flag": ("不是是/否", "Not a yes or no"),
-    "missing": ("必填项为空", "Required value is empty"),
-    "already_loaded": ("此前的交付已入库", "Already loaded by an earlier delivery"),
-    "column_absent": ("文件无此列，按 0 计", "The file has no such column, read as 0"),
-}
+def folded(name: str) -> str:
+    """A column name as it is compared: no blanks, byte-order marks or full-width forms around it, no case."""
+    return unicodedata.normalize("NFKC", name).strip().strip("\ufeff\u200b").casefold()
 
 
 class Column(Form):
-    """One column of a canonical table. `required`: the file must have it, and a row must fill it unless `nullable`.
-    Money is fen inside (INTEGER with a checked bound, BIGINT when `wide`) and its stored name ends in `_fen`.
+    """One column of a canonical table.
+
+    `required`: the file must have it, and a row must fill it unless `nullable`; `unless_reversal`: rows of a refund may
+    lack it. `aliases`: other spellings, tried after the name; where the name stands among them, they are the whole order.
+    `pick`: how a row decides between several spellings of one file: the first that is filled, the one that is not
+    zero, or the one for which `fits` holds ({candidate} stands for it). `derive`: SQL that fills an empty cell from other
+    columns, with a flag `derived_<name>`. `transient`: read and checked, not stored. Money is fen inside (INTEGER with a
+    checked bound, BIGINT when `wide`), its stored name ends in `_fen`; persons and households are stored as keys.
     """
 
     name: str
@@ -55,17 +61,26 @@ class Column(Form):
     zh: str
     required: bool = False
     nullable: bool = False
+    unless_reversal: bool = False
     default: str | int | bool | None = None
     aliases: tuple[str, ...] = ()
+    pick: Literal["filled", "nonzero", "fits"] = "filled"
+    fits: str = ""
+    derive: str = ""
     wide: bool = False
+    transient: bool = False
 
     @property
     def stored(self) -> str:
-        return f"{self.name}_fen" if self.type == "money" else self.name
+        return KEYED.get(self.type, f"{self.name}_fen" if self.type == "money" else self.name)
 
     @property
     def sql_type(self) -> str:
         return ("BIGINT" if self.wide else "INTEGER") if self.type == "money" else SQL_TYPE[self.type]
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        return self.aliases if self.name in self.aliases else (self.name, *self.aliases)
 
     @property
     def must_fill(self) -> bool:
@@ -81,6 +96,8 @@ class Derived(Form):
     among: tuple[str, ...] = ()
     map: str = ""
     of: str = ""
+    type: Literal["VARCHAR", "INTEGER", "BOOLEAN"] = "VARCHAR"
+    transient: bool = False
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -100,44 +117,34 @@ class Derived(Form):
         return f"CASE {self.of} {whens} ELSE {literal(other)} END"
 
 
-class Rule(Form):
-    """One check. `violation` is SQL that is true for a row that breaks it; NULL is not a violation."""
+class Dialect(Form):
+    """How a file of this table is recognised: the columns it has and lacks. The first that fits names it."""
 
-    id: str
-    category: Literal["conformance", "completeness", "plausibility", "accounting"]
-    severity: Literal["quarantine", "warn"]
-    title: Text
-    violation: str
-    tolerance: int = 0
-    variants: tuple[str, ...] = ()
-    each: tuple[str, ...] = ()
-
-    def sql(self, variant: str = "", **slots: str) -> str:
-        """The violation as one boolean, never NULL."""
-        text = self.violation.replace("{t}", str(self.tolerance)).replace("{variant}", variant)
-        for slot, value in slots.items():
-            text = text.replace("{" + slot + "}", value)
-        if self.each:
-            text = " OR ".join(text.replace("{each}", column) for column in self.each)
-        return f"coalesce({text}, false)"
+    name: str
+    has: tuple[str, ...]
+    lacks: tuple[str, ...] = ()
 
 
 class Contract(Form):
-    """A canonical table: what one row is, its columns, how it is cut and ordered on disk, and its checks."""
+    """A canonical table: what one row is, its columns, how it is cut on disk, and its checks. Rows keep the order they came in.
+
+    `whole`: name of a flag -> columns; the flag says of every row whether its file has them all.
+    """
 
     table: str
     title: Text
     grain: str
     partition: tuple[str, ...]
-    order: tuple[str, ...]
     column: tuple[Column, ...]
     derived: tuple[Derived, ...]
-    unique: str = ""
-    unique_within: tuple[str, ...] = ()
+    unique: tuple[str, ...] = ()
     version: str = ""
     fee: str = ""
     tiers: bool = False
-    dialects: dict[str, str] = Field(default_factory=dict)
+    refunds: bool = False
+    dialect: tuple[Dialect, ...] = ()
+    whole: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    batch: Batch = Batch()
     rules: tuple[Rule, ...] = ()
 
     @property
@@ -150,24 +157,21 @@ class Contract(Form):
         )
         return self.column + paid
 
+    def of_type(self, *types: str) -> tuple[Column, ...]:
+        """The columns of the given types."""
+        return tuple(c for c in self.columns if c.type in types)
+
+    @property
+    def money(self) -> tuple[str, ...]:
+        """Stored names of the money columns that are kept."""
+        return tuple(c.stored for c in self.of_type("money") if not c.transient)
+
     def reason(self, rule: str) -> Text:
         """What a rule or a generated reason such as `bad_amount(hifp_pay)` means, with the column's Chinese name."""
         for known in self.rules:
             if known.id == rule:
                 return known.title
-        kind, _, column = rule.rstrip(")").partition("(")
-        name = next((f"{c.zh} {c.name}" for c in self.columns if c.name == column), column)
-        zh, en = _REASONS.get(kind, (kind, kind))
-        if kind.startswith("duplicate_"):
-            zh, en = (
-                "编号重复，较旧或无法判断",
-                "Identifier stands twice: older, or nobody can tell which is right",
-            )
-        return Text(zh=f"{zh}：{name}" if name else zh, en=f"{en}: {column}" if column else en)
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        return (self.unique,) if self.unique else self.unique_within
+        return generated(rule, {c.name: c.zh for c in self.columns})
 
     @property
     def fee_fen(self) -> str:
@@ -175,18 +179,9 @@ class Contract(Form):
 
     @property
     def stored(self) -> dict[str, str]:
-        """Columns on disk and their SQL types; derived columns are text unless their name says a year or a flag."""
-        declared = {column.stored: column.sql_type for column in self.columns}
-        for derived in self.derived:
-            kind = (
-                "INTEGER"
-                if derived.name == "plan_year"
-                else "BOOLEAN"
-                if derived.name.startswith("is_")
-                else "VARCHAR"
-            )
-            declared[derived.name] = kind
-        return declared
+        """Columns on disk and their SQL types."""
+        declared = {c.stored: c.sql_type for c in self.columns if not c.transient and c.type != "certificate"}
+        return declared | {d.name: d.type for d in self.derived if not d.transient}
 
     @property
     def empty(self) -> str:
@@ -201,5 +196,10 @@ def contract(table: str) -> Contract:
     if table not in TABLES:
         raise ValueError(f"--as {table}: no such table; tables are {', '.join(TABLES)}")
     data = load_toml(HERE / "contracts" / f"{table}.toml")
-    rules = load_toml(HERE / "rules" / f"{table}.toml").get("rule", [])
-    return Contract.model_validate({**data, "rules": rules})
+    rules = load_toml(HERE / "rules" / f"{table}.toml")
+    shared = load_toml(HERE / "rules" / "every_table.toml")
+    return Contract.model_validate({
+        **data,
+        "batch": shared["batch"],
+        "rules": [*rules.get("rule", []), *shared["rule"]],
+    })  # fmt: skip

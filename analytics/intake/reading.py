@@ -1,193 +1,165 @@
-"""How one delivered file is read: which source column feeds each canonical column, converted step by step in SQL."""
+"""How delivered files are read: every canonical column converted step by step in SQL.
 
-from dataclasses import replace
-from functools import cached_property
-from typing import Any
+Files of exactly the same columns and types are read as one, so that a delivery of many files costs no more than a large one.
+"""
 
-import duckdb
+from collections import defaultdict
+from collections.abc import Sequence
 
 from analytics.intake.contract import Column, Contract
-from analytics.intake.gate import Source, distinct
+from analytics.intake.finding import KEY_TABLES, Candidate, Sources, quoted, typed_literal
+from analytics.intake.gate import Gate, Source
 from analytics.intake.mapping import Mapping
-from analytics.intake.typing import Typed, WrongType, constant, convert
-from analytics.store import literal, parquet
-
-MOST_CODES = 500  # a column with more different values is text
 
 
-class Reading:
-    """How one source file is read: each canonical column from which source column, and what stands in the way."""
-
-    def __init__(self, rules: Contract, source: Source, mapping: Mapping) -> None:
-        self.rules, self.source, self.mapping = rules, source, mapping
-        self.problems: list[str] = []
-        self.columns: dict[str, Typed] = {}
-        self.from_source: dict[str, str] = {}
-        folded = {name.casefold(): name for name in source.columns}
-        kinds = self._kinds()
-        for column in rules.columns:
-            wanted = mapping.columns.get(column.name)
-            spellings = [wanted] if wanted else [column.name, *column.aliases]
-            found = next((folded[s.casefold()] for s in spellings if s.casefold() in folded), None)
-            if column.name in mapping.constants:
-                self.columns[column.stored] = constant(
-                    typed_literal(mapping.constants[column.name], column.sql_type)
-                )
-            elif found is None:
-                self._absent(
-                    column.name,
-                    column.stored,
-                    column.sql_type,
-                    wanted,
-                    column.required,
-                    column.default,
-                    spellings,
-                )
-            else:
-                raw, kind = self._raw(column.name, found, kinds[found])
-                try:
-                    typed = convert(column, raw, kind, mapping.money.scale)
-                    if column.default is not None:  # an empty cell of an optional column is its default
-                        typed = replace(typed, default=typed_literal(column.default, column.sql_type))
-                    self.columns[column.stored] = typed
-                    self.from_source[column.name] = found
-                except WrongType as error:
-                    self.problems.append(f"{source.path.name}: column {found} {error}")
-        self._unknown_tiers()
-
-    def _kinds(self) -> dict[str, str]:
-        with duckdb.connect(":memory:") as con:
-            rows = con.execute(f"DESCRIBE SELECT * FROM {parquet([self.source.readable])}").fetchall()
-        return {row[0]: row[1] for row in rows}
-
-    def _raw(self, name: str, found: str, kind: str) -> tuple[str, str]:
-        raw = quoted(found)
-        values = self.mapping.values.get(name)
-        if not values:
-            return raw, kind
-        whens = " ".join(
-            f"WHEN {typed_literal(source, 'VARCHAR')} THEN {typed_literal(value, 'VARCHAR')}"
-            for source, value in values.items()
-        )
-        return f"(CASE ({raw})::VARCHAR {whens} ELSE ({raw})::VARCHAR END)", "VARCHAR"
-
-    def _absent(
-        self,
-        name: str,
-        stored: str,
-        kind: str,
-        wanted: str | None,
-        required: bool,
-        default: Any,
-        spellings: list[str],
-    ) -> None:
-        file = self.source.path.name
-        if wanted:
-            self.problems.append(
-                f"{file}: the mapping reads {name} from column {wanted}, which the file does not have; it has {', '.join(self.source.columns)}"
-            )
-        elif required:
-            self.problems.append(
-                f"{file}: column {name} is missing (looked for {', '.join(spellings)}); add it or name it in a --mapping"
-            )
-        self.columns[stored] = constant(typed_literal(default, kind))
-
-    def _unknown_tiers(self) -> None:
-        """Money of a tier we do not know must not vanish: such a column refuses the file until it is mapped or ignored."""
-        used = {name.casefold() for name in self.from_source.values()}
-        known = {s.casefold() for c in self.rules.columns for s in (c.name, *c.aliases)}
-        for name in self.source.columns:
-            low = name.casefold()
-            looks_paid = low.endswith(("_pay", "_paid", "_payamt", "pay_amt")) and (
-                self.rules.fee or self.rules.tiers
-            )
-            if looks_paid and low not in used | known and name not in self.mapping.ignore:
-                self.problems.append(
-                    f"{self.source.path.name}: unknown tier column {name}; map it to a column of {self.rules.table}, or list it under ignore in a --mapping"
-                )
+class Reading(Sources):
+    """SELECTs of the typed rows of some source files of one shape, and of quarantined rows as they came."""
 
     @property
-    def absent(self) -> list[str]:
-        """Optional money columns the file does not have (read as their default)."""
-        return [
-            c.name
-            for c in self.rules.columns
-            if c.type == "money"
-            and not c.nullable
-            and c.name not in self.from_source
-            and c.name not in self.mapping.constants
+    def _place(self) -> str:
+        """SQL of the number of the file a row came from."""
+        if len(self.places) == 1:
+            return str(self.places[0])
+        return f"{self.places}[file_index::BIGINT + 1]"
+
+    def select(self) -> str:
+        """Typed rows of these files: place in the delivery, canonical columns, and whether a value could not be converted."""
+        every = [c for found in self.candidates.values() for c in found]
+        bad = " OR ".join(f"(r{c.place} IS NOT NULL AND v{c.place} IS NULL)" for c in every if c.typed.reason)
+        clean = " OR ".join(f"(w{c.place} AND v{c.place} IS NOT NULL)" for c in every if c.typed.cleaned)
+        blank = " OR ".join(f"b{c.place}" for c in every if self._may_blank(c))
+        flags = [
+            f"({text or 'false'}) AS {name}"
+            for name, text in (("unreadable", bad), ("cleaned", clean), ("blanked", blank))
         ]
+        flags += [
+            f"{all(part in self.candidates for part in parts)} AS {name}".lower()
+            for name, parts in self.rules.whole.items()
+        ]
+        if self.rules.refunds:
+            flags.append(f"{self.whole_yuan} AS whole_yuan")
+        values = [self._value(column) for column in self.rules.columns]
+        rows = f"SELECT src_file, src_row, {', '.join([v for v in values if v] + flags)} FROM ({self._converted()}) {self._joins()}"
+        return self._picked(rows)
 
-    @cached_property
-    def unfilled(self) -> list[tuple[str, str]]:
-        """(condition, reason) for required columns a row leaves empty."""
-        return [(f"{c.stored} IS NULL", f"missing({c.name})") for c in self.rules.columns if c.must_fill]
+    def _value(self, column: Column) -> str:
+        found = [f"v{c.place}" for c in self.candidates.get(column.name, [])]
+        if column.type == "certificate":
+            return "number_key.key AS number_key" if self._key("person") else "NULL::BIGINT AS number_key"
+        if column.type in ("person", "household"):
+            kinds = ("certificate", "person") if column.type == "person" else ("household",)
+            keys = [f"{self._key(kind)}.key" for kind in kinds if self._key(kind)]
+            return f"coalesce({', '.join([*keys, 'NULL'])})::BIGINT AS {column.stored}"
+        if column.name in self.constants:
+            return f"{self.constants[column.name]} AS {column.stored}"
+        if len(found) > 1 and column.pick != "filled":
+            return ", ".join(f"{v} AS {column.name}_{i}" for i, v in enumerate(found))
+        default = [typed_literal(column.default, column.sql_type)] if column.default is not None else []
+        parts = [*found, *default]
+        return (f"coalesce({', '.join(parts)})" if len(parts) > 1 else parts[0]) + f" AS {column.stored}"
 
-    def codes(self, con: duckdb.DuckDBPyConnection, column: Column) -> list[str] | None:
-        """The different values of a code column after conversion, read off the file's own dictionaries; None where
-        they are too many, or not text."""
-        typed, found = self.columns[column.stored], self.from_source.get(column.name)
-        if found is None:
-            return [v for (v,) in con.execute(f"SELECT {typed.raw} AS v WHERE v IS NOT NULL").fetchall()]
-        values = distinct(self.source.readable, found)
-        if values is None or len(values) > MOST_CODES:
-            return None
-        one = f"SELECT {typed.raw} AS r, {typed.value.replace('{raw}', 'r')} AS v FROM (SELECT unnest($values) AS {quoted(found)})"
-        rows = con.execute(
-            f"SELECT DISTINCT coalesce(v, {typed.default or 'NULL'}) AS v FROM ({one}) WHERE v IS NOT NULL",
-            {"values": values},
-        ).fetchall()
-        return [v for (v,) in rows] + ([str(column.default)] if column.default is not None else [])
+    def _key(self, kind: str) -> str:
+        """Alias of the joined table of keys of a kind this file gives; empty where it does not."""
+        for column in self.rules.of_type(kind):
+            if self.candidates.get(column.name):
+                return {"person": "number_key", "certificate": "certificate_key", "household": "home_key"}[
+                    kind
+                ]
+        return ""
 
-    def select(self, number: int) -> str:
-        """Typed rows of this file: place in the delivery, canonical columns, and whether a value could not be converted."""
-        numbered = list(enumerate(self.columns.items()))
-        filled = ", ".join(
-            f"coalesce(v{i}, {t.default}) AS {name}" if t.default else f"v{i} AS {name}"
-            for i, (name, t) in numbered
+    def _joins(self) -> str:
+        return " ".join(
+            f"LEFT JOIN {KEY_TABLES[kind]} AS {self._key(kind)} ON {self._key(kind)}.value = v{self._given(kind).place}"
+            for kind in KEY_TABLES
+            if self._key(kind)
         )
-        bad = (
-            " OR ".join(f"(r{i} IS NOT NULL AND v{i} IS NULL)" for i, (_, t) in numbered if t.can_fail)
-            or "false"
-        )
-        return f"SELECT {number} AS src_file, src_row, {filled}, ({bad}) AS unreadable FROM ({self._converted(numbered)})"
 
-    def _converted(self, numbered: list[tuple[int, tuple[str, Typed]]], also: str = "") -> str:
+    def _given(self, kind: str) -> Candidate:
+        return next(
+            self.candidates[c.name][0] for c in self.rules.of_type(kind) if self.candidates.get(c.name)
+        )
+
+    def key_values(self, kind: str) -> str:
+        """A SELECT of the different identifiers of a kind in this file; empty where it has none."""
+        if not self._key(kind):
+            return ""
+        c = self._given(kind)
+        value = c.typed.value.replace("{raw}", "r")
+        return f"SELECT DISTINCT v FROM (SELECT {value} AS v FROM (SELECT {c.typed.raw} AS r FROM {self._file})) WHERE v IS NOT NULL"
+
+    def _picked(self, rows: str) -> str:
+        """Where a file carries several spellings of an amount, the row decides; then what follows from other columns."""
+        for column in self.rules.columns:
+            n = len(self.candidates.get(column.name, []))
+            names = [f"{column.name}_{i}" for i in range(n)]
+            conflict = f"conflict_{column.name}"
+            if column.pick == "nonzero":
+                if n < 2:
+                    rows = f"SELECT *, false AS {conflict} FROM ({rows})"
+                    continue
+                filled = ", ".join(f"nullif({name}, 0)" for name in names)
+                differ = " OR ".join(f"({a} <> 0 AND {b} <> 0 AND {a} <> {b})" for a in names for b in names if a < b)  # fmt: skip
+                rows = f"SELECT * EXCLUDE ({', '.join(names)}), coalesce({filled}, 0) AS {column.stored}, coalesce({differ}, false) AS {conflict} FROM ({rows})"
+            elif column.pick == "fits" and n > 1:
+                whens = " ".join(
+                    f"WHEN {column.fits.replace('{candidate}', name)} THEN {name}" for name in names
+                )
+                rows = f"SELECT * EXCLUDE ({', '.join(names)}), coalesce(CASE {whens} ELSE coalesce({', '.join(names)}) END, {column.default or 0}) AS {column.stored} FROM ({rows})"
+            elif column.derive:
+                rows = f"SELECT * REPLACE (coalesce({column.stored}, {column.derive}) AS {column.stored}), {column.stored} IS NULL AS derived_{column.name} FROM ({rows})"
+        return rows
+
+    def _may_blank(self, c: Candidate) -> bool:
+        return self.format != "parquet" and self.kinds.get(c.source) == "VARCHAR"
+
+    def _converted(self, source: str = "", also: str = "") -> str:
         """Step by step, so that no expression stands twice in the text: r<i> as it came, v<i> converted."""
-        raw = ", ".join(f"{t.raw} AS r{i}" for i, (_, t) in numbered)
-        values = ", ".join(f"{t.value.replace('{raw}', f'r{i}')} AS v{i}" for i, (_, t) in numbered)
-        return (
-            f"SELECT *, {values} FROM (SELECT file_row_number + 1 AS src_row, {raw}{also} FROM {self._file})"
+        every = [c for found in self.candidates.values() for c in found]
+        raw = "".join(f", {c.typed.raw} AS r{c.place}" for c in every)
+        raw += "".join(f", {c.typed.cleaned} AS w{c.place}" for c in every if c.typed.cleaned)
+        raw += "".join(
+            f", coalesce(trim({quoted(c.source)}), '') <> '' AS f{c.place}"
+            for c in every
+            if self._may_blank(c)
         )
+        values = "".join(f", {c.typed.value.replace('{raw}', f'r{c.place}')} AS v{c.place}" for c in every)
+        values += "".join(
+            f", f{c.place} AND r{c.place} IS NULL AS b{c.place}" for c in every if self._may_blank(c)
+        )
+        return f"SELECT *{values} FROM (SELECT {self._place} AS src_file, file_row_number + 1 AS src_row{raw}{also} FROM {source or self._file})"
 
-    def raw_rows(self, number: int) -> str:
-        """Quarantined rows as they came: the mapped source columns as JSON, and what could not be converted."""
-        fields = ", ".join(quoted(f) for f in dict.fromkeys(self.from_source.values()))
-        numbered = list(enumerate(self.columns.items()))
+    def raw_rows(self) -> str:
+        """Quarantined rows as they came: the mapped source columns as JSON, identifiers as keys, and what did not convert."""
+        every = [c for found in self.candidates.values() for c in found]
+        hidden = {c.source: "NULL" for kind in KEY_TABLES for col in self.rules.of_type(kind) for c in self.candidates.get(col.name, [])}  # fmt: skip
+        hidden |= {
+            self._given(kind).source: f"'#' || {self._key(kind)}.key"
+            for kind in KEY_TABLES
+            if self._key(kind)
+        }
+        fields = ", ".join(
+            f"{quoted(name)} := {hidden.get(name, f'left(came.{quoted(name)}::VARCHAR, 2000)')}"
+            for name in dict.fromkeys(c.source for c in every if c.source)
+        )
+        came = ", ".join(quoted(name) for name in dict.fromkeys(c.source for c in every if c.source))
         reasons = (
             ", ".join(
-                f"CASE WHEN r{i} IS NOT NULL AND v{i} IS NULL THEN '{t.reason}' END"
-                for i, (_, t) in numbered
-                if t.can_fail
+                f"CASE WHEN r{c.place} IS NOT NULL AND v{c.place} IS NULL THEN '{c.typed.reason}' END"
+                for c in every
+                if c.typed.reason
             )
             or "NULL"
         )
+        held = f"(SELECT *, file_index, file_row_number FROM {self._file} SEMI JOIN (SELECT src_file AS place, src_row - 1 AS line FROM waiting) ON place = {self._place} AND line = file_row_number)"
         return (
-            f"SELECT src_file, src_row, to_json(came)::VARCHAR AS row, [{reasons}]::VARCHAR[] AS unreadable "
-            f"FROM (SELECT {number} AS src_file, * FROM ({self._converted(numbered, f', struct_pack({fields}) AS came')})) "
-            "SEMI JOIN waiting USING (src_file, src_row)"
+            f"SELECT src_file, src_row, to_json(struct_pack({fields}))::VARCHAR AS row, [{reasons}]::VARCHAR[] AS unreadable "
+            f"FROM ({self._converted(held, f', struct_pack({came}) AS came')}) {self._joins()}"
         )
 
-    @property
-    def _file(self) -> str:
-        return parquet([self.source.readable], row_number=True)
 
-
-def quoted(name: str) -> str:
-    """A source column name as SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def typed_literal(value: Any, kind: str) -> str:
-    """A value of a SQL type."""
-    return f"{literal(value)}::{kind}"
+def readings(rules: Contract, sources: Sequence[Source], mapping: Mapping, gate: Gate) -> list[Reading]:
+    """One reading for every shape of file: the same columns of the same types, in the same format."""
+    shapes: dict[object, list[tuple[int, Source]]] = defaultdict(list)
+    for number, source in enumerate(sources, 1):
+        shapes[tuple(source.columns.items()), source.format].append((number, source))
+    return [Reading(rules, group, mapping, gate) for group in shapes.values()]

@@ -1,26 +1,42 @@
 """SQL that turns a source column into its canonical type, and says when it cannot."""
 
+import re
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analytics.intake.contract import Column
+from analytics.store import literal
 
 # Texts that mean "nothing", none longer than four. One text to look in: a list or IN (...) would be planned as a join.
-BLANKS = "'|null|NULL|None|NaN|\\N|--|***|'"
-DATES = "['%Y-%m-%d', '%Y%m%d', '%Y/%m/%d', '%Y-%m-%d %H:%M:%S']"
-TIMES = "['%Y-%m-%d %H:%M:%S', '%Y-%m-%dT%H:%M:%S', '%Y%m%d%H%M%S', '%Y-%m-%d', '%Y/%m/%d %H:%M:%S', '%Y-%m-%d %H:%M:%S.%f', '%Y-%m-%dT%H:%M:%S.%f']"
+BLANKS = "'|null|NULL|None|NaN|nan|\\N|--|***|'"
+_BLANK = set(BLANKS.strip("'").strip("|").split("|")) | {""}
 INT32 = 2**31 - 1
 INT64 = 2**63 - 1
+EXACT = 2**53  # whole numbers a double holds
 _INTEGERS = {
-    "TINYINT",
-    "SMALLINT",
-    "INTEGER",
-    "BIGINT",
-    "UTINYINT",
-    "USMALLINT",
-    "UINTEGER",
-    "UBIGINT",
-    "HUGEINT",
-}
+    "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT",
+}  # fmt: skip
+_INVISIBLE = r"'[\p{Cc}\p{Cf}\p{Co}\x{FFFD}]'"
+_UNSEEN = "'*[^!-~]*'"  # holds anything but the characters of plain identifiers; far cheaper than a regular expression
+_PLAIN = "'[+-]?[0-9]{1,17}([.][0-9]{1,2})?'"
+_EXACT = "'[+-]?[0-9]{1,17}([.][0-9]{1,6})?'"
+_GROUPED = "'[+-]?[0-9]{1,3}(,[0-9]{3})+([.][0-9]{1,6})?'"
+_SCIENTIFIC = "'[+-]?[0-9]([.][0-9]{1,15})?[eE][+]?[0-9]{1,2}'"
+
+# How a date may be written: shape (every digit as 9) -> format. The year comes first, or the file must decide.
+_DATE = r"9{4}(?P<s>[-/.])9{1,2}(?P=s)9{1,2}"
+_CLOCK = r"(?P<t>[ T])9{1,2}:99(?P<sec>:99)?(?P<frac>\.9{1,9})?(?P<zone>Z|[+-]99:?99)?"
+SERIAL = "serial"
+_SERIAL = re.compile(r"9{5}(\.9+)?")
+_EITHER = re.compile(rf"9{{1,2}}(?P<s>[-/.])9{{1,2}}(?P=s)9{{4}}({_CLOCK})?")
+_ORDERED = (
+    (re.compile(r"9{4}年9{1,2}月9{1,2}日"), "%Y年%m月%d日"),
+    (re.compile(r"9{8}"), "%Y%m%d"),
+    (re.compile(r"9{14}"), "%Y%m%d%H%M%S"),
+    (re.compile(r"9{17}"), "%Y%m%d%H%M%S%g"),
+)
+_SPELT = re.compile(rf"{_DATE}({_CLOCK})?")
 
 
 class WrongType(ValueError):
@@ -29,19 +45,15 @@ class WrongType(ValueError):
 
 @dataclass(frozen=True)
 class Typed:
-    """How one canonical column is read, in three steps a query can take one after the other, each naming the one before:
-    `raw` (the source value, blanks as NULL), `value` (an expression of `{raw}`), and `default` for what is empty.
+    """How one source column is read, in two steps a query can take one after the other: `raw` (the source value, blanks as
+    NULL) and `value` (an expression of `{raw}`). `cleaned`: SQL over the source, true where the text was not plain;
+    `reason`: what a filled value that does not convert is called.
     """
 
     raw: str
     value: str
-    default: str = ""
     reason: str = ""
-
-    @property
-    def can_fail(self) -> bool:
-        """Whether a filled source value may turn out not to be convertible."""
-        return bool(self.reason)
+    cleaned: str = ""
 
 
 def constant(value: str) -> Typed:
@@ -49,36 +61,88 @@ def constant(value: str) -> Typed:
     return Typed(value, "{raw}")
 
 
-def convert(column: Column, raw: str, kind: str, scale: int) -> Typed:
-    """Reading of SQL expression `raw` of DuckDB type `kind`; `scale` is fen per source unit. Raises WrongType."""
+def shape(text: str) -> str:
+    """A text with every digit as 9."""
+    return re.sub("[0-9]", "9", text)
+
+
+def date_formats(shapes: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Formats that read the shapes of one column, and the two that compete where day and month cannot be told apart."""
+    found: list[str] = []
+    either: list[str] = []
+    for text in shapes:
+        if match := _EITHER.fullmatch(text):
+            s, clock = match["s"], _clock(match)
+            either = [f"%d{s}%m{s}%Y{clock}", f"%m{s}%d{s}%Y{clock}"]
+        elif _SERIAL.fullmatch(text):
+            found.append(SERIAL)
+        elif match := _SPELT.fullmatch(text):
+            found.append(f"%Y{match['s']}%m{match['s']}%d{_clock(match)}")
+        else:
+            found += [form for pattern, form in _ORDERED if pattern.fullmatch(text)]
+    return list(dict.fromkeys(found)), either
+
+
+def _clock(match: re.Match[str]) -> str:
+    if not match["t"]:
+        return ""
+    zone = "%z" if match["zone"] and match["zone"] != "Z" else "Z" if match["zone"] else ""
+    return f"{match['t']}%H:%M{':%S' if match['sec'] else ''}{'.%f' if match['frac'] else ''}{zone}"
+
+
+def clean_code(text: str) -> str | None:
+    """A code as it is meant: half-width, nothing invisible around or inside it; None for nothing."""
+    plain = unicodedata.normalize("NFKC", text)
+    plain = "".join(c for c in plain if unicodedata.category(c) not in ("Cc", "Cf")).strip()
+    return None if plain in _BLANK else plain
+
+
+def code(column: Column, raw: str, values: Sequence[str]) -> tuple[Typed, list[str]]:
+    """Reading of a code column whose different values are known; with the codes that come out of it."""
+    meant = {value: clean_code(value) for value in values}
+    changed = {value: plain for value, plain in meant.items() if plain != value}
+    codes = sorted({plain for plain in meant.values() if plain is not None})
+    if not changed:
+        return Typed(raw, "{raw}"), codes
+    whens = " ".join(f"WHEN {literal(v)} THEN {literal(p)}" for v, p in changed.items())
+    odd = " OR ".join(f"{raw} = {literal(v)}" for v, p in changed.items() if p is not None)
+    return Typed(f"CASE {raw} {whens} ELSE {raw} END", "{raw}", cleaned=odd), codes
+
+
+def convert(column: Column, raw: str, kind: str, scale: int, formats: Sequence[str] = ()) -> Typed:
+    """Reading of SQL expression `raw` of DuckDB type `kind`; `scale`: fen per source unit; `formats`: of a date written as
+    text. Raises WrongType.
+    """
+    reason = {"money": "bad_amount"}.get(column.type, f"bad_{column.type}") + f"({column.name})"
+    source = raw
     if kind == "VARCHAR":
         short = f"CASE WHEN contains({BLANKS}, '|' || trim({raw}) || '|') THEN NULL ELSE nullif(trim({raw}), '') END"
-        raw = f"CASE WHEN strlen({raw}) <= 4 OR starts_with({raw}, ' ') OR ends_with({raw}, ' ') THEN {short} ELSE {raw} END"
-    value = _money(column, "{raw}", kind, scale) if column.type == "money" else _plain(column, "{raw}", kind)
-    always = value == "{raw}" or column.type in {"id", "code"}
-    name = {"money": "bad_amount"}.get(column.type, f"bad_{column.type}")
-    return Typed(raw, value, reason="" if always else f"{name}({column.name})")
-
-
-def _plain(column: Column, raw: str, kind: str) -> str:
-    wanted = column.sql_type
-    if column.type in {"id", "code"}:
+        raw = f"CASE WHEN strlen({raw}) > 4 AND NOT {raw} GLOB {_UNSEEN} THEN {raw} ELSE {short} END"
+    if column.type == "money":
+        return _money(column, source, raw, kind, scale, reason)
+    if column.type in {"id", "code", "person", "household", "certificate"}:
         if kind in {"DOUBLE", "FLOAT"}:
             raise WrongType("is a floating number, long identifiers lose digits in it; deliver it as text")
-        return raw if kind == "VARCHAR" else f"({raw})::VARCHAR"
+        if kind != "VARCHAR":
+            return Typed(raw, "({raw})::VARCHAR")
+        if not column.required:
+            return Typed(raw, "{raw}")
+        return Typed(
+            raw,
+            f"CASE WHEN NOT {{raw}} GLOB {_UNSEEN} OR NOT regexp_matches({{raw}}, {_INVISIBLE}) THEN {{raw}} END",
+            f"bad_text({column.name})",
+        )
+    value = _plain(column, "{raw}", kind, formats)
+    return Typed(raw, value, "" if value == "{raw}" else reason)
+
+
+def _plain(column: Column, raw: str, kind: str, formats: Sequence[str]) -> str:
+    wanted = column.sql_type
     if column.type in {"date", "timestamp"}:
-        if kind == "VARCHAR":
-            return f"try_strptime({raw}, {DATES if column.type == 'date' else TIMES})" + (
-                "::DATE" if column.type == "date" else ""
-            )
-        if kind == "TIMESTAMP WITH TIME ZONE":
-            raw = f"({raw}) AT TIME ZONE 'Asia/Shanghai'"
-        elif kind not in {"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"}:
-            raise WrongType(f"is {kind}, not a date; deliver a date or text like 2023-05-31")
-        return f"({raw})::{wanted}"
+        return _time(raw, kind, wanted, formats)
     if column.type == "flag":
         if kind == "VARCHAR":
-            return f"CASE WHEN lower({raw}) IN ('1', 'true', 'yes', 'y', '是') THEN true WHEN lower({raw}) IN ('0', 'false', 'no', 'n', '否') THEN false END"
+            return f"CASE WHEN contains('|1|true|yes|y|是|', '|' || lower({raw}) || '|') THEN true WHEN contains('|0|false|no|n|否|', '|' || lower({raw}) || '|') THEN false END"
         return f"CASE ({raw})::DOUBLE WHEN 1 THEN true WHEN 0 THEN false END"
     if kind in {"DOUBLE", "FLOAT"} and column.type == "integer":
         return f"CASE WHEN ({raw}) = round({raw}) THEN try_cast({raw} AS INTEGER) END"
@@ -86,25 +150,65 @@ def _plain(column: Column, raw: str, kind: str) -> str:
     return f"CASE WHEN isfinite({number}) THEN {number} END" if column.type == "number" else number
 
 
-def _money(column: Column, raw: str, kind: str, scale: int) -> str:
-    """Fen. From yuan (scale 100) only what is exact to the fen converts; a survey's larger scale rounds half up."""
-    bound = INT64 if column.wide else INT32
-    if scale != 100:
-        fen = f"round(try_cast({raw} AS DOUBLE) * {scale})"
-        return f"CASE WHEN abs({fen}) <= {2**53 * 512} THEN ({fen})::{column.sql_type} END"
-    if kind in {"DOUBLE", "FLOAT"}:
-        fen = f"(({raw})::DOUBLE * 100)"
-        return f"CASE WHEN abs({fen} - round({fen})) < 0.001 AND abs({fen}) <= {min(bound, 2**53)} THEN round({fen})::{column.sql_type} END"
+def _time(raw: str, kind: str, wanted: str, formats: Sequence[str]) -> str:
     if kind == "VARCHAR":
-        number = f"(CASE WHEN regexp_full_match({raw}, '[+-]?[0-9]{{1,17}}([.][0-9]{{1,6}})?') THEN try_cast({raw} AS DECIMAL(24, 6)) * 100 END)"
-        return f"CASE WHEN {number} = trunc({number}) AND abs({number}) <= {bound} THEN {number}::{column.sql_type} END"
+        if SERIAL in formats:  # days since 30 December 1899, as a spreadsheet counts
+            days = f"try_cast({raw} AS DECIMAL(11, 5))"
+            serial = f"(TIMESTAMP '1899-12-30' + to_seconds(round({days} * 86400)::BIGINT))::{wanted}"
+            rest = [f for f in formats if f != SERIAL]
+            other = _time(raw, kind, wanted, rest) if rest else "NULL"
+            return (
+                f"CASE WHEN regexp_full_match({raw}, '[0-9]{{5}}([.][0-9]+)?') THEN {serial} ELSE {other} END"
+            )
+        if not formats:
+            return f"NULL::{wanted}"
+        here = [f for f in formats if "%z" not in f]
+        abroad = [f for f in formats if "%z" in f]
+        parts = [f"try_strptime({raw}, {literal(here)})"] if here else []
+        if abroad:  # the clock of China, whatever offset the text names
+            parts.append(
+                f"(try_strptime({raw}, {literal(abroad)})::TIMESTAMPTZ AT TIME ZONE 'Asia/Shanghai')"
+            )
+        return f"coalesce({', '.join(parts)})::{wanted}"
+    if kind == "TIMESTAMP WITH TIME ZONE":
+        raw = f"({raw}) AT TIME ZONE 'Asia/Shanghai'"
+    elif kind not in {"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"}:
+        raise WrongType(f"is {kind}, not a date; deliver a date or text like 2023-05-31")
+    return f"({raw})::{wanted}"
+
+
+def _money(column: Column, source: str, raw: str, kind: str, scale: int, reason: str) -> Typed:
+    """Fen. From yuan or fen (scale 100 or 1) only what is exact to the fen converts; a survey's scale rounds half up."""
+    bound = INT64 if column.wide else INT32
+    wanted = column.sql_type
+    if scale not in (1, 100):
+        fen = f"round(try_cast({{raw}} AS DOUBLE) * {scale})"
+        return Typed(raw, f"CASE WHEN abs({fen}) <= {EXACT * 512} THEN ({fen})::{wanted} END", reason)
+    limit = min(bound, EXACT)
+    if kind in {"DOUBLE", "FLOAT"}:
+        fen = f"(({{raw}})::DOUBLE * {scale})"
+        return Typed(
+            raw, f"CASE WHEN abs({fen} - round({fen})) < 0.001 AND abs({fen}) <= {limit} THEN round({fen})::{wanted} END", reason
+        )  # fmt: skip
+    if kind == "VARCHAR":
+        half = f"translate(trim({source}), '０１２３４５６７８９．，－＋￥¥元', '0123456789.,-+')"
+        cleaned = (
+            f"CASE WHEN regexp_full_match({half}, {_GROUPED}) THEN replace({half}, ',', '') ELSE {half} END"
+        )
+        raw = f"CASE WHEN regexp_full_match({source}, {_PLAIN}) THEN {source} WHEN ({raw}) IS NOT NULL THEN {cleaned} END"
+        number = f"(CASE WHEN regexp_full_match({{raw}}, {_EXACT}) OR regexp_full_match({{raw}}, {_SCIENTIFIC}) THEN try_cast({{raw}} AS DECIMAL(24, 6)) * {scale} END)"
+        value = (
+            f"CASE WHEN {number} = trunc({number}) AND abs({number}) <= {bound} THEN {number}::{wanted} END"
+        )
+        return Typed(raw, value, reason, cleaned=f"NOT regexp_full_match({source}, {_PLAIN})")
     if kind in _INTEGERS:
-        return f"try_cast(({raw})::HUGEINT * 100 AS {column.sql_type})"
+        return Typed(raw, f"try_cast(({{raw}})::HUGEINT * {scale} AS {wanted})", reason)
     if kind.startswith("DECIMAL"):
         digits = int(kind.rstrip(")").split(",")[1])
         if digits <= 2:  # whole fen; exact in a double within the bound, and faster than a wide decimal
-            fen = f"round(({raw})::DOUBLE * 100)"
-            return f"CASE WHEN abs({fen}) <= {min(bound, 2**53)} THEN {fen}::{column.sql_type} END"
-        fen = f"(({raw}) * 100)"
-        return f"try_cast(CASE WHEN {fen} = trunc({fen}) THEN {fen} END AS {column.sql_type})"
+            fen = f"round(({{raw}})::DOUBLE * {scale})"
+            exact = f" AND {fen} = ({{raw}})::DOUBLE * {scale}" if scale == 1 else ""
+            return Typed(raw, f"CASE WHEN abs({fen}) <= {limit}{exact} THEN {fen}::{wanted} END", reason)
+        fen = f"(({{raw}}) * {scale})"
+        return Typed(raw, f"try_cast(CASE WHEN {fen} = trunc({fen}) THEN {fen} END AS {wanted})", reason)
     raise WrongType(f"is {kind}, not an amount; deliver yuan with two decimals")

@@ -4,12 +4,14 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import polars as pl
 
 from analytics.store.sql import parquet
+
+if TYPE_CHECKING:
+    import polars as pl
 
 SETTINGS = {
     "autoinstall_known_extensions": "false",
@@ -36,6 +38,8 @@ def workbench(
     con = duckdb.connect(":memory:", config={**SETTINGS, "threads": str(threads), "memory_limit": memory})
     con.execute("SET temp_directory = ?", [str(write / "spill")]).fetchall()
     con.execute("SET allowed_directories = ?", [[str(write)]]).fetchall()
+    con.execute("SET enable_progress_bar = true").fetchall()  # so that query_progress() tells
+    con.execute("SET enable_progress_bar_print = false").fetchall()
     return _lock(con, read)
 
 
@@ -63,7 +67,7 @@ class Engine:
 
     def ask(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = SECONDS
-    ) -> pl.DataFrame:
+    ) -> "pl.DataFrame":
         """Rows of one SELECT. Raises QueryTimeout past `seconds`, duckdb.Error for a wrong query."""
         cursor = self._con.cursor()
         watchdog = threading.Timer(seconds, cursor.interrupt)

@@ -4,6 +4,7 @@
     STORE/snapshots/<id>/manifest.json + files     facts built from all deliveries
     STORE/current                                  id of the published snapshot
     STORE/staging/, STORE/lock                     work in progress; one builder at a time
+    STORE/held                                     while everything is replaced: what counts, the rest is not there
 
 An id is the sha256 of the manifest, and the manifest holds the sha256 of every file, so a flipped byte anywhere shows.
 """
@@ -141,6 +142,10 @@ class Store:
         return self._sealed("deliveries")
 
     def _sealed(self, kind: str) -> list[Folder]:
+        held = self._held()
+        return [f for f in self._folders(kind) if held is None or f.id in held[kind]]
+
+    def _folders(self, kind: str) -> list[Folder]:
         parent = self.path / kind
         return [Folder(p) for p in sorted(parent.iterdir()) if p.is_dir()] if parent.is_dir() else []
 
@@ -180,6 +185,7 @@ class Store:
             staging = self.path / "staging"
             shutil.rmtree(staging, ignore_errors=True)  # what a killed builder left behind
             staging.mkdir()
+            self._settle()
             yield Path(tempfile.mkdtemp(dir=staging))
         finally:
             shutil.rmtree(self.path / "staging", ignore_errors=True)
@@ -214,17 +220,61 @@ class Store:
 
     def publish(self, snapshot: Folder) -> None:
         """Point readers at a sealed snapshot by one atomic rename; older ones are kept for readers that hold them."""
-        pointer = self.path / "staging" / "current"
-        pointer.write_text(snapshot.id + "\n", encoding="ascii")
-        _sync(pointer)
-        pointer.replace(self.path / "current")
-        _sync(self.path)
+        self._write("current", snapshot.id + "\n")
         others = sorted(
             (f.path for f in self._sealed("snapshots") if f.id != snapshot.id),
             key=lambda p: p.stat().st_mtime,
         )
         for old in others[: -KEPT_SNAPSHOTS + 1]:
             shutil.rmtree(old, ignore_errors=True)
+
+    def take_over(self, other: "Store") -> None:
+        """Replace all deliveries and snapshots by those of a store in this one's staging folder. Under the lock of this
+        store; a killed process leaves the one or the other, never both: the file `held` says which, until it is done.
+        """
+        kinds = ("deliveries", "snapshots")
+        old, new = ({kind: [f.id for f in s._folders(kind)] for kind in kinds} for s in (self, other))
+        self._write("held", json.dumps(old))
+        for kind, ids in new.items():
+            (self.path / kind).mkdir(exist_ok=True)
+            for name in ids:
+                (other.path / kind / name).rename(self.path / kind / name)
+            _sync(self.path / kind)
+        self._write("held", json.dumps(new))
+        self._settle()
+
+    def _held(self) -> dict[str, list[str]] | None:
+        try:
+            held: dict[str, list[str]] = json.loads((self.path / "held").read_bytes())
+        except OSError:
+            return None
+        return held
+
+    def _settle(self) -> None:
+        """Finish what `take_over` began: remove what does not count, and serve a snapshot that does."""
+        held = self._held()
+        if held is None:
+            return
+        if not held["snapshots"]:
+            (self.path / "current").unlink(missing_ok=True)
+        elif not self.is_published or self.current_id() not in held["snapshots"]:
+            self._write("current", held["snapshots"][0] + "\n")
+        for kind, ids in held.items():
+            for folder in self._folders(kind):
+                if folder.id not in ids:
+                    for path in folder.path.iterdir():
+                        path.chmod(0o644)  # Windows does not remove what is read-only
+                    shutil.rmtree(folder.path)
+        (self.path / "held").unlink()
+        _sync(self.path)
+
+    def _write(self, name: str, text: str) -> None:
+        """A small file of the store, whole or not at all."""
+        fresh = self.path / "staging" / name
+        fresh.write_text(text, encoding="ascii")
+        _sync(fresh)
+        fresh.replace(self.path / name)
+        _sync(self.path)
 
     def damage(self) -> list[str]:
         """Everything in the store that is not as sealed, one line each."""

@@ -64,6 +64,8 @@ def write_delivery(
             if progress:
                 progress(f"{city.code} {year}", done, total)
             for table, frame in _year_tables(cal, city, plans[city.code, year], pop, year, seed):
+                if frame.is_empty():
+                    continue  # a small city may have no claim in a year
                 files[table].append(_write(folder / table / f"{city.code}-{year}.parquet", frame))
             done += 1
     if progress:

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import polars as pl
 import streamlit as st
@@ -103,6 +104,29 @@ def _ask(
     return _open(path, snapshot).ask(
         measure, by=by, where={k: list(v) for k, v in where}, parameters=dict(parameters)
     )
+
+
+def quality() -> list[dict[str, Any]]:
+    """The books of the store (see `quality.quality`), read once per set of deliveries, which never change. Raises Unanswered
+    when a delivery is damaged."""
+    served = desk()
+    try:
+        return _quality(str(store_path()), served.snapshot_id, tuple(d.id for d in served.store.deliveries()))
+    except Damaged as error:
+        raise Unanswered(str(error)) from error
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _quality(path: str, snapshot: str, deliveries: tuple[str, ...]) -> list[dict[str, Any]]:
+    return _open(path, snapshot).quality()
+
+
+def is_local() -> bool:
+    """Whether the page is looked at on the machine that serves it, by its own address and not through another server."""
+    headers = st.context.headers
+    passed_on = any(name in headers for name in ("Forwarded", "X-Forwarded-For", "X-Real-Ip"))
+    host = urlsplit(headers.get("Origin", "")).hostname
+    return st.context.ip_address is None and not passed_on and host in (None, "localhost", "127.0.0.1", "::1")
 
 
 def measure(measure_id: str) -> Measure:

@@ -38,7 +38,8 @@ class _Step:
     colour: str
 
 
-def _layout(**more: Any) -> dict[str, Any]:
+def canvas(**more: Any) -> dict[str, Any]:
+    """Layout of every figure."""
     return {
         "template": "none",
         "margin": {"l": 8, "r": 16, "t": 12, "b": 8},
@@ -50,7 +51,8 @@ def _layout(**more: Any) -> dict[str, Any]:
     }
 
 
-def _axis(**more: Any) -> dict[str, Any]:
+def plain_axis(**more: Any) -> dict[str, Any]:
+    """An axis whose labels are never cut off."""
     return {"automargin": True, "zeroline": False, **more}
 
 
@@ -68,12 +70,12 @@ def _values(
     raw = [r["value"] if r is not None and r["status"] == "shown" else None for r in rows]
     text = [formats.value(v, unit, language, chosen) if v is not None else "" for v in raw]
     if unit == "share":
-        return raw, text, _axis(tickformat=".0%", rangemode="tozero")
+        return raw, text, plain_axis(tickformat=".0%", rangemode="tozero")
     if unit == "points":
         return (
             [None if v is None else v * 100 for v in raw],
             text,
-            _axis(title={"text": t("axis.points")}, rangemode="tozero"),
+            plain_axis(title={"text": t("axis.points")}, rangemode="tozero"),
         )
     if unit == "yuan":
         by = formats.scale(released.table["value"], chosen, language)
@@ -81,9 +83,9 @@ def _values(
         return (
             [None if v is None else v / by.yuan for v in raw],
             text,
-            _axis(title=title, tickformat=",", rangemode="tozero"),
+            plain_axis(title=title, tickformat=",", rangemode="tozero"),
         )
-    return raw, text, _axis(tickformat=",", rangemode="tozero")
+    return raw, text, plain_axis(tickformat=",", rangemode="tozero")
 
 
 def _colour(dimension: str | None, code: str, position: int) -> str:
@@ -150,12 +152,12 @@ def fall(before: Released, after: Released, paid: Released, order: Sequence[str]
         "marker": {"color": [step.colour for step in steps]},
         "hovertemplate": "%{y} %{text}<extra></extra>",
     }
-    layout = _layout(
+    layout = canvas(
         height=90 + 40 * len(steps),
         bargap=0.3,
         showlegend=False,
-        xaxis=_axis(title={"text": t("fall.axis")}, range=[0, 112], tickvals=[0, 20, 40, 60, 80, 100]),
-        yaxis=_axis(autorange="reversed"),
+        xaxis=plain_axis(title={"text": t("fall.axis")}, range=[0, 112], tickvals=[0, 20, 40, 60, 80, 100]),
+        yaxis=plain_axis(autorange="reversed"),
     )
     alt = t("fall.alt", steps="; ".join(f"{step.label} {step.text}" for step in steps))
     return Chart({"data": [bar], "layout": layout}, alt, gaps)
@@ -165,7 +167,7 @@ def dumbbells(before: Released, after: Released, order: Sequence[str]) -> Chart:
     """Own share before and after each tier, one line per tier in order of payment."""
     ends = [{str(r["tier"]): r for r in answer.table.iter_rows(named=True)} for answer in (before, after)]
     data: list[dict[str, Any]] = []
-    gaps, axis = 0, _axis()
+    gaps, axis = 0, plain_axis()
     for k in order:
         x, text, axis = _values([ends[0].get(k), ends[1].get(k)], after)
         if None in x:
@@ -191,7 +193,7 @@ def dumbbells(before: Released, after: Released, order: Sequence[str]) -> Chart:
                 "hovertemplate": "%{y}: %{text}<extra></extra>",
             }
         )
-    layout = _layout(
+    layout = canvas(
         height=110 + 52 * len(order),
         showlegend=False,
         xaxis={
@@ -200,7 +202,7 @@ def dumbbells(before: Released, after: Released, order: Sequence[str]) -> Chart:
             "tickvals": [0, 0.2, 0.4, 0.6, 0.8, 1],
             "title": {"text": t("tiers.axis")},
         },
-        yaxis=_axis(type="category", autorange="reversed"),
+        yaxis=plain_axis(type="category", autorange="reversed"),
     )
     return Chart({"data": data, "layout": layout}, t("tiers.alt"), gaps)
 
@@ -211,7 +213,7 @@ def bars(
     """One bar per value of `x`, grouped by `series`. `order`: of tiers; `flat`: bars lie, for long names."""
     across, along, cells = _grid(released, x, series, order)
     data: list[dict[str, Any]] = []
-    gaps, axis = 0, _axis()
+    gaps, axis = 0, plain_axis()
     for position, code in enumerate(along):
         rows = [cells.get((code, at)) for at in across]
         values, text, axis = _values(rows, released)
@@ -237,12 +239,10 @@ def bars(
             **axis,
             "range": [min(0, *inside), max(inside) * 1.18],
         }  # room for the numbers outside the bars
-    named = _axis(type="category", **({"autorange": "reversed"} if flat else {}))
+    named = plain_axis(type="category", **({"autorange": "reversed"} if flat else {}))
     height = 110 + (20 + 16 * len(along) if series else 44) * len(across) if flat else 380
     across_axis, up_axis = (axis, named) if flat else (named, axis)
-    layout = _layout(
-        barmode="group", showlegend=bool(series), height=height, xaxis=across_axis, yaxis=up_axis
-    )
+    layout = canvas(barmode="group", showlegend=bool(series), height=height, xaxis=across_axis, yaxis=up_axis)
     return Chart({"data": data, "layout": layout}, _alt(released, x, series), gaps)
 
 
@@ -274,7 +274,7 @@ def _lines(
     series: str,
     x: str | None,
 ) -> Chart:
-    data, gaps, axis = [], 0, _axis()
+    data, gaps, axis = [], 0, plain_axis()
     for position, (code, cells) in enumerate(rows.items()):
         y, text, axis = _values(cells, released)
         gaps += sum(r is not None and v is None for r, v in zip(cells, y, strict=True))
@@ -296,7 +296,7 @@ def _lines(
                 "customdata": text,
             }
         )
-    layout = _layout(hovermode="x unified", showlegend=True, xaxis=_axis(type="category"), yaxis=axis)
+    layout = canvas(hovermode="x unified", showlegend=True, xaxis=plain_axis(type="category"), yaxis=axis)
     return Chart({"data": data, "layout": layout}, _alt(released, x, series), gaps)
 
 
@@ -324,10 +324,10 @@ def heat(released: Released, x: str, y: str) -> Chart:
         for line, (vs, _, _) in zip(rows, drawn, strict=True)
         for r, v in zip(line, vs, strict=True)
     )
-    layout = _layout(
+    layout = canvas(
         height=80 + 48 * len(along),
-        xaxis=_axis(type="category", side="top"),
-        yaxis=_axis(type="category", autorange="reversed"),
+        xaxis=plain_axis(type="category", side="top"),
+        yaxis=plain_axis(type="category", autorange="reversed"),
     )
     return Chart({"data": [trace] if cells else [], "layout": layout}, _alt(released, x, y), gaps)
 

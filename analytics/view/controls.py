@@ -61,10 +61,9 @@ def _settle(name: str, slot: str, labels: Mapping[str, str], default: Sequence[s
     dropped = [v for v in chosen if v not in labels]
     if dropped or not chosen:
         why = "notice.link" if name in state.linked else "notice.choice"
-        used = words.listing([labels[v] for v in kept])
-        state.notices.append(
-            t(why, name=t(f"control.{name}"), dropped=words.listing(dropped) or "∅", used=used)
-        )
+        used = words.plain(words.listing([labels[v] for v in kept]))
+        lost = words.plain(words.listing(dropped)) or "∅"
+        state.notices.append(t(why, name=t(f"control.{name}"), dropped=lost, used=used))
     state.linked.discard(name)
     state.choices[slot] = kept
     return kept

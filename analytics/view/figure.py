@@ -10,7 +10,7 @@ from analytics.view import explain, tables
 from analytics.view.charts import Chart
 from analytics.view.words import t
 
-_CONFIG = {
+CONFIG = {
     "displaylogo": False,
     "toImageButtonOptions": {"format": "svg"},
     "modeBarButtonsToRemove": ["select2d", "lasso2d"],
@@ -37,7 +37,7 @@ def show(
         else:
             picture, figures = st.tabs([t("figure.chart"), t("figure.table")], key=f"t_{key}")
             with picture:
-                st.plotly_chart(chart.figure, key=f"c_{key}", alt=chart.alt, config=_CONFIG)
+                st.plotly_chart(chart.figure, key=f"c_{key}", alt=chart.alt, config=CONFIG)
             with figures:
                 tables.show(table, title, left)
         if chart is not None and chart.gaps:

@@ -1,5 +1,6 @@
 """Texts in Chinese and English, and the language of the running session."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -40,6 +41,11 @@ def say(text: Any) -> str:
     if isinstance(text, Mapping):
         return str(text.get(language(), text.get("zh", "")))
     return str(getattr(text, language())) if hasattr(text, "zh") else str(text or "")
+
+
+def plain(text: object) -> str:
+    """A text of the data inside a sentence: nothing in it is markup."""
+    return re.sub(r"([\\`*_{}\[\]()#+!|~$:<>&])", r"\\\1", str(text))
 
 
 def tell_browser() -> None:

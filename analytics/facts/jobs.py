@@ -1,0 +1,173 @@
+"""What there is to build: one job per city and plan year, with the files its facts and its checks are made of."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from analytics import reference
+from analytics.plans import load_plans
+from analytics.store import Folder, Partition, literal, parquet, sha256_of
+from analytics.tiers import TIERS
+
+HERE = Path(__file__).parent
+Row = dict[str, Any]
+Made = dict[str, list[Row]]  # rows of the snapshot's manifest: files, checks, links
+Files = tuple[Partition, ...]
+
+# Amounts of a person-year, and the money fields of a settlement that make them.
+AMOUNTS = {
+    "cost_fen": ("medfee_sumamt",),
+    "in_policy_fen": ("inscp_scp_amt",),
+    "advance_fen": ("preselfpay_amt",),
+    "out_of_catalogue_fen": ("fulamt_ownpay_amt", "overlmt_selfpay"),
+    "hospital_borne_fen": ("hosp_part_amt",),
+    "own_cash_fen": ("psn_cash_pay",),
+    **{f"{t.id}_settled_fen": t.national_fields for t in TIERS if t.national_fields},
+}
+_MONEY = " ".join(f"{field}_fen" for fields in AMOUNTS.values() for field in fields)
+# What is read of each table: its columns, where it did not come at all. A number key is the key of a person known by a
+# person number only; the alias names the person whose certificate number came with it in some other file.
+READ = {
+    "settlement": "city plan_year person_key mdtrt_id setl_id updt_time row_kind birth_year insurance_type sex "
+    f"hospital_level care_type cross_region {_MONEY}",
+    "settlement_undone": f"city plan_year setl_id updt_time kind by_setl_id by_plan_year {_MONEY}",
+    "commercial_claim": "city plan_year person_key product_code tier setl_id mdtrt_id paid_amt_fen",
+    "enrolment": "city person_key insutype insurance_type start_date end_date person_group is_pre_existing is_retired "
+    "product_code",
+    "person": "person_key birth_year sex",
+    "household_member": "person_key household_key start_date end_date",
+    "household_economy": "household_key year size income_annual_fen consumption_annual_fen food_annual_fen urban",
+    "household_year": "",
+    "person_alias": "number_key person_key",
+}
+_TYPES = {
+    "_fen": "BIGINT", "_key": "BIGINT", "year": "INTEGER", "size": "INTEGER", "_date": "DATE", "_time": "TIMESTAMP", "urban": "BOOLEAN"
+}  # fmt: skip
+
+
+@cache
+def code_version() -> str:
+    """Hash of everything in this wing (and the tiers and age bands) that decides what a fact is."""
+    files = [path for kind in ("sql", "py", "toml") for path in HERE.glob(f"*.{kind}")]
+    files += [HERE.parent / "tiers.py", reference.root() / "data/reference/bands.toml"]
+    return hashlib.sha256("".join(sha256_of(path) for path in sorted(files)).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One city and plan year. `inputs`: files its facts are made of; `around`: files its checks look into as well, where
+    refunds and linked settlements of other years are found; `numbered`: those with rows keyed by a person number only.
+    """
+
+    number: int
+    city: str
+    plan_year: int
+    inputs: Mapping[str, Files]
+    around: Mapping[str, Files]
+    numbered: frozenset[str]
+    covered_years: tuple[int, ...]
+    plan_order: tuple[str, ...]
+    plan_file: str
+    policy_line_fen: int | None
+
+    @property
+    def place(self) -> tuple[str, int]:
+        return self.city, self.plan_year
+
+    @cached_property
+    def key(self) -> str:
+        """Equal keys mean byte-equal facts: inputs, order, line and the version of the code that builds."""
+        return _key(self.inputs, self.place, self.plan_order, self.policy_line_fen)
+
+    @cached_property
+    def check_key(self) -> str:
+        """Equal keys mean equal checks across partitions."""
+        return _key(self.around, self.place, self.covered_years)
+
+    @property
+    def rows(self) -> int:
+        """How much there is to read."""
+        return sum(
+            p.rows for table in ("settlement", "commercial_claim", "enrolment") for p in self.inputs[table]
+        )
+
+
+def _key(files: Mapping[str, Files], *told: object) -> str:
+    shas = [(table, p.sha256) for table in READ for p in files[table]]
+    return hashlib.sha256(repr((code_version(), told, shas)).encode()).hexdigest()
+
+
+def jobs_of(deliveries: Iterable[Folder]) -> list[Job]:
+    """Jobs of all deliveries, sorted by place. Raises plans.PlanErrors."""
+    files: dict[tuple[str, str | None, int | None], list[Partition]] = defaultdict(list)
+    numbered = set()
+    for delivery in deliveries:
+        for partition, row in zip(delivery.partitions(), delivery.manifest["files"], strict=True):
+            files[partition.table, partition.city, partition.plan_year].append(partition)
+            if row.get("numbered"):
+                numbered.add(partition.sha256)
+    places = sorted(
+        {(city, year) for table, city, year in files if city and year is not None and table in READ}
+    )
+    plans = load_plans()
+
+    def of(table: str, city: str, *years: int) -> Files:
+        where = [(table, None, None), (table, city, None), *((table, city, year) for year in years)]
+        return tuple(sorted((p for key in where for p in files.get(key, ())), key=lambda p: p.sha256))
+
+    def with_alias(inputs: dict[str, Files]) -> dict[str, Files]:
+        known = any(p.sha256 in numbered for parts in inputs.values() for p in parts)
+        return {**inputs, "person_alias": of("person_alias", "") if known else ()}
+
+    jobs = []
+    for number, (city, year) in enumerate(places, 1):
+        plan, line = plans.get((city, year)), reference.policy_line(city, year)
+        period = (plan.period.start.year, plan.period.end.year) if plan and plan.period else (year, year)
+        covered = tuple(range(period[0], period[1] + 1))
+        inputs = {table: of(table, city, year) for table in READ}
+        around = dict.fromkeys(READ, ()) | {
+            "settlement": of(
+                "settlement", city, *({year, *covered} if inputs["commercial_claim"] else {year})
+            ),
+            "settlement_undone": of("settlement_undone", city, *(y for c, y in places if c == city)),
+            "commercial_claim": inputs["commercial_claim"],
+        }
+        jobs.append(Job(
+            number, city, year, with_alias(inputs), with_alias(around), frozenset(numbered), covered,
+            tuple(plan.order) if plan else (), f"{reference.cities()[city].slug}/{year}.toml" if plan else "",
+            line.yuan * 100 if line else None,
+        ))  # fmt: skip
+    return jobs
+
+
+def source(jobs: Sequence[Job], table: str, *, around: bool = False) -> str:
+    """What to read a table of these jobs from: each file once; no rows where it did not come."""
+    inputs = [job.around if around else job.inputs for job in jobs]
+    files = {p.path: p for side in inputs for p in side[table]}
+    columns = READ[table].split()
+    if not files:
+        kinds = (next((k for end, k in _TYPES.items() if c.endswith(end)), "VARCHAR") for c in columns)
+        nulls = (
+            f"NULL::{'BOOLEAN' if c.startswith('is_') else k} AS {c}"
+            for c, k in zip(columns, kinds, strict=True)
+        )
+        return f"(SELECT {', '.join(nulls)} WHERE false)"
+    if table == "settlement_undone":  # its files do not say their place
+        places: dict[tuple[str | None, int | None], list[Path]] = defaultdict(list)
+        for path, p in files.items():
+            places[p.city, p.plan_year].append(path)
+        each = (
+            f"SELECT {literal(city)} AS city, {year} AS plan_year, {', '.join(columns[2:])} FROM {parquet(paths)}"
+            for (city, year), paths in places.items()
+        )
+        return f"({' UNION ALL '.join(each)})"
+    rows = parquet(files)
+    numbered = any(p.sha256 in jobs[0].numbered for p in files.values())
+    if "person_key" in columns and numbered and any(side["person_alias"] for side in inputs):
+        known = "one.* REPLACE (coalesce(alias.person_key, one.person_key) AS person_key)"
+        return f"(SELECT {known} FROM {rows} AS one LEFT JOIN alias ON number_key = one.person_key)"
+    return rows

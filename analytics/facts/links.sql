@@ -1,0 +1,24 @@
+-- grain: one product, level of link and plan year
+-- tables: commercial_claim, settlement of the years the plan year covers
+-- slots: commercial_claim, settlement, covered
+-- A claim is linked to a settlement (1), else to an encounter (2), else to a person treated in these years (3), else to nothing (4).
+WITH claim AS MATERIALIZED (
+    SELECT row_number() OVER () AS n, city, plan_year, product_code, person_key, setl_id, mdtrt_id, paid_amt_fen FROM {commercial_claim}
+),
+treated AS NOT MATERIALIZED (
+    SELECT one.city, covered.plan_year, person_key, setl_id, mdtrt_id
+    FROM {settlement} AS one JOIN (VALUES {covered}) AS covered (city, year, plan_year)
+    ON one.city = covered.city AND one.plan_year = covered.year
+),
+linked AS (
+    SELECT n, min(level) AS level
+    FROM (
+        SELECT n, 1 AS level FROM claim SEMI JOIN treated USING (city, plan_year, setl_id)
+        UNION ALL SELECT n, 2 FROM claim SEMI JOIN treated USING (city, plan_year, mdtrt_id)
+        UNION ALL SELECT n, 3 FROM claim SEMI JOIN treated USING (city, plan_year, person_key)
+        UNION ALL SELECT n, 4 FROM claim
+    )
+    GROUP BY n
+)
+SELECT city, plan_year, product_code AS product, level, count(*) AS claims, sum(paid_amt_fen)::BIGINT AS paid_fen
+FROM claim JOIN linked USING (n) GROUP BY ALL ORDER BY ALL

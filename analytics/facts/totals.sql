@@ -1,0 +1,16 @@
+-- grain: one city and plan year
+-- tables: person_year
+-- slots: tolerance
+SELECT
+    city, plan_year, sum(COLUMNS('_fen$')::DOUBLE)::BIGINT,
+    -- Q28: settlements of persons nobody enrolled
+    bool_or(is_enrolled) AS has_enrolled,
+    sum(n_settlements)::BIGINT AS settlements,
+    coalesce(sum(n_settlements) FILTER (NOT is_enrolled), 0)::BIGINT AS unenrolled,
+    coalesce(sum(cost_fen) FILTER (NOT is_enrolled), 0)::BIGINT AS unenrolled_fen,
+    -- I11: insurers and charities paid more than the burden was
+    count(*) FILTER (claimed_fen > 0) AS claimants,
+    count(*) FILTER (excess > {tolerance} AND claimed_fen > 0) AS overpaid,
+    coalesce(sum(excess) FILTER (excess > {tolerance} AND claimed_fen > 0), 0)::BIGINT AS overpaid_fen
+FROM (SELECT *, claimed_fen - own_gross_fen AS excess FROM person_year)
+GROUP BY ALL

@@ -1,0 +1,99 @@
+"""Rules as data: what is checked, how grave it is, and what came of it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from analytics.reference import Form, Text
+
+Category = Literal["conformance", "completeness", "plausibility", "accounting"]
+Severity = Literal["reject", "quarantine", "set_aside", "correct", "warn", "info"]
+WAITING: tuple[Severity, ...] = ("quarantine", "set_aside")
+
+_GENERATED = {
+    "bad_amount": ("金额无法准确读取", "Amount cannot be read exactly"),
+    "bad_integer": ("不是整数", "Not a whole number"),
+    "bad_number": ("不是数值", "Not a number"),
+    "bad_date": ("日期无法读取", "Date cannot be read"),
+    "bad_timestamp": ("时间无法读取", "Time cannot be read"),
+    "bad_flag": ("不是是/否", "Not a yes or no"),
+    "bad_text": ("含不可见字符", "Holds characters that cannot be seen"),
+    "missing": ("必填项为空", "Required value is empty"),
+    "already_loaded": ("此前的交付已入库", "Already loaded by an earlier delivery"),
+    "column_absent": ("文件无此列，按 0 计", "The file has no such column, read as 0"),
+    "alias_conflict": (
+        "同一项的两种写法都有值且不同",
+        "Two spellings of one item are both filled and differ",
+    ),
+}
+
+
+class Batch(Form):
+    """Limits of a whole delivery; below `rows` rows a share says nothing. `waiting` and `fee`: share of rows and of the
+    fee that may wait without a sign-off; `mapping`: share of rows that may break an accounting rule; `control`: how far
+    the fee may be from the total the sender states; `ids`: share of certificates that may fail their check digit.
+    """
+
+    rows: int = 100
+    waiting: Decimal = Decimal("0.01")
+    fee: Decimal = Decimal("0.005")
+    mapping: Decimal = Decimal("0.01")
+    control: Decimal = Decimal("0.001")
+    ids: Decimal = Decimal("0.01")
+
+
+class Rule(Form):
+    """One check. `violation` is SQL that is true for a row that breaks it (NULL is not a violation); `when` says for which
+    rows it is asked at all; `needs` names columns the file must have, else the rule is not applicable. A rule without
+    `violation` is counted by the loader itself. `limit`: share of the fee above which the whole file is refused.
+    `measures`: what a finding touches.
+    """
+
+    id: str
+    category: Category
+    severity: Severity
+    title: Text
+    violation: str = ""
+    when: str = ""
+    needs: tuple[str, ...] = ()
+    tolerance: int = 0
+    limit: Decimal | None = None
+    refusal: str = ""
+    variants: tuple[str, ...] = ()
+    each: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()
+
+    def sql(self, variant: str = "", **slots: str) -> str:
+        """The violation as one boolean, never NULL."""
+        text = self.violation.replace("{t}", str(self.tolerance)).replace("{variant}", variant)
+        for slot, value in slots.items():
+            text = text.replace("{" + slot + "}", value)
+        if self.each:
+            text = " OR ".join(text.replace("{each}", column) for column in self.each)
+        return f"coalesce(({text}) AND ({self.when or 'true'}), false)"
+
+
+@dataclass
+class Finding:
+    """What one rule found in a delivery. `checked`: rows it was asked for; `status`: passed, found or not_applicable."""
+
+    rule: str
+    category: str
+    severity: str
+    status: str
+    checked: int = 0
+    rows: int = 0
+    fee_fen: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def generated(reason: str, columns: Mapping[str, str]) -> Text:
+    """Words for a reason that stands in no rule file, such as `missing(person_id)`; `columns`: Chinese names."""
+    kind, _, column = reason.rstrip(")").partition("(")
+    zh, en = _GENERATED.get(kind, (kind, kind))
+    if not column:
+        return Text(zh=zh, en=en)
+    return Text(zh=f"{zh}：{columns.get(column, '')} {column}".replace("： ", "："), en=f"{en}: {column}")

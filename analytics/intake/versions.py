@@ -1,0 +1,187 @@
+"""One settlement, one truth: copies and versions, what earlier deliveries hold, refunds and their originals.
+
+What a new delivery undoes of an earlier one is written beside it (`settlement_undone`), cut like the rows it undoes; sealed
+deliveries stay as they are, and it does not matter which of two came first.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analytics.intake.contract import Contract
+from analytics.intake.finding import typed_literal
+from analytics.intake.gate import Gate
+from analytics.store import FORMAT, Partition, literal, parquet
+
+if TYPE_CHECKING:
+    from analytics.intake.checks import Checks
+    from analytics.intake.load import Load
+
+TOLERANCE = 5  # fen a refund may differ from its original in any amount and still be its mirror
+UNDONE = "settlement_undone"
+
+
+class Versions:
+    """Duplicates within a delivery, against earlier ones, and refunds."""
+
+    def __init__(self, gate: Gate, rules: Contract, earlier: Sequence[Partition], load: "Load") -> None:
+        self.gate, self.rules, self.load = gate, rules, load
+        self.earlier = [p for p in earlier if p.table == rules.table]
+        self.key = ", ".join(rules.unique)
+        amounts = rules.money or tuple(c for c in rules.stored if c not in rules.unique)
+        self.amounts = f"row({', '.join(amounts)})::VARCHAR"
+        self.version = rules.version or "NULL::TIMESTAMP"
+        self.pairs = False
+
+    def run(self) -> None:
+        """Hold back copies, older versions and conflicts."""
+        if not self.rules.unique:
+            return
+        self._within()
+        if self.earlier:
+            self._against()
+
+    def _within(self) -> None:
+        """The newest version stays; equal newest versions of different amounts all wait, nobody can tell which is right."""
+        self.gate.run(
+            f"CREATE TABLE doubled AS SELECT {self.key} FROM {self.load.good} GROUP BY {self.key} HAVING count(*) > 1"
+        )
+        if not self.gate.rows("SELECT count(*) FROM doubled")[0][0]:
+            return
+        newest = f"{self.version} DESC NULLS LAST" + (
+            ", rid DESC NULLS LAST" if any(c.name == "rid" for c in self.rules.columns) else ""
+        )
+        self.load.hold(
+            f"SELECT src_file, src_row, CASE WHEN place = 1 AND kinds > 1 THEN 'waits' ELSE 'set_aside' END,"
+            f" [CASE WHEN place = 1 AND kinds > 1 THEN 'Q1_conflict' ELSE 'Q1' END] FROM ("
+            f" SELECT *, count(DISTINCT amounts) FILTER (place = 1) OVER (PARTITION BY {self.key}) AS kinds FROM ("
+            f"  SELECT src_file, src_row, {self.key}, {self.amounts} AS amounts,"
+            f"   rank() OVER (PARTITION BY {self.key} ORDER BY {self.version} DESC NULLS LAST) AS place,"
+            f"   row_number() OVER (PARTITION BY {self.key} ORDER BY {newest}, src_file, src_row) AS line"
+            f"  FROM (SELECT * FROM {self.load.good}) SEMI JOIN doubled USING ({self.key})))"
+            f" WHERE line > 1 OR kinds > 1 AND place = 1"
+        )
+
+    def _held(self, columns: str) -> str:
+        """SELECT of earlier rows; the keys that are not stored are computed again."""
+        derived = "".join(f", {d.expression} AS {d.name}" for d in self.rules.derived if d.transient and d.name in self.rules.unique)  # fmt: skip
+        return f"SELECT {columns} FROM (SELECT *{derived} FROM {parquet(p.path for p in self.earlier)})"
+
+    def _against(self) -> None:
+        """A newer version of a settlement an earlier delivery holds supersedes it; anything else of it does not load."""
+        place = "city, plan_year" if self.rules.version else "NULL AS city, NULL AS plan_year"
+        held = self._held(
+            f"{self.key}, {self.version} AS held_version, {self.amounts} AS held_amounts, {place}"
+        )
+        self.gate.run(
+            f"CREATE TABLE met AS SELECT t.src_file, t.src_row, {self.version} AS version, {self.amounts} AS amounts, {self.key},"
+            f" h.* EXCLUDE ({self.key}) FROM ({held}) h JOIN (SELECT * EXCLUDE (city, plan_year) FROM {self.load.good}) t USING ({self.key})"
+            if self.rules.version
+            else f"CREATE TABLE met AS SELECT t.src_file, t.src_row, NULL::TIMESTAMP AS version, {self.amounts} AS amounts, {self.key},"
+            f" h.held_version, h.held_amounts FROM ({held}) h JOIN (SELECT * FROM {self.load.good}) t USING ({self.key})"
+        )
+        if not self.gate.rows("SELECT count(*) FROM met")[0][0]:
+            return
+        never = "TIMESTAMP '0001-01-01'"
+        self.gate.run(
+            f"CREATE TABLE judged AS SELECT src_file, src_row, coalesce(any_value(version), {never}) AS mine, coalesce(max(held_version), {never}) AS theirs,"
+            f" bool_or(amounts = held_amounts AND coalesce(version, {never}) = coalesce(held_version, {never})) AS same FROM met GROUP BY ALL"
+        )
+        self.load.hold(
+            "SELECT src_file, src_row, CASE WHEN mine = theirs AND NOT same THEN 'waits' ELSE 'set_aside' END,"
+            " [CASE WHEN mine < theirs THEN 'Q1' WHEN same THEN 'already_loaded' ELSE 'Q1_conflict' END] FROM judged WHERE mine <= theirs"
+        )
+
+    def write(self, staging: Path, checks: "Checks") -> list[dict[str, Any]]:
+        """Write what this delivery undoes, one file per city and plan year of what is undone."""
+        if not self.rules.refunds:
+            return []
+        self._pair(checks)
+        money = ", ".join(self.rules.money)
+        selects = []
+        if self.pairs:
+            selects.append(
+                f"SELECT o_setl_id AS setl_id, o_version AS updt_time, CASE WHEN mirror THEN 'refunded' ELSE 'partly_refunded' END AS kind, setl_id AS by_setl_id, plan_year AS by_plan_year, {money}, o_city AS city, o_plan_year AS plan_year FROM pairs"
+            )
+        if self.gate.rows("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'judged'")[0][0]:
+            nothing = ", ".join(f"NULL::INTEGER AS {name}" for name in self.rules.money)
+            selects.append(
+                f"SELECT setl_id, held_version AS updt_time, 'superseded' AS kind, setl_id AS by_setl_id, NULL::INTEGER AS by_plan_year, {nothing}, city, plan_year FROM met JOIN judged USING (src_file, src_row) WHERE mine > theirs AND NOT is_negative"
+            )
+        if not selects:
+            return []
+        self.gate.run(
+            f"CREATE TABLE undone AS SELECT DISTINCT * FROM ({' UNION ALL BY NAME '.join(selects)})"
+        )
+        files, work = [], []
+        cells = self.gate.rows(
+            "SELECT city::VARCHAR, plan_year, count(*) FROM undone GROUP BY ALL ORDER BY ALL"
+        )
+        for number, (city, year, rows) in enumerate(cells, 1):
+            name = f"{UNDONE}-{number:05d}.parquet"
+            where = f"city = {typed_literal(city, 'VARCHAR')} AND plan_year = {year}"
+            work.append(
+                f"COPY (SELECT * EXCLUDE (city, plan_year) FROM undone WHERE {where} ORDER BY setl_id, updt_time, kind, by_setl_id) TO {literal(str(staging / name))} ({FORMAT})"
+            )
+            files.append({"table": UNDONE, "name": name, "rows": rows, "city": city, "plan_year": year})
+        self.gate.run_all(work)
+        return files
+
+    def _pair(self, checks: "Checks") -> None:
+        """Refunds and originals: by the number the refund names, by its own number, or by the stay and the mirrored fee."""
+        fee, money = self.rules.fee_fen, ", ".join(self.rules.money)
+        fresh = self.gate.rows(f"SELECT count(*) FROM {self.load.good} WHERE is_negative")[0][0]
+        kept = f"setl_id, init_setl_id, mdtrt_id, {self.version} AS version, city::VARCHAR AS city, plan_year, {money}"
+        old = "row_kind = 'reversal'"
+        held = self._held(kept + ", row_kind") if self.earlier else ""
+        if not fresh and not (held and self.gate.rows(f"SELECT count(*) FROM ({held}) WHERE {old}")[0][0]):
+            checks.found("Q3", 0, 0)
+            return
+        self.gate.run(
+            f"CREATE TABLE refunds AS SELECT {kept}, true AS fresh FROM {self.load.good} WHERE is_negative"
+            + (
+                f" UNION ALL BY NAME SELECT * EXCLUDE (row_kind), false AS fresh FROM ({held}) WHERE {old}"
+                if held
+                else ""
+            )
+        )
+        self.gate.run("CREATE TABLE wanted AS SELECT coalesce(init_setl_id, setl_id) AS setl_id FROM refunds")
+        self.gate.run(
+            "CREATE TABLE stays AS SELECT mdtrt_id FROM refunds WHERE init_setl_id IS NULL AND mdtrt_id IS NOT NULL"
+        )
+        near = "SELECT {kept}, {fresh} AS fresh FROM {source} WHERE NOT {negative}"
+        sources = [near.format(kept=kept, fresh="true", source=self.load.good, negative="is_negative")]
+        if held:
+            sources.append(
+                f"SELECT * EXCLUDE (row_kind), false AS fresh FROM ({held}) WHERE row_kind <> 'reversal'"
+            )
+        every = " UNION ALL BY NAME ".join(f"({s})" for s in sources)
+        self.gate.run(
+            f"CREATE TABLE originals AS SELECT * FROM ({every}) SEMI JOIN wanted USING (setl_id)"
+            f" UNION SELECT * FROM ({every}) SEMI JOIN stays USING (mdtrt_id)"
+        )
+        mirror = " AND ".join(
+            f"coalesce(abs(r.{m} + o.{m}) <= {TOLERANCE}, true)"
+            for m in self.rules.money
+            if m != "rounding_resid_fen"
+        )
+        chosen = f"r.*, o.setl_id AS o_setl_id, o.version AS o_version, o.city AS o_city, o.plan_year AS o_plan_year, o.fresh AS o_fresh, {mirror} AS mirror"
+        self.gate.run(
+            f"CREATE TABLE named AS SELECT {chosen} FROM refunds r JOIN originals o ON o.setl_id = coalesce(r.init_setl_id, r.setl_id)"
+        )
+        self.gate.run(
+            f"CREATE TABLE pairs AS SELECT * FROM named WHERE fresh OR o_fresh UNION ALL SELECT * EXCLUDE (n) FROM ("
+            f" SELECT {chosen}, count(DISTINCT o.setl_id) OVER (PARTITION BY r.setl_id) AS n FROM (SELECT * FROM refunds ANTI JOIN named USING (setl_id)) r"
+            f" JOIN originals o ON o.mdtrt_id = r.mdtrt_id AND o.{fee} = -r.{fee} WHERE r.init_setl_id IS NULL) WHERE n = 1 AND (fresh OR o_fresh)"
+        )
+        self.pairs = True
+        counts = self.gate.rows(
+            "SELECT count(DISTINCT setl_id), count(DISTINCT setl_id) FILTER (NOT mirror) FROM pairs WHERE fresh"
+        )[0]
+        checks.found("Q3", counts[0], fresh)
+        checks.found("I8", counts[1], counts[0])
+        checks.found("Q4", fresh - counts[0], fresh)
+        lost = self.gate.rows(
+            f"SELECT coalesce(sum({fee}::DOUBLE), 0)::BIGINT FROM refunds ANTI JOIN pairs USING (setl_id) WHERE fresh"
+        )
+        checks.findings["Q4"].fee_fen = lost[0][0]

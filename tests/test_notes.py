@@ -1,0 +1,90 @@
+"""What a sender says of a delivery is held against it, and what exceeds the limits of a delivery needs a signature."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deliveries import SMALL, Row, clean, csv_file, fen, findings, note_file, take, waiting
+
+from analytics.intake import Refused
+from analytics.store import Store
+
+
+def some(every: int, **changes: Any) -> list[Row]:
+    """300 rows, every n-th changed."""
+    return [{**row, **changes} if n % every == 0 else row for n, row in enumerate(clean(300))]
+
+
+TOTAL = Decimal(fen(clean(30))) / 100
+NOTES: list[tuple[str, str, dict[str, Any]]] = [
+    ("a digest that is none", "note", {"spoil": lambda t: t.replace('sha256 = "', 'sha256 = "xyz')}),
+    ("another digest", "note", {"spoil": lambda t: t.replace(t.split('sha256 = "')[1][:8], "00000000")}),
+    ("rows that do not agree", "note|control_total", {"spoil": lambda t: t.replace("rows = 30", "rows = 31")}),
+    ("a total fee off by a hundredth", "control_total", {"fee": TOTAL * Decimal("1.01")}),
+    ("a total fee off by a little over 0.1 %", "control_total", {"fee": TOTAL * Decimal("1.0011")}),
+    ("a noted file that did not come", "note", {"spoil": lambda t: t + '[[file]]\nname = "t.csv"\nsha256 = "' + "0" * 64 + '"\nrows = 1\n'}),
+    ("a file that is not noted", "note", {"spoil": lambda t: t.replace('"s.csv"', '"t.csv"')}),
+    ("a key nobody knows", "note", {"fee_total": "1"}),
+    ("a unit of money nobody knows", "note", {"money_unit": "dollar"}),
+    ("a total that is no number", "note", {"fee": "about 700,000"}),
+    ("no TOML at all", "note", {"spoil": lambda t: "dear colleagues, enclosed please find"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "code", "how"), NOTES, ids=[words for words, _, _ in NOTES])
+def test_a_delivery_that_is_not_as_noted_is_refused(
+    tmp_path: Path, words: str, code: str, how: dict[str, Any]
+) -> None:
+    path = csv_file(tmp_path / "s.csv", clean(30))
+    keys = {k: v for k, v in how.items() if k not in ("fee", "spoil")}
+    note = note_file(tmp_path / "note.toml", [path], [30], how.get("fee", TOTAL), **keys)
+    note.write_text(how.get("spoil", str)(note.read_text("utf-8")), encoding="utf-8")
+    with pytest.raises(Refused) as refused:
+        take(tmp_path, [path], note=note)
+    for told in refused.value.lines:
+        assert told.endswith(tuple(f"[{c}]" for c in code.split("|"))), told
+    assert Store(tmp_path / "store").deliveries() == []
+
+
+@pytest.mark.parametrize("fee", [TOTAL * Decimal("1.0009"), TOTAL * Decimal("0.9991"), None])
+def test_a_delivery_as_noted_loads(tmp_path: Path, fee: Decimal | None) -> None:
+    """Up to 0.1 % the total may differ; a total need not be given."""
+    path = csv_file(tmp_path / "s.csv", clean(30))
+    keys: dict[str, Any] = {} if fee else {"fee_total_yuan": None}
+    delivery = take(tmp_path, [path], note=note_file(tmp_path / "n.toml", [path], [30], fee, **keys))
+    assert delivery.manifest["note"]
+    assert delivery.manifest["rows_loaded"] == 30
+
+
+def test_no_note_is_recorded(tmp_path: Path) -> None:
+    assert take(tmp_path, [csv_file(tmp_path / "s.csv", clean(3))]).manifest["note"] is None
+
+
+def test_rows_outside_the_noted_jurisdiction_wait(tmp_path: Path) -> None:
+    """Q26: they must not load, and the others do. A pool of its own (suffix 99) is the same city."""
+    rows = clean(30)
+    rows[4] |= {"insuplc_admdvs": "440802"}
+    rows[5] |= {"insuplc_admdvs": "440499"}
+    path = csv_file(tmp_path / "s.csv", rows)
+    delivery = take(
+        tmp_path, [path], note=note_file(tmp_path / "n.toml", [path], [30], None, fee_total_yuan=None)
+    )
+    assert waiting(delivery) == {("s.csv", 5): ("waits", ["Q26"])}
+    assert findings(take(tmp_path, [path], store="other")).get("Q26") is None
+
+
+def test_beyond_the_limits_somebody_signs(tmp_path: Path) -> None:
+    """Q batch policy (c): more than 1 % of the rows wait, and one who answers for it said why."""
+    path = csv_file(tmp_path / "s.csv", some(50, medfee_sumamt="?"))
+    with pytest.raises(Refused, match=r"\[limits\]$"):
+        take(tmp_path, [path])
+    delivery = take(tmp_path, [path], sign_off={"reason": "the hospital closed", "who": "case officer"})
+    assert delivery.manifest["rows_quarantined"] == 6
+    assert delivery.manifest["sign_off"] == {"reason": "the hospital closed", "who": "case officer"}
+
+
+def test_just_below_the_limits_needs_nobody(tmp_path: Path) -> None:
+    """3 rows of 300 are 1 %, not more than it; what they owe stays under 0.5 % of the fee."""
+    rows = some(100, **{**SMALL, "acct_pay": "0.00"})
+    assert take(tmp_path, [csv_file(tmp_path / "s.csv", rows)]).manifest["rows_quarantined"] == 3

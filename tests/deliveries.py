@@ -10,10 +10,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-import xlsxwriter
 
 from analytics import verbs
 from analytics.store import Folder
@@ -190,18 +190,15 @@ def parquet_file(path: Path, rows: Sequence[Row], types: Mapping[str, Any] | Non
 
 def xlsx_file(path: Path, rows: Sequence[Row], numbers: Iterable[str] = (), above: int = 0) -> Path:
     """Workbook of text cells; columns in `numbers` as numbers, `above` title rows before the header."""
+    book = openpyxl.Workbook()
+    sheet = book.active
+    for _ in range(above):
+        sheet.append(["结算明细表"])
     names, numeric = names_of(rows), set(numbers)
-    with xlsxwriter.Workbook(path) as book:
-        sheet = book.add_worksheet()
-        for line in range(above):
-            sheet.write_string(line, 0, "结算明细表")
-        sheet.write_row(above, 0, names)
-        for line, row in enumerate(rows, above + 1):
-            for at, name in enumerate(names):
-                if row.get(name) and name in numeric:
-                    sheet.write_number(line, at, float(row[name]))
-                elif row.get(name):
-                    sheet.write_string(line, at, str(row[name]))
+    sheet.append(names)
+    for row in rows:
+        sheet.append([float(row[n]) if n in numeric and row.get(n) else row.get(n) or None for n in names])
+    book.save(path)
     return path
 
 

@@ -37,11 +37,8 @@ from hypothesis import strategies as st
 
 from analytics import verbs
 
-QUICK = (
-    Phase.explicit,
-    Phase.reuse,
-    Phase.generate,
-)  # to shrink an example would load hundreds of deliveries
+# No shrinking: it would load hundreds of deliveries.
+QUICK = (Phase.explicit, Phase.reuse, Phase.generate)
 MANY = settings().max_examples  # of the profile; every example here loads whole deliveries
 LITTLE = {PLATFORM.get(k, k): v for k, v in SMALL.items()}
 LATER = {"updt_time": "2021-09-01 00:00:00"}

@@ -10,15 +10,17 @@ treated AS NOT MATERIALIZED (
     FROM {settlement} AS one JOIN (VALUES {covered}) AS covered (city, year, plan_year)
     ON one.city = covered.city AND one.plan_year = covered.year
 ),
-linked AS (
-    SELECT n, min(level) AS level
-    FROM (
-        SELECT n, 1 AS level FROM claim SEMI JOIN treated USING (city, plan_year, setl_id)
-        UNION ALL SELECT n, 2 FROM claim SEMI JOIN treated USING (city, plan_year, mdtrt_id)
-        UNION ALL SELECT n, 3 FROM claim SEMI JOIN treated USING (city, plan_year, person_key)
-        UNION ALL SELECT n, 4 FROM claim
-    )
-    GROUP BY n
+settled AS MATERIALIZED (
+    SELECT n FROM claim SEMI JOIN treated USING (city, plan_year, setl_id)
+),
+stayed AS MATERIALIZED (
+    SELECT n FROM (FROM claim ANTI JOIN settled USING (n)) SEMI JOIN treated USING (city, plan_year, mdtrt_id)
+),
+known AS (
+    SELECT n FROM (FROM claim ANTI JOIN settled USING (n) ANTI JOIN stayed USING (n)) SEMI JOIN treated USING (city, plan_year, person_key)
 )
-SELECT city, plan_year, product_code AS product, level, count(*) AS claims, sum(paid_amt_fen)::BIGINT AS paid_fen
-FROM claim JOIN linked USING (n) GROUP BY ALL ORDER BY ALL
+SELECT city, plan_year, product_code AS product, coalesce(level, 4) AS level, count(*) AS claims, sum(paid_amt_fen)::BIGINT AS paid_fen
+FROM claim LEFT JOIN (
+    SELECT n, 1 AS level FROM settled UNION ALL SELECT n, 2 FROM stayed UNION ALL SELECT n, 3 FROM known
+) USING (n)
+GROUP BY ALL ORDER BY ALL

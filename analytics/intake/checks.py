@@ -56,7 +56,9 @@ class Checks:
 
     def applies(self, rule: Rule) -> bool:
         """Whether the files have the columns a rule needs."""
-        return all(any(name in r.candidates for r in self.readings) for name in rule.needs)
+        return all(
+            any(name in r.candidates for r in self.readings for name in one.split("|")) for one in rule.needs
+        )
 
     def conditions(self, *severities: str) -> list[tuple[str, str]]:
         """(SQL condition, rule id) of the applicable rules of these severities."""

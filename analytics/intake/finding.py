@@ -40,6 +40,7 @@ class Sources:
         self.constants: dict[str, str] = {}
         self.codes: dict[str, list[str] | None] = {}
         self.converted_dates: list[str] = []
+        self.is_mixed = False  # the files must be looked at one by one
         self.folded = {folded(name): name for name in self.kinds}
         self._values = self._code_values()
         for column in rules.columns:
@@ -169,7 +170,9 @@ class Sources:
             )
         ]
         found, either = date_formats(shapes)
-        if either:
+        if either and len(self.sources) > 1:
+            self.is_mixed = True
+        elif either:
             misfits = ", ".join(
                 f"count(*) FILTER (try_strptime({text}, {literal(form)}) IS NULL)" for form in either
             )

@@ -132,6 +132,7 @@ class Reading(Sources):
         """Quarantined rows as they came: the mapped source columns as JSON, identifiers as keys, and what did not convert."""
         every = [c for found in self.candidates.values() for c in found]
         hidden = {c.source: "NULL" for kind in KEY_TABLES for col in self.rules.of_type(kind) for c in self.candidates.get(col.name, [])}  # fmt: skip
+        hidden |= {c.source: "NULL" for col in self.rules.columns if col.private for c in self.candidates.get(col.name, [])}  # fmt: skip
         hidden |= {
             self._given(kind).source: f"'#' || {self._key(kind)}.key"
             for kind in KEY_TABLES
@@ -158,8 +159,15 @@ class Reading(Sources):
 
 
 def readings(rules: Contract, sources: Sequence[Source], mapping: Mapping, gate: Gate) -> list[Reading]:
-    """One reading for every shape of file: the same columns of the same types, in the same format."""
+    """One reading for every shape of file: the same columns of the same types, in the same format. Where the order of day and
+    month has to be found out, every file is read on its own evidence.
+    """
     shapes: dict[object, list[tuple[int, Source]]] = defaultdict(list)
     for number, source in enumerate(sources, 1):
         shapes[tuple(source.columns.items()), source.format].append((number, source))
-    return [Reading(rules, group, mapping, gate) for group in shapes.values()]
+    found: list[Reading] = []
+    for group in shapes.values():
+        together = Reading(rules, group, mapping, gate)
+        alone = [Reading(rules, [one], mapping, gate) for one in group] if together.is_mixed else [together]
+        found += alone
+    return found

@@ -19,6 +19,7 @@ _GENERATED = {
     "bad_timestamp": ("时间无法读取", "Time cannot be read"),
     "bad_flag": ("不是是/否", "Not a yes or no"),
     "bad_text": ("含不可见字符", "Holds characters that cannot be seen"),
+    "bad_code": ("代码格式不符", "Code of a wrong form"),
     "missing": ("必填项为空", "Required value is empty"),
     "already_loaded": ("此前的交付已入库", "Already loaded by an earlier delivery"),
     "column_absent": ("文件无此列，按 0 计", "The file has no such column, read as 0"),
@@ -45,7 +46,7 @@ class Batch(Form):
 
 class Rule(Form):
     """One check. `violation` is SQL that is true for a row that breaks it (NULL is not a violation); `when` says for which
-    rows it is asked at all; `needs` names columns the file must have, else the rule is not applicable. A rule without
+    rows it is asked at all; `needs` names columns the file must have (`a|b`: one of them), else the rule is not applicable. A rule without
     `violation` is counted by the loader itself. `limit`: share of the fee above which the whole file is refused.
     `measures`: what a finding touches.
     """

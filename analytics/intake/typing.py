@@ -80,6 +80,8 @@ def date_formats(shapes: Sequence[str]) -> tuple[list[str], list[str]]:
             found.append(f"%Y{match['s']}%m{match['s']}%d{_clock(match)}")
         else:
             found += [form for pattern, form in _ORDERED if pattern.fullmatch(text)]
+    if set(found) != {SERIAL}:  # a bare number among dates is no date
+        found = [form for form in found if form != SERIAL]
     return list(dict.fromkeys(found)), either
 
 
@@ -94,6 +96,7 @@ def clean_code(text: str) -> str | None:
     """A code as it is meant: half-width, nothing invisible around or inside it; None for nothing."""
     plain = unicodedata.normalize("NFKC", text)
     plain = "".join(c for c in plain if unicodedata.category(c) not in ("Cc", "Cf")).strip()
+    plain = re.sub(r"^([0-9]+)\.0+$", r"\1", plain)  # a spreadsheet took it for a number
     return None if plain in _BLANK else plain
 
 
@@ -147,6 +150,8 @@ def _plain(column: Column, raw: str, kind: str, formats: Sequence[str]) -> str:
     if kind in {"DOUBLE", "FLOAT"} and column.type == "integer":
         return f"CASE WHEN ({raw}) = round({raw}) THEN try_cast({raw} AS INTEGER) END"
     number = f"try_cast({raw} AS {wanted})"
+    if kind == "VARCHAR" and column.type == "integer":
+        return f"CASE WHEN regexp_full_match({raw}, '[+-]?[0-9]{{1,9}}([.]0+)?') THEN {number} END"
     return f"CASE WHEN isfinite({number}) THEN {number} END" if column.type == "number" else number
 
 
@@ -174,7 +179,7 @@ def _time(raw: str, kind: str, wanted: str, formats: Sequence[str]) -> str:
         raw = f"({raw}) AT TIME ZONE 'Asia/Shanghai'"
     elif kind not in {"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"}:
         raise WrongType(f"is {kind}, not a date; deliver a date or text like 2023-05-31")
-    return f"({raw})::{wanted}"
+    return f"try_cast({raw} AS {wanted})"
 
 
 def _money(column: Column, source: str, raw: str, kind: str, scale: int, reason: str) -> Typed:

@@ -33,16 +33,12 @@ class Versions:
         self.version = rules.version or "NULL::TIMESTAMP"
         self.pairs = False
 
-    def run(self) -> None:
-        """Hold back copies, older versions and conflicts."""
+    def within(self) -> None:
+        """Of the versions in this delivery the newest stays, whatever may be wrong with it, and is judged; the others are
+        set aside. Equal newest versions of different amounts all wait: nobody can tell which is right.
+        """
         if not self.rules.unique:
             return
-        self._within()
-        if self.earlier:
-            self._against()
-
-    def _within(self) -> None:
-        """The newest version stays; equal newest versions of different amounts all wait, nobody can tell which is right."""
         self.gate.run(
             f"CREATE TABLE doubled AS SELECT {self.key} FROM {self.load.good} GROUP BY {self.key} HAVING count(*) > 1"
         )
@@ -67,8 +63,10 @@ class Versions:
         derived = "".join(f", {d.expression} AS {d.name}" for d in self.rules.derived if d.transient and d.name in self.rules.unique)  # fmt: skip
         return f"SELECT {columns} FROM (SELECT *{derived} FROM {parquet(p.path for p in self.earlier)})"
 
-    def _against(self) -> None:
+    def against(self) -> None:
         """A newer version of a settlement an earlier delivery holds supersedes it; anything else of it does not load."""
+        if not (self.rules.unique and self.earlier):
+            return
         place = "city, plan_year" if self.rules.version else "NULL AS city, NULL AS plan_year"
         held = self._held(
             f"{self.key}, {self.version} AS held_version, {self.amounts} AS held_amounts, {place}"

@@ -137,9 +137,8 @@ class Load:
         places = [(name, "value", c.name) for kind, name in KEY_TABLES.items() for c in self.rules.of_type(kind) if any(r.key_values(kind) for r in self.readings)]  # fmt: skip
         places += [("typed", c.stored, c.name) for c in self.rules.of_type("id") if not c.transient]
         for table, column, name in places:
-            like = (
-                f"contains({column}, 'E+') AND regexp_full_match({column}, '[0-9]([.][0-9]+)?E[+][0-9][0-9]')"
-            )
+            odd = "'[0-9]([.][0-9]+)?E[+][0-9][0-9]|[0-9]{6,}[.]0'"
+            like = f"(contains({column}, 'E+') OR contains({column}, '.0')) AND regexp_full_match({column}, {odd})"
             if self.gate.rows(f"SELECT 1 FROM {table} WHERE {like} LIMIT 1"):
                 raise Refused(
                     [

@@ -179,7 +179,8 @@ def _time(raw: str, kind: str, wanted: str, formats: Sequence[str]) -> str:
         raw = f"({raw}) AT TIME ZONE 'Asia/Shanghai'"
     elif kind not in {"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"}:
         raise WrongType(f"is {kind}, not a date; deliver a date or text like 2023-05-31")
-    return f"try_cast({raw} AS {wanted})"
+    day = f"try_cast({raw} AS {wanted})"  # a calendar ends; a file's numbers need not
+    return f"CASE WHEN {day} BETWEEN {wanted} '1800-01-01' AND {wanted} '9999-12-31' THEN {day} END"
 
 
 def _money(column: Column, source: str, raw: str, kind: str, scale: int, reason: str) -> Typed:

@@ -170,7 +170,9 @@ class Sources:
             )
         ]
         found, either = date_formats(shapes)
-        if either and len(self.sources) > 1:
+        if len(self.sources) > 1 and (
+            either or any(s[:5].isdecimal() and s[:6] in ("99999", "99999.") for s in shapes)
+        ):
             self.is_mixed = True
         elif either:
             misfits = ", ".join(
@@ -257,7 +259,9 @@ class Sources:
     def from_source(self) -> dict[str, list[str]]:
         """Canonical column -> the source columns it is read from, in order."""
         return {
-            name: [c.source for c in found if c.source] for name, found in self.candidates.items() if found
+            name: [c.source for c in found if c.source]
+            for name, found in self.candidates.items()
+            if found and not found[0].column.private
         }
 
     @property

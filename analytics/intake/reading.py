@@ -132,17 +132,17 @@ class Reading(Sources):
         """Quarantined rows as they came: the mapped source columns as JSON, identifiers as keys, and what did not convert."""
         every = [c for found in self.candidates.values() for c in found]
         hidden = {c.source: "NULL" for kind in KEY_TABLES for col in self.rules.of_type(kind) for c in self.candidates.get(col.name, [])}  # fmt: skip
-        hidden |= {c.source: "NULL" for col in self.rules.columns if col.private for c in self.candidates.get(col.name, [])}  # fmt: skip
         hidden |= {
             self._given(kind).source: f"'#' || {self._key(kind)}.key"
             for kind in KEY_TABLES
             if self._key(kind)
         }
+        kept = dict.fromkeys(c.source for c in every if c.source and not c.column.private)
         fields = ", ".join(
             f"{quoted(name)} := {hidden.get(name, f'left(came.{quoted(name)}::VARCHAR, 2000)')}"
-            for name in dict.fromkeys(c.source for c in every if c.source)
+            for name in kept
         )
-        came = ", ".join(quoted(name) for name in dict.fromkeys(c.source for c in every if c.source))
+        came = ", ".join(quoted(name) for name in kept)
         reasons = (
             ", ".join(
                 f"CASE WHEN r{c.place} IS NOT NULL AND v{c.place} IS NULL THEN '{c.typed.reason}' END"

@@ -197,7 +197,7 @@ def _money(column: Column, source: str, raw: str, kind: str, scale: int, reason:
             raw, f"CASE WHEN abs({fen} - round({fen})) < 0.001 AND abs({fen}) <= {limit} THEN round({fen})::{wanted} END", reason
         )  # fmt: skip
     if kind == "VARCHAR":
-        half = f"translate(trim({source}), '０１２３４５６７８９．，－＋￥¥元', '0123456789.,-+')"
+        half = f"trim(translate({source}, '０１２３４５６７８９．，－＋￥¥元', '0123456789.,-+'))"
         cleaned = (
             f"CASE WHEN regexp_full_match({half}, {_GROUPED}) THEN replace({half}, ',', '') ELSE {half} END"
         )

@@ -36,7 +36,7 @@ Rows = list[dict[str, Any]]
 COLUMNS = {
     "settlement": "setl_id mdtrt_id person_key updt_time row_kind city plan_year insurance_type care_type hospital_level sex "
     f"cross_region birth_year {' '.join(MONEY)}",
-    "settlement_undone": f"setl_id updt_time kind by_setl_id by_plan_year {' '.join(MONEY)}",
+    "settlement_undone": f"setl_id updt_time kind by_setl_id by_plan_year by_updt_time {' '.join(MONEY)}",
     "commercial_claim": "claim_id product_code tier person_key setl_id mdtrt_id plan_year paid_amt_fen city",
     "enrolment": "person_key insutype start_date end_date person_group is_pre_existing product_code city insurance_type is_retired",
     "person": "person_key birth_year sex",

@@ -84,6 +84,11 @@ def event(kind: str, number: int, money: Row, year: int) -> Event:
             0,
         ),
         "refunded in part": ([{**larger, "refd_setl_flag": "1"}, part], ["loads", "loads"], fee),
+        "refunded in part, put right later": (
+            [{**larger, "refd_setl_flag": "1"}, {**back, **negative(spelled)}, {**part, **LATER}],
+            ["loads", "set_aside", "loads"],
+            fee,
+        ),
         "refund of the unseen": ([back], ["loads"], 0),
         "invalid": ([{**good, "vali_flag": "0"}], ["set_aside"], 0),
         "test": ([{**good, "fixmedins_name": "测试医院"}], ["set_aside"], 0),
@@ -105,6 +110,7 @@ SETTLED = (
     "refunded",
     "refunded next year",
     "refunded in part",
+    "refunded in part, put right later",
     "refund of the unseen",
 )
 KINDS = (*SETTLED, "unreadable", "unequal", "unclear", "invalid", "test")
@@ -238,6 +244,18 @@ def test_a_settlement_already_loaded_waits_and_the_new_ones_load(tmp_path: Path)
     assert [reasons for _, reasons in waiting(second).values()] == [["already_loaded"]]
     assert loaded(second)["setl_id"].to_list() == ["S00003"]
     assert facts(tmp_path / "store")[1] == 3 * 2344246
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_of_a_refund_in_two_versions_the_newer_is_subtracted(tmp_path: Path, order: Sequence[int]) -> None:
+    """23,442.46 less 1,000.00, which another month had told as 500.00."""
+    large = platform(1, refd_setl_flag="1")
+    half = {name: str(Decimal(value) / 2) for name, value in LITTLE.items()}
+    back = reversal(large, "N1")
+    rows = [large, {**back, **negative(half)}, {**back, **negative(LITTLE), **LATER}]
+    for nth in order:
+        take(tmp_path, [csv_file(tmp_path / f"{nth}.csv", [rows[nth]])])
+    assert facts(tmp_path / "store")[1] == 2344246 - 1000_00
 
 
 def test_a_later_version_replaces_an_earlier_delivery(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@
 SELECT {columns}
 FROM {settlement} AS one LEFT JOIN (
     SELECT city, plan_year, setl_id, updt_time, bool_or(kind <> 'partly_refunded') AS is_gone, sum(COLUMNS('_fen$')::DOUBLE)::BIGINT
-    FROM (SELECT DISTINCT * FROM {settlement_undone}) -- two deliveries may tell of one refund
+    FROM {settlement_undone}
     GROUP BY ALL
 ) AS undone
 ON one.setl_id = undone.setl_id AND one.updt_time IS NOT DISTINCT FROM undone.updt_time

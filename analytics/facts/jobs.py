@@ -34,7 +34,7 @@ _MONEY = " ".join(f"{field}_fen" for fields in AMOUNTS.values() for field in fie
 READ = {
     "settlement": "city plan_year person_key mdtrt_id setl_id updt_time row_kind birth_year insurance_type sex "
     f"hospital_level care_type cross_region {_MONEY}",
-    "settlement_undone": f"city plan_year setl_id updt_time kind by_setl_id by_plan_year {_MONEY}",
+    "settlement_undone": f"city plan_year setl_id updt_time kind by_setl_id by_plan_year by_updt_time {_MONEY}",
     "commercial_claim": "city plan_year person_key product_code tier setl_id mdtrt_id paid_amt_fen",
     "enrolment": "city person_key insutype insurance_type start_date end_date person_group is_pre_existing is_retired "
     "product_code",
@@ -164,7 +164,10 @@ def source(jobs: Sequence[Job], table: str, *, around: bool = False) -> str:
             f"SELECT {literal(city)} AS city, {year} AS plan_year, {', '.join(columns[2:])} FROM {parquet(paths)}"
             for (city, year), paths in places.items()
         )
-        return f"({' UNION ALL '.join(each)})"
+        # two deliveries may tell of one refund, and of a refund that came in two versions the newest counts
+        newest = "max(by_updt_time) OVER (PARTITION BY city, plan_year, setl_id, updt_time, kind = 'superseded', by_setl_id)"
+        told = " UNION ALL ".join(each)
+        return f"(SELECT DISTINCT * FROM ({told}) QUALIFY by_updt_time IS NOT DISTINCT FROM {newest})"
     rows = parquet(files)
     numbered = any(p.sha256 in jobs[0].numbered for p in files.values())
     if "person_key" in columns and numbered and any(side["person_alias"] for side in inputs):

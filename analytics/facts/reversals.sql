@@ -2,7 +2,7 @@
 -- tables: settlement, settlement_undone of all years
 -- slots: settlement, settlement_undone
 WITH undone AS MATERIALIZED (
-    SELECT DISTINCT city, plan_year, setl_id, updt_time, kind, by_setl_id, by_plan_year, medfee_sumamt_fen FROM {settlement_undone}
+    SELECT city, plan_year, setl_id, updt_time, kind, by_setl_id, by_plan_year, medfee_sumamt_fen FROM {settlement_undone}
 ),
 halves AS (
     SELECT half.city, half.plan_year, row_kind, medfee_sumamt_fen,

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from analytics.intake.checks import Checks
     from analytics.intake.load import Load
 
-TOLERANCE = 5  # fen a refund may differ from its original in any amount and still be its mirror
 UNDONE = "settlement_undone"
 
 
@@ -31,7 +30,10 @@ class Versions:
         amounts = rules.money or tuple(c for c in rules.stored if c not in rules.unique)
         self.amounts = f"row({', '.join(amounts)})::VARCHAR"
         self.version = rules.version or "NULL::TIMESTAMP"
-        self.pairs = False
+        self.mirror = next(
+            (r.tolerance for r in rules.rules if r.id == "I8"), 0
+        )  # fen two amounts may differ
+        self.has_pairs = self.has_met = False
 
     def within(self) -> None:
         """Of the versions in this delivery the newest stays, whatever may be wrong with it, and is judged; the others are
@@ -78,7 +80,8 @@ class Versions:
             else f"CREATE TABLE met AS SELECT t.src_file, t.src_row, NULL::TIMESTAMP AS version, {self.amounts} AS amounts, {self.key},"
             f" h.held_version, h.held_amounts FROM ({held}) h JOIN (SELECT * FROM {self.load.good}) t USING ({self.key})"
         )
-        if not self.gate.rows("SELECT count(*) FROM met")[0][0]:
+        self.has_met = self.gate.rows("SELECT count(*) FROM met")[0][0] > 0
+        if not self.has_met:
             return
         never = "TIMESTAMP '0001-01-01'"
         self.gate.run(
@@ -97,14 +100,14 @@ class Versions:
         self._pair(checks)
         money = ", ".join(self.rules.money)
         selects = []
-        if self.pairs:
+        if self.has_pairs:
             selects.append(
-                f"SELECT o_setl_id AS setl_id, o_version AS updt_time, CASE WHEN mirror THEN 'refunded' ELSE 'partly_refunded' END AS kind, setl_id AS by_setl_id, plan_year AS by_plan_year, {money}, o_city AS city, o_plan_year AS plan_year FROM pairs"
+                f"SELECT o_setl_id AS setl_id, o_version AS updt_time, CASE WHEN mirror THEN 'refunded' ELSE 'partly_refunded' END AS kind, setl_id AS by_setl_id, plan_year AS by_plan_year, version AS by_updt_time, {money}, o_city AS city, o_plan_year AS plan_year FROM pairs"
             )
-        if self.gate.rows("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'judged'")[0][0]:
+        if self.has_met:
             nothing = ", ".join(f"NULL::INTEGER AS {name}" for name in self.rules.money)
             selects.append(
-                f"SELECT setl_id, held_version AS updt_time, 'superseded' AS kind, setl_id AS by_setl_id, NULL::INTEGER AS by_plan_year, {nothing}, city, plan_year FROM met JOIN judged USING (src_file, src_row) WHERE mine > theirs AND NOT is_negative"
+                f"SELECT setl_id, held_version AS updt_time, 'superseded' AS kind, setl_id AS by_setl_id, NULL::INTEGER AS by_plan_year, NULL::TIMESTAMP AS by_updt_time, {nothing}, city, plan_year FROM met JOIN judged USING (src_file, src_row) WHERE mine > theirs AND NOT is_negative"
             )
         if not selects:
             return []
@@ -159,7 +162,7 @@ class Versions:
             f" UNION SELECT * FROM ({every}) SEMI JOIN stays USING (mdtrt_id)"
         )
         mirror = " AND ".join(
-            f"coalesce(abs(r.{m} + o.{m}) <= {TOLERANCE}, true)"
+            f"coalesce(abs(r.{m} + o.{m}) <= {self.mirror}, true)"
             for m in self.rules.money
             if m != "rounding_resid_fen"
         )
@@ -172,7 +175,7 @@ class Versions:
             f" SELECT {chosen}, count(DISTINCT o.setl_id) OVER (PARTITION BY r.setl_id) AS n FROM (SELECT * FROM refunds ANTI JOIN named USING (setl_id)) r"
             f" JOIN originals o ON o.mdtrt_id = r.mdtrt_id AND o.{fee} = -r.{fee} WHERE r.init_setl_id IS NULL) WHERE n = 1 AND (fresh OR o_fresh)"
         )
-        self.pairs = True
+        self.has_pairs = True
         counts = self.gate.rows(
             "SELECT count(DISTINCT setl_id), count(DISTINCT setl_id) FILTER (NOT mirror) FROM pairs WHERE fresh"
         )[0]

@@ -169,6 +169,17 @@ def test_only_changed_partitions_are_built_again(
     assert verbs.verify(copy) == []
 
 
+def test_building_again_mends_a_damaged_fact(small: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "store"
+    shutil.copytree(small, copy)
+    fact = Store(copy).current().partitions("person_year")[0].path
+    fact.chmod(0o644)
+    fact.write_bytes(fact.read_bytes()[:-9] + b"x" * 9)
+    assert verbs.verify(copy)
+    assert verbs.build(copy).id == Store(small).current().id
+    assert verbs.verify(copy) == []
+
+
 def test_a_second_builder_is_told_so(small: Path, tmp_path: Path) -> None:
     copy = tmp_path / "store"
     shutil.copytree(small, copy)

@@ -211,11 +211,15 @@ class Store:
         _sync(staging)
         target = self.path / kind / hashlib.sha256(raw).hexdigest()[:_ID]
         target.parent.mkdir(exist_ok=True)
+        for path in staging.iterdir():
+            path.chmod(0o444)
         if not target.exists():
-            for path in staging.iterdir():
-                path.chmod(0o444)
             staging.rename(target)
             _sync(target.parent)
+        elif Folder(target).damage():  # what was made again takes the place of what changed
+            for path in staging.iterdir():
+                path.replace(target / path.name)
+            _sync(target)
         return Folder(target)
 
     def publish(self, snapshot: Folder) -> None:

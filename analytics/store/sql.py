@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-FORMAT = "FORMAT parquet, COMPRESSION zstd"  # how every file of a store is written
+FORMAT = "FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2"  # how every file of a store is written
 _HEADER = re.compile(r"^-- (grain|slots|tables|parameters): (.*)$", re.MULTILINE)
 _SLOT = re.compile(r"\{(\w+)\}")
 

@@ -21,7 +21,6 @@ STEPS = {
     "ingest": "入库 ingest",
     "read": "读取 read",
     "check": "校验 check",
-    "sort": "排序 sort",
     "work": "计算 work",
     "rotate": "换密钥 rotate",
     "build": "建事实表 build",

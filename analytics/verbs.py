@@ -8,11 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from analytics import facts, intake
 from analytics.answer import Desk
 from analytics.quality import quality as _quality
 from analytics.release import Released
-from analytics.store import Folder, NotBuilt, Store
+from analytics.store import Damaged, Folder, NotBuilt, Store
 from analytics.synthetic import YEARS, write_delivery
 
 Progress = Callable[[str, int, int], None]
@@ -70,7 +72,7 @@ def ingest(
     delivery; `sign_off`: reason and who, to accept a batch over the limits.
     """
     rules = intake.contract(table)
-    target = Store(store)
+    target = _of_today(store)
     return intake.ingest(
         target,
         [Path(f) for f in files],
@@ -110,7 +112,9 @@ def _secret_file(store: Store, key: Path | str | None) -> Path:
                 [f"{path}: the secret of this store is not here; bring it back or name it with --key [key]"]
             )
         path.parent.mkdir(parents=True, exist_ok=True)
-        intake.write_secret(path, intake.new_secret())
+        with FileLock(path.with_name(path.name + ".lock")):  # of two first deliveries one makes it
+            if not path.exists():
+                intake.write_secret(path, intake.new_secret())
     return path
 
 
@@ -165,7 +169,7 @@ def rotate_key(
 
 def build(store: Path | str, *, progress: Progress | None = None) -> Folder:
     """Build the facts of all deliveries and publish them as a snapshot."""
-    return facts.build(Store(store), progress=progress)
+    return facts.build(_of_today(store), progress=progress)
 
 
 def measure(
@@ -196,7 +200,19 @@ def verify(store: Path | str) -> list[str]:
 
 def _held(path: Path | str) -> Store:
     """A store that holds something: an empty or mistyped folder must not pass for a whole store."""
-    store = Store(path)
+    store = _of_today(path)
     if not store.deliveries():
         raise NotBuilt(f"{store.path}: no delivery here; run `jianfu ingest` or `jianfu sample` first")
+    return store
+
+
+def _of_today(path: Path | str) -> Store:
+    """A store whose persons are pseudonyms. Raises store.NotBuilt for one of an earlier version, which kept their numbers."""
+    store = Store(path)
+    for delivery in store.deliveries():
+        with suppress(Damaged):  # for `verify` to tell
+            if "key" not in delivery.manifest:
+                raise NotBuilt(
+                    f"{store.path}: was made by an earlier version; ingest its files into a new store"
+                )
     return store

@@ -6,8 +6,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from analytics import verbs
 from analytics.answer import Desk
@@ -337,28 +335,3 @@ def test_an_unknown_survey_tier_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(Refused, match="unknown tier column angel_paid"):
         verbs.ingest(tmp_path / "store", [path], "household_year")
-
-
-@settings(max_examples=25)
-@given(kinds=st.lists(st.sampled_from(["good", *range(len(BAD_ROWS)), "copy"]), min_size=1, max_size=30))
-def test_every_row_is_in_exactly_one_place(
-    tmp_path_factory: pytest.TempPathFactory, kinds: list[Any]
-) -> None:
-    tmp_path = tmp_path_factory.mktemp("mixture")
-    rows: list[dict[str, Any]] = []
-    for number, kind in enumerate(kinds, 1):
-        if kind == "copy" and rows:
-            rows.append(dict(rows[0]))
-        else:
-            rows.append(row(number, **(BAD_ROWS[kind][1] if isinstance(kind, int) else {})))
-    delivery = load(tmp_path, rows)
-    m = delivery.manifest
-    loaded = sum(p.rows for p in delivery.partitions("settlement"))
-    places = waiting(delivery)
-    assert m["rows_in"] == len(rows) == loaded + len(places)
-    assert m["fee_in_fen"] == m["fee_loaded_fen"] + m["fee_quarantined_fen"]
-    loaded_fee = sum(
-        pl.read_parquet(p.path)["medfee_sumamt_fen"].cast(pl.Int64).sum()
-        for p in delivery.partitions("settlement")
-    )
-    assert loaded_fee == m["fee_loaded_fen"]

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analytics.intake.gate import Gate, Refused, Source, allowed_seconds
+from analytics.intake.gate import Gate, Refused, allowed_seconds
 from analytics.intake.inside import Inside
 
 pytest.importorskip("resource")  # the limits of the child
@@ -178,8 +178,8 @@ def test_a_panic_inside_is_answered_and_survived(tmp_path: Path) -> None:
 
     out = io.StringIO()
     inside = Inside(out, {})
-    inside.distinct = panic  # type: ignore[method-assign]
-    inside.serve(io.StringIO('{"do": "distinct"}\n{"do": "distinct"}\n'))
+    inside.run_all = panic  # type: ignore[method-assign]
+    inside.serve(io.StringIO('{"do": "run_all"}\n{"do": "run_all"}\n'))
     told = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [t["error"] for t in told] == ["PanicException: called `Option::unwrap()` on a `None` value"] * 2
     line = refusal(tmp_path, lambda g: g.rows("SELECT no_such_column"))  # what an error is to the user
@@ -224,18 +224,11 @@ def test_the_child_starts_lean() -> None:
 
 def test_statements_run_and_tell_how_far_they_are(tmp_path: Path) -> None:
     (tmp_path / "f.csv").write_text("a,b\nx,1\n")
-    many = ", ".join(f"'v{i}'" for i in range(501))
     heard: list[float] = []
     done: list[tuple[int, int]] = []
     with Gate(tmp_path, seconds=60) as opened:
-        source = opened.open(tmp_path / "f.csv")
+        opened.open(tmp_path / "f.csv")
         opened.start_engine()
-        assert (opened.distinct(source, "a"), opened.distinct(source, "b")) == (["x"], ["1"])
-        opened.run(
-            f"COPY (SELECT unnest([{many}]) AS many, 'x' AS few, 1 AS number) TO '{tmp_path}/m.parquet'"
-        )
-        wide = Source(tmp_path, "", tmp_path / "m.parquet", {}, 501, "parquet")
-        assert [opened.distinct(wide, c) for c in ("many", "few", "number")] == [None, ["x"], None]
         opened.progress(heard.append)
         opened.run(
             "CREATE TABLE t AS SELECT hash(range) % 1_000_000 AS a, hash(range * 7) AS b FROM range(25_000_000)"

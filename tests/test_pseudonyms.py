@@ -73,9 +73,12 @@ def test_a_table_of_keys_says_the_same(algorithm: str, kind: str) -> None:
     for again in (False, True):
         con = duckdb.connect()
         fill(con, f"SELECT unnest({values}) AS v", "n", kind, secret, again)
-        told = {value: (key, state) for value, key, state in con.execute("FROM n").fetchall()}
+        rows = con.execute("FROM n").fetchall()
+        told = {value: (key, state) for value, key, state, _ in rows}
         expected = dict(zip(values, keyed(values, kind, secret), strict=True))
         assert told == expected | ({"#-42": (-42, "ok")} if again else {})
+        born = {value: year for value, _, _, year in rows if year}
+        assert born == ({numbered(3): 1950} if kind == "certificate" else {})
 
 
 def test_a_delivery_cannot_name_a_key(tmp_path: Path) -> None:

@@ -97,10 +97,10 @@ def test_every_pseudonym_changes_and_no_figure_does(folder: Path) -> None:
     assert all(before.values()) and all(not before[name] & after[name] for name in before)
     # a pseudonym under the new secret is what its identifier gives from the beginning
     make = key_maker(secret)
-    assert {make("C" + certificate(i)) for i in (1, 3)} <= after["person_key"]
-    assert make("P" + record(2)["psn_no"]) in after["person_key"]
-    assert {make("H" + "H1")} == after["household_key"]
-    assert {make("P" + record(21)["psn_no"])} <= after["quarantine"]
+    assert {make(f"C{certificate(i)}".encode()) for i in (1, 3)} <= after["person_key"]
+    assert make(f"P{record(2)['psn_no']}".encode()) in after["person_key"]
+    assert {make(b"HH1")} == after["household_key"]
+    assert {make(f"P{record(21)['psn_no']}".encode())} <= after["quarantine"]
     assert burden(store) == asked
     assert not deliveries & {d.id for d in Store(store).deliveries()}
     assert [p.name for p in (store / "snapshots").iterdir()] == [Store(store).current_id()] != [snapshot]

@@ -11,8 +11,6 @@ from analytics.intake.rule import WAITING, Finding, Rule
 from analytics.store import literal
 from analytics.tiers import TIERS
 
-# What a mapping fault looks like: rules that only wrongly mapped columns break in bulk.
-IDENTITIES = ("I1", "I2", "I3", "I4", "I12", "I7_large")
 LISTED = {"insurance_type": ("insutype", 3), "care_type": ("med_type", 2)}  # code column, digits that count
 _SWAP = ("hifp_pay_fen", "fund_pay_sumamt_fen")
 
@@ -29,6 +27,7 @@ class Checks:
     ) -> None:
         self.gate, self.rules, self.readings = gate, rules, readings
         self.findings: dict[str, Finding] = {}
+        self.corrected = 0  # rows that some rule had changed
         again = corrects or {"variants": {}, "files": ()}
         self.variant: dict[str, str] = dict(again["variants"])
         self.waived = {part["name"]: part["waived"] for part in again["files"]}
@@ -99,17 +98,20 @@ class Checks:
         """
         asked = [r for r in self.rules.rules if r.violation and r.severity != "set_aside"]
         applicable = [r for r in asked if self.applies(r)]
-        for rule in self.rules.rules:
-            status = "passed" if self.applies(rule) else "not_applicable"
-            self.findings[rule.id] = Finding(rule.id, rule.category, rule.severity, status)
+        for rule in self.rules.rules:  # not asked is not passed
+            self.findings[rule.id] = Finding(rule.id, rule.category, rule.severity, "not_applicable")
         asked_sql = (
             [self.violation(r) for r in applicable] + [r.when for r in applicable if r.when] + list(also)
+        )
+        asked_sql.append(
+            " OR ".join(self.violation(r) for r in applicable if r.severity == "correct") or "false"
         )
         counts = list(
             self.gate.rows(f"SELECT {', '.join(f'count(*) FILTER ({a})' for a in asked_sql)} FROM {source}")[
                 0
             ]
         )
+        self.corrected = counts.pop()
         checked = iter(counts[len(applicable) :])
         for rule, n in zip(applicable, counts, strict=False):
             self.found(rule.id, n, next(checked) if rule.when else rows)
@@ -149,13 +151,12 @@ class Checks:
                 lines.append(
                     f"{where}: {rule.id} {rule.title.en}: {share:.1%} of the fee; add the codes to a [values] part of a --mapping [{rule.refusal}]"
                 )
-        broken = [i for i in IDENTITIES if i in self.findings and self.findings[i].rows]
+        broken = [r for r in self.rules.rules if r.identity and self.findings[r.id].rows]
         if broken:
-            known = {r.id: r for r in self.rules.rules}
-            any_of = " OR ".join(self.violation(known[i]) for i in broken)
+            any_of = " OR ".join(self.violation(r) for r in broken)
             bad = self.gate.rows(f"SELECT count(*) FILTER ({any_of}) FROM {source}")[0][0]
             if bad > self.rules.batch.mapping * rows:
-                told = ", ".join(f"{i} {self.findings[i].rows}" for i in broken)
+                told = ", ".join(f"{r.id} {self.findings[r.id].rows}" for r in broken)
                 lines.append(
                     f"{where}: {bad} of {rows} rows break the accounting identities ({told}){self._swapped(source, rows)}; columns are mapped wrongly, name the right ones in a --mapping [mapping_fault]"
                 )

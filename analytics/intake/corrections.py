@@ -31,12 +31,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from analytics.intake.contract import contract, folded
+from analytics.intake.forms import read_form
 from analytics.intake.gate import Refused
 from analytics.intake.note import Note
-from analytics.reference import Form, load_toml, problems
+from analytics.reference import Form
 from analytics.store import Engine, Folder, Store
 
 OPEN, FIXED, DROPPED, ASIDE = STATES = ("open", "fixed", "dropped", "set_aside")
@@ -144,12 +145,7 @@ class Fixes(Form):
 
 def load_fixes(path: Path) -> Fixes:
     """Read a corrections file. Raises Refused with every problem of its form."""
-    try:
-        return Fixes.model_validate(load_toml(path))
-    except ValidationError as error:
-        raise Refused([f"{line} [correction]" for line in problems(error, path.name)]) from error
-    except (ValueError, OSError) as error:
-        raise Refused([f"{path.name}: {error} [correction]"]) from error
+    return read_form(Fixes, path, "correction")
 
 
 # --- from the file to rows

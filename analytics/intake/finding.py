@@ -169,10 +169,8 @@ class Sources:
                 f"SELECT DISTINCT translate({text}, '0123456789', '9999999999') FROM {self._file} WHERE {text} <> '' LIMIT {_SHAPES}"
             )
         ]
-        found, either = date_formats(shapes)
-        if len(self.sources) > 1 and (
-            either or any(s[:5].isdecimal() and s[:6] in ("99999", "99999.") for s in shapes)
-        ):
+        found, either, has_serial = date_formats(shapes)
+        if len(self.sources) > 1 and (either or has_serial):
             self.is_mixed = True
         elif either:
             misfits = ", ".join(
@@ -294,7 +292,7 @@ class Sources:
 
     def _has_money(self, name: str) -> bool:
         filled = f"count(*) FILTER (try_cast({quoted(name)} AS DOUBLE) <> 0)"
-        return bool(self.gate.rows(f"SELECT {filled} >= 20 FROM {self._file}")[0][0])
+        return bool(self.gate.rows(f"SELECT {filled} >= {self.rules.batch.whole} FROM {self._file}")[0][0])
 
     @property
     def _file(self) -> str:

@@ -238,26 +238,6 @@ def _described(path: Path, readable: Path, scratch: Path, size: int, loose: list
     return columns
 
 
-def distinct(readable: Path, column: str) -> list[str] | None:
-    """Different values of a text column, from its dictionary pages; None where it is no text, or they are over 500 or long."""
-    kind = pq.read_schema(readable).field(column).type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        return None
-    found: set[str | None] = set()
-    last = None
-    for batch in pq.ParquetFile(readable, read_dictionary=[column]).iter_batches(columns=[column]):
-        values = batch.column(0)
-        values = values.dictionary if pa.types.is_dictionary(values.type) else values.unique()
-        if last is None or not values.equals(last):
-            if len(values) > MOST_CODES:
-                return None
-            found.update(values.to_pylist())
-            last = values
-        if len(found - {None}) > MOST_CODES or any(len(v or "") > LONGEST_NAME for v in found):
-            return None
-    return sorted(value for value in found if value is not None)
-
-
 # --- text
 
 

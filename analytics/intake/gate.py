@@ -155,13 +155,8 @@ class Gate:
         """Run statements side by side, two at a time; `progress` hears how many of how many are done."""
         self._ask("run_all", _done=progress, statements=list(statements))
 
-    def distinct(self, source: Source, column: str) -> list[str] | None:
-        """Different values of a text column, read off its dictionaries; None where it is not text or has over 500."""
-        values: list[str] | None = self._ask("distinct", readable=str(source.readable), column=column)
-        return values
-
     def keys(self, select: str, into: str, kind: str, secret: Secret, *, again: bool = False) -> None:
-        """Table `into` (value, key, state): pseudonyms of the identifiers a SELECT of one column `v` gives;
+        """Table `into` (value, key, state, born): pseudonyms of the identifiers a SELECT of one column `v` gives;
         `again`: some are keys already, back from quarantine.
         """
         keys = [key.hex() for key in secret.keys]

@@ -137,8 +137,6 @@ def _same(manifest: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
 
 def _one_secret(known: Sequence[Folder], secret: Secret, synthetic: bool) -> None:
     """All real deliveries of a store hang on one secret, or their persons could not be joined; invented ones have theirs."""
-    if any("key" not in d.manifest for d in known):
-        raise Refused(["this store was made by an earlier version; ingest its files into a new one [key]"])
     ids = {d.manifest["key"]["id"] for d in known if d.manifest["synthetic"] == synthetic}
     if ids - {secret.id}:
         raise Refused(

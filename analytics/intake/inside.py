@@ -71,8 +71,7 @@ class Inside:
 
     def serve(self, requests: IO[str]) -> None:
         verbs = {
-            name: getattr(self, name)
-            for name in ("open", "start_engine", "run", "rows", "run_all", "distinct", "keys")
+            name: getattr(self, name) for name in ("open", "start_engine", "run", "rows", "run_all", "keys")
         }
         for line in requests:
             request = json.loads(line)
@@ -140,11 +139,6 @@ class Inside:
         fill(
             self.con, select, into, kind, Secret(algorithm, tuple(bytes.fromhex(key) for key in keys)), again
         )
-
-    def distinct(self, readable: str, column: str) -> list[str] | None:
-        from analytics.intake.formats import distinct
-
-        return distinct(Path(readable), column)
 
 
 def main() -> None:

@@ -4,11 +4,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from analytics.intake.contract import Contract
+from analytics.intake.forms import read_form
 from analytics.intake.gate import Refused
-from analytics.reference import Form, load_toml, problems
+from analytics.reference import Form
 
 
 class Money(Form):
@@ -30,15 +31,10 @@ class Mapping(Form):
 
 def load_mapping(path: Path, table: Contract) -> Mapping:
     """Read a mapping. Raises Refused with every problem: unknown keys, unknown canonical columns."""
-    try:
-        mapping = Mapping.model_validate(load_toml(path))
-    except ValidationError as error:
-        raise Refused(problems(error, path.name)) from error
-    except (ValueError, OSError) as error:
-        raise Refused([f"{path.name}: {error}"]) from error
+    mapping = read_form(Mapping, path, "mapping")
     known = {column.name for column in table.columns}
     found = [
-        f"{path.name}: {part}.{name}: not a column of {table.table}; columns are {', '.join(sorted(known))}"
+        f"{path.name}: {part}.{name}: not a column of {table.table}; columns are {', '.join(sorted(known))} [mapping]"
         for part in ("columns", "constants", "values")
         for name in getattr(mapping, part)
         if name not in known

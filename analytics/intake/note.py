@@ -5,10 +5,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
+from analytics.intake.forms import read_form
 from analytics.intake.gate import Refused, Source
-from analytics.reference import Form, load_toml, problems
+from analytics.reference import Form
 
 
 class NotedFile(Form):
@@ -66,9 +65,4 @@ class Note(Form):
 
 def load_note(path: Path) -> Note:
     """Read a delivery note. Raises Refused with every problem."""
-    try:
-        return Note.model_validate(load_toml(path))
-    except ValidationError as error:
-        raise Refused([f"{line} [note]" for line in problems(error, path.name)]) from error
-    except (ValueError, OSError) as error:
-        raise Refused([f"{path.name}: {error} [note]"]) from error
+    return read_form(Note, path, "note")

@@ -23,6 +23,7 @@ _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK = "10X98765432"  # GB 11643: check digit by the weighted sum modulo 11
 STATES = (OK, RAISED, BAD, OTHER) = ("ok", "raised", "bad", "other")
 _BATCH = 100_000
+KEY_BYTES = 8
 INT64 = 2**63 - 1
 PREFIX = {"number": "P", "household": "H"}
 
@@ -94,12 +95,18 @@ def certificate(text: str) -> tuple[str, str]:
     return plain, state if plain[17] == _check_digit(plain) else BAD
 
 
+def born(text: str) -> int:
+    """Year of birth a certificate tells; 0 for one that is not valid."""
+    number, state = certificate(text)
+    return int(number[6:10]) if state in (OK, RAISED) else 0
+
+
 def _check_digit(number: str) -> str:
     return _CHECK[sum(int(d) * w for d, w in zip(number[:17], _WEIGHTS, strict=True)) % 11]
 
 
-def key_maker(secret: Secret) -> Callable[[str], int]:
-    """HMAC of a text as a signed 64-bit number, under all keys of the secret one after the other."""
+def key_maker(secret: Secret) -> Callable[[bytes], int]:
+    """HMAC of a message as a signed 64-bit number, under all keys of the secret one after the other."""
     pads = [
         tuple(
             hashlib.new(secret.algorithm, bytes(b ^ fill for b in _short(key, secret).ljust(_BLOCK, b"\0")))
@@ -108,13 +115,12 @@ def key_maker(secret: Secret) -> Callable[[str], int]:
         for key in secret.keys
     ]
 
-    def make(text: str) -> int:
-        message = text.encode()
+    def make(message: bytes) -> int:
         for inner, outer in pads:
             first, second = inner.copy(), outer.copy()
             first.update(message)
             second.update(first.digest())
-            message = second.digest()[:8]
+            message = second.digest()[:KEY_BYTES]
         return int.from_bytes(message, "big", signed=True)
 
     return make
@@ -128,9 +134,11 @@ def keyed(values: Iterable[str], kind: str, secret: Secret) -> list[tuple[int | 
     """(key, state) of each value; `kind`: number, certificate or household. A certificate that is not valid has no key."""
     make = key_maker(secret)
     if kind != "certificate":
-        return [(make(PREFIX[kind] + value), OK) for value in values]
+        return [(make((PREFIX[kind] + value).encode()), OK) for value in values]
     numbers = (certificate(value) for value in values)
-    return [(make("C" + number) if state in (OK, RAISED) else None, state) for number, state in numbers]
+    return [
+        (make(("C" + number).encode()) if state in (OK, RAISED) else None, state) for number, state in numbers
+    ]
 
 
 def _sql(secret: Secret, prefix: str) -> tuple[str, dict[str, bytes]]:
@@ -144,23 +152,24 @@ def _sql(secret: Secret, prefix: str) -> tuple[str, dict[str, bytes]]:
 
 
 def fill(con: Any, select: str, into: str, kind: str, secret: Secret, again: bool) -> None:
-    """Create table `into` (value, key, state) on a DuckDB connection from a SELECT of one text column `v`, batch by batch.
+    """Create table `into` (value, key, state, born) on a DuckDB connection from a SELECT of one text column `v`, batch by
+    batch; `born`: year of birth a valid certificate tells.
     `again`: the rows come back from quarantine, where a value `#<key>` is a key already; no other delivery may say so.
     """
     import pyarrow as pa
 
-    con.execute(f"CREATE TABLE {into} (value VARCHAR, key BIGINT, state VARCHAR)").fetchall()
+    con.execute(f"CREATE TABLE {into} (value VARCHAR, key BIGINT, state VARCHAR, born INTEGER)").fetchall()
     if again:
         is_key = "v[:1] = '#' AND regexp_full_match(v, '#-?[0-9]{1,19}')"
         con.execute(
-            f"INSERT INTO {into} SELECT v, v[2:]::BIGINT, '{OK}' FROM ({select}) WHERE {is_key}"
+            f"INSERT INTO {into} SELECT v, v[2:]::BIGINT, '{OK}', NULL FROM ({select}) WHERE {is_key}"
         ).fetchall()
         select = f"SELECT v FROM ({select}) WHERE NOT ({is_key})"
     if kind in PREFIX and secret.algorithm == "sha256":  # the engine's own sha256, on all its threads
         text, pads = _sql(secret, PREFIX[kind])
         signed = f"(u::HUGEINT - CASE WHEN u > {INT64} THEN {INT64 * 2 + 2} ELSE 0 END)::BIGINT"
         made = f"SELECT v, {text} AS u FROM ({select})"
-        con.execute(f"INSERT INTO {into} SELECT v, {signed}, '{OK}' FROM ({made})", pads).fetchall()
+        con.execute(f"INSERT INTO {into} SELECT v, {signed}, '{OK}', NULL FROM ({made})", pads).fetchall()
         return
     reader = con.cursor().sql(select).to_arrow_reader(_BATCH)
     for batch in reader:
@@ -168,17 +177,19 @@ def fill(con: Any, select: str, into: str, kind: str, secret: Secret, again: boo
         found = keyed(values.to_pylist(), kind, secret)
         keys = array.array("q", (key or 0 for key, _ in found))
         states = array.array("b", (STATES.index(state) for _, state in found))
+        years = array.array("i", map(born, values.to_pylist()) if kind == "certificate" else [0] * len(found))
         # buffers, because building Arrow arrays of Python lists loads a data frame library first
         part = pa.Table.from_arrays(
             [
                 values,
                 pa.Array.from_buffers(pa.int64(), len(found), [None, pa.py_buffer(keys)]),
                 pa.Array.from_buffers(pa.int8(), len(found), [None, pa.py_buffer(states)]),
+                pa.Array.from_buffers(pa.int32(), len(found), [None, pa.py_buffer(years)]),
             ],
-            names=["value", "key", "state"],
+            names=["value", "key", "state", "born"],
         )
         con.register("part", part)
         con.execute(
-            f"INSERT INTO {into} SELECT value, CASE WHEN state < 2 THEN key END, list_extract({list(STATES)}, state + 1) FROM part"
+            f"INSERT INTO {into} SELECT value, CASE WHEN state < 2 THEN key END, list_extract({list(STATES)}, state + 1), nullif(born, 0) FROM part"
         ).fetchall()
         con.unregister("part")

@@ -45,7 +45,9 @@ class Reading(Sources):
     def _value(self, column: Column) -> str:
         found = [f"v{c.place}" for c in self.candidates.get(column.name, [])]
         if column.type == "certificate":
-            return "number_key.key AS number_key" if self._key("person") else "NULL::BIGINT AS number_key"
+            number = "number_key.key" if self._key("person") else "NULL::BIGINT"
+            born = "certificate_key.born" if self._key("certificate") else "NULL::INTEGER"
+            return f"{number} AS number_key, {born} AS certificate_born"
         if column.type in ("person", "household"):
             kinds = ("certificate", "person") if column.type == "person" else ("household",)
             keys = [f"{self._key(kind)}.key" for kind in kinds if self._key(kind)]

@@ -8,7 +8,6 @@ How a killed run leaves either the old store or the new one, with a secret that 
 3. `Store.take_over` puts it in place in one step, and removes the old deliveries and snapshots.
 """
 
-import hmac
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -19,13 +18,12 @@ from filelock import FileLock
 
 from analytics.intake.contract import KEYED, contract
 from analytics.intake.gate import Refused
-from analytics.intake.pseudonyms import Secret, load_secret, write_secret
+from analytics.intake.pseudonyms import KEY_BYTES, Secret, key_maker, load_secret, write_secret
 from analytics.store import FORMAT, Folder, Partition, Store, literal, parquet, workbench
 
 Progress = Callable[[str, int, int], None]
 COLUMNS = ("person_key", "household_key", "number_key")
 _TABLES = {"person_alias": ("person_key", "number_key"), "settlement_undone": ()}
-_BYTES = 8  # of a key
 _BATCH = 100_000
 
 
@@ -80,7 +78,8 @@ class _Turn:
     """Old keys to new ones, on one locked DuckDB."""
 
     def __init__(self, store: Store, fresh: Store, new: Secret, had: int) -> None:
-        self.fresh, self.new, self.added = fresh, new, new.keys[had:]
+        self.fresh, self.new = fresh, new
+        self.make = key_maker(Secret(new.algorithm, new.keys[had:]))
         every = [p for d in store.deliveries() for p in d.partitions()]
         fresh.path.mkdir()
         self.con = workbench(read=[p.path for p in every], write=fresh.path)
@@ -88,10 +87,7 @@ class _Turn:
 
     def key(self, old: int) -> int:
         """The key that takes the place of an old one."""
-        message = old.to_bytes(_BYTES, "big", signed=True)
-        for added in self.added:
-            message = hmac.digest(added, message, self.new.algorithm)[:_BYTES]
-        return int.from_bytes(message, "big", signed=True)
+        return self.make(old.to_bytes(KEY_BYTES, "big", signed=True))
 
     def _keys(self, every: Sequence[Partition]) -> None:
         """Table `turned` (old, new) of all keys in these files, batch by batch."""

@@ -19,9 +19,7 @@ _GENERATED = {
     "bad_timestamp": ("时间无法读取", "Time cannot be read"),
     "bad_flag": ("不是是/否", "Not a yes or no"),
     "bad_text": ("含不可见字符", "Holds characters that cannot be seen"),
-    "bad_code": ("代码格式不符", "Code of a wrong form"),
     "missing": ("必填项为空", "Required value is empty"),
-    "already_loaded": ("此前的交付已入库", "Already loaded by an earlier delivery"),
     "column_absent": ("文件无此列，按 0 计", "The file has no such column, read as 0"),
     "alias_conflict": (
         "同一项的两种写法都有值且不同",
@@ -33,7 +31,9 @@ _GENERATED = {
 class Batch(Form):
     """Limits of a whole delivery; below `rows` rows a share says nothing. `waiting` and `fee`: share of rows and of the
     fee that may wait without a sign-off; `mapping`: share of rows that may break an accounting rule; `control`: how far
-    the fee may be from the total the sender states; `ids`: share of certificates that may fail their check digit.
+    the fee may be from the total the sender states; `ids`: share of certificates that may fail their check digit;
+    `inpatient_fee`: median, fen, above which whole amounts are taken for fen; `whole`: filled values of a fund, none with fen,
+    from which it is taken for cut off.
     """
 
     rows: int = 100
@@ -42,13 +42,15 @@ class Batch(Form):
     mapping: Decimal = Decimal("0.01")
     control: Decimal = Decimal("0.001")
     ids: Decimal = Decimal("0.01")
+    inpatient_fee: int = 20_000_000
+    whole: int = 20
 
 
 class Rule(Form):
     """One check. `violation` is SQL that is true for a row that breaks it (NULL is not a violation); `when` says for which
     rows it is asked at all; `needs` names columns the file must have (`a|b`: one of them), else the rule is not applicable. A rule without
     `violation` is counted by the loader itself. `limit`: share of the fee above which the whole file is refused.
-    `measures`: what a finding touches.
+    `measures`: what a finding touches. `identity`: broken in bulk, it means that columns are mapped wrongly.
     """
 
     id: str
@@ -61,6 +63,7 @@ class Rule(Form):
     tolerance: int = 0
     limit: Decimal | None = None
     refusal: str = ""
+    identity: bool = False
     variants: tuple[str, ...] = ()
     each: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()

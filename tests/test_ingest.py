@@ -335,3 +335,11 @@ def test_an_unknown_survey_tier_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(Refused, match="unknown tier column angel_paid"):
         verbs.ingest(tmp_path / "store", [path], "household_year")
+
+
+def test_corrected_rows_are_counted_among_the_loaded(tmp_path: Path) -> None:
+    """Of three rows with a cleaned amount one waits for another reason: two were loaded corrected."""
+    cleaned = {"hifob_pay": "18,785.39"}
+    rows = [row(1), row(2, **cleaned), row(3, **cleaned), row(4, **cleaned, acct_pay="0")]
+    m = load(tmp_path, rows).manifest
+    assert (m["rows_loaded"], m["rows_corrected"], m["fee_corrected_fen"]) == (3, 2, 2 * 2344246)

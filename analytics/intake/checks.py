@@ -27,7 +27,6 @@ class Checks:
     ) -> None:
         self.gate, self.rules, self.readings = gate, rules, readings
         self.findings: dict[str, Finding] = {}
-        self.corrected = 0  # rows that some rule had changed
         again = corrects or {"variants": {}, "files": ()}
         self.variant: dict[str, str] = dict(again["variants"])
         self.waived = {part["name"]: part["waived"] for part in again["files"]}
@@ -103,21 +102,31 @@ class Checks:
         asked_sql = (
             [self.violation(r) for r in applicable] + [r.when for r in applicable if r.when] + list(also)
         )
-        asked_sql.append(
-            " OR ".join(self.violation(r) for r in applicable if r.severity == "correct") or "false"
-        )
         counts = list(
             self.gate.rows(f"SELECT {', '.join(f'count(*) FILTER ({a})' for a in asked_sql)} FROM {source}")[
                 0
             ]
         )
-        self.corrected = counts.pop()
         checked = iter(counts[len(applicable) :])
         for rule, n in zip(applicable, counts, strict=False):
             self.found(rule.id, n, next(checked) if rule.when else rows)
         self._fees(source, [r for r in applicable if self.findings[r.id].rows])
         held = sum(self.findings[r.id].rows for r in applicable if r.severity in WAITING)
         return int(held + sum(counts[len(counts) - len(also) :]))
+
+    def corrected(self, source: str) -> tuple[int, int]:
+        """How many rows of `source` were loaded other than they came, and their fee, fen."""
+        found = [
+            r
+            for r in self.rules.rules
+            if r.severity == "correct" and r.violation and self.findings[r.id].rows
+        ]
+        if not found:
+            return 0, 0
+        fee = f"coalesce(sum({self.rules.fee_fen}::DOUBLE), 0)::BIGINT" if self.rules.fee else "0"
+        any_of = " OR ".join(self.violation(r) for r in found)
+        rows, fen = self.gate.rows(f"SELECT count(*), {fee} FROM {source} WHERE {any_of}")[0]
+        return int(rows), int(fen)
 
     def found(self, rule: str, rows: int, checked: int) -> None:
         """Note what a rule found."""

@@ -293,12 +293,13 @@ class Load:
         )
         if rows_in != sum(r.rows for r in self.readings) or loaded + waiting != rows_in:
             raise RuntimeError(f"rows do not reconcile: {rows_in} in, {loaded} loaded, {waiting} quarantined")
+        corrected, fee_corrected = self.checks.corrected(self.good)
         facts = {
             "rows_in": rows_in,
             "rows_loaded": loaded,
             "rows_quarantined": waiting,
             "rows_set_aside": aside,
-            "rows_corrected": self.checks.corrected,
+            "rows_corrected": corrected,
             "variants": dict(self.checks.variant),
         }
         if not self.rules.fee:
@@ -307,6 +308,7 @@ class Load:
             **facts,
             "fee_in_fen": int(fee_in),
             "fee_loaded_fen": int(fee_loaded),
+            "fee_corrected_fen": fee_corrected,
             "fee_quarantined_fen": int(fee_in) - int(fee_loaded),
             "fee_unreadable_rows": unread,
             "fen_per_unit": self.readings[0].mapping.money.scale,

@@ -30,6 +30,12 @@ class Tier:
         return f"{self.id}_after_fen"
 
 
+    @property
+    def was(self) -> str:
+        """Column of a replayed ledger: what this tier paid before the change, fen."""
+        return f"{self.id}_was_fen"
+
+
 # Statutory order of payment; a plan may state another one. Colours: Okabe-Ito, the yellow darkened.
 TIERS = (
     Tier("basic", "基本医保", "Basic insurance", "#00639C", ("hifp_pay",)),

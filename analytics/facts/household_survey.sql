@@ -1,8 +1,8 @@
 -- grain: one survey household in one area and plan year
 -- tables: household_year
--- slots: household_year, no_dimension, paid_total, paid
+-- slots: household_year, no_dimension, paid_total, paid, fifth
 -- Without a cost the own burden and the payments add up to it; without an own burden it is the cost less the payments.
-SELECT
+SELECT *, {fifth} AS income_group FROM (SELECT
     city, plan_year, {no_dimension},
     household_key, coalesce(n_members, 1)::INTEGER AS n_members, weight,
     coalesce(cluster_id, household_key::VARCHAR) AS cluster_id, stratum_id, true AS is_linked, urban,
@@ -12,4 +12,4 @@ FROM (
     SELECT *, {paid_total} AS paid_fen, coalesce(cost_fen, own_burden_fen + paid_fen) AS whole_fen,
         coalesce(own_burden_fen, cost_fen - paid_fen) AS own_fen
     FROM {household_year}
-)
+))

@@ -1,6 +1,6 @@
 -- grain: one household in one city and plan year; a person without household link is a household of one
 -- tables: person_year, household_economy
--- slots: household_economy, dimensions, packed
+-- slots: household_economy, dimensions, packed, fifth
 -- Dimensions of a household are those of its member with the highest cost (highest key among equals).
 WITH households AS (
     SELECT
@@ -17,10 +17,13 @@ economy AS (
     FROM {household_economy} AS e SEMI JOIN person_year AS p ON e.household_key = p.household_key AND e.year = p.plan_year
     GROUP BY ALL
 )
-SELECT
-    * EXCLUDE (size, n_persons),
-    coalesce(size, n_persons)::INTEGER AS n_members,
-    1::DOUBLE AS weight,
-    household_key::VARCHAR AS cluster_id,
-    NULL::VARCHAR AS stratum_id
-FROM households LEFT JOIN economy USING (plan_year, household_key)
+SELECT *, {fifth} AS income_group
+FROM (
+    SELECT
+        * EXCLUDE (size, n_persons),
+        coalesce(size, n_persons)::INTEGER AS n_members,
+        1::DOUBLE AS weight,
+        household_key::VARCHAR AS cluster_id,
+        NULL::VARCHAR AS stratum_id
+    FROM households LEFT JOIN economy USING (plan_year, household_key)
+)

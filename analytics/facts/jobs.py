@@ -10,7 +10,7 @@ from typing import Any
 
 from analytics import reference
 from analytics.plans import load_plans
-from analytics.store import Folder, Partition, literal, parquet, sha256_of
+from analytics.store import Folder, Partition, Query, literal, parquet, sha256_of
 from analytics.tiers import TIERS
 
 HERE = Path(__file__).parent
@@ -28,11 +28,11 @@ AMOUNTS = {
     "own_cash_fen": ("psn_cash_pay",),
     **{f"{t.id}_settled_fen": t.national_fields for t in TIERS if t.national_fields},
 }
-_MONEY = " ".join(f"{field}_fen" for fields in AMOUNTS.values() for field in fields)
+_MONEY = " ".join(f"{field}_fen" for field in ("special_drug_amt", *(f for fs in AMOUNTS.values() for f in fs)))
 # What is read of each table: its columns, where it did not come at all. A number key is the key of a person known by a
 # person number only; the alias names the person whose certificate number came with it in some other file.
 READ = {
-    "settlement": "city plan_year person_key mdtrt_id setl_id updt_time row_kind birth_year insurance_type sex "
+    "settlement": "city plan_year person_key mdtrt_id setl_id setl_time updt_time row_kind birth_year insurance_type sex "
     f"hospital_level care_type cross_region {_MONEY}",
     "settlement_undone": f"city plan_year setl_id updt_time kind by_setl_id by_plan_year by_updt_time {_MONEY}",
     "commercial_claim": "city plan_year person_key product_code tier setl_id mdtrt_id paid_amt_fen",
@@ -174,3 +174,28 @@ def source(jobs: Sequence[Job], table: str, *, around: bool = False) -> str:
         known = "one.* REPLACE (coalesce(alias.person_key, one.person_key) AS person_key)"
         return f"(SELECT {known} FROM {rows} AS one LEFT JOIN alias ON number_key = one.person_key)"
     return rows
+
+
+def one_alias(files: Iterable[Path]) -> str:
+    """SELECT of the table `alias` that `source` joins: for a person known by number only, the key of the certificate."""
+    return f"SELECT number_key, min(person_key) AS person_key FROM {parquet(files)} GROUP BY number_key"
+
+
+def counted(jobs: Sequence[Job], columns: Iterable[str], amounts: Mapping[str, Sequence[str]]) -> str:
+    """The settlements that count; without any refund these are simply the normal ones. `amounts`: as AMOUNTS."""
+    undone = any(job.inputs["settlement_undone"] for job in jobs)
+    field = "one.{0}_fen + coalesce(undone.{0}_fen, 0)" if undone else "one.{0}_fen"
+    chosen = [f"one.{c}" for c in columns]
+    chosen += [f"{' + '.join(field.format(f) for f in fields)} AS {name}" for name, fields in amounts.items()]
+    rows = source(jobs, "settlement")
+    if not undone:
+        return f"SELECT {', '.join(chosen)} FROM {rows} AS one WHERE row_kind = 'normal'"
+    return query("counted").fill(
+        columns=", ".join(chosen), settlement=rows, settlement_undone=source(jobs, "settlement_undone")
+    )
+
+
+@cache
+def query(name: str) -> Query:
+    """A `.sql` file of this wing."""
+    return Query.load(HERE / f"{name}.sql")

@@ -13,8 +13,8 @@ import duckdb
 
 from analytics import reference
 from analytics.facts.checks import own_checks, rules
-from analytics.facts.jobs import AMOUNTS, HERE, Job, Made, Row, source
-from analytics.store import FORMAT, Query, literal, parquet, workbench
+from analytics.facts.jobs import AMOUNTS, Job, Made, Row, counted, one_alias, query, source
+from analytics.store import FORMAT, literal, parquet, workbench
 from analytics.tiers import TIER, TIERS, full_order
 
 DIMENSIONS = (
@@ -27,6 +27,7 @@ DIMENSIONS = (
     "cross_region",
     "product",
 )
+FIFTHS = ("1", "2", "3", "4", "5")  # of persons by household income per member, the poorest first
 # The most protected group of a person counts.
 GROUPS = ("destitute", "low_income", "near_low_income", "monitored", "general")
 # Of several settlements of a person the last of the list counts: the highest level, the farthest place, inpatient care.
@@ -37,6 +38,7 @@ RANKS = {
     "insurance_type": ("resident", "other", "employee"),
     "sex": ("unknown", "male", "female"),
 }
+_COUNTED = ("city", "plan_year", "person_key", "mdtrt_id", "birth_year", *RANKS)
 # A file says which columns may be NULL, and DuckDB looks at the whole table for that: at city-years worked together, too.
 # Behind a list these columns may always be.
 _MAYBE = {
@@ -56,10 +58,7 @@ def desk(read: Sequence[Path], write: Path, aliases: Sequence[Path] = ()) -> duc
     for name, values in _codes().items():
         con.execute(f"CREATE TYPE {name} AS ENUM ({', '.join(map(literal, values))})").fetchall()
     if aliases:
-        chosen = (
-            f"SELECT number_key, min(person_key) AS person_key FROM {parquet(aliases)} GROUP BY number_key"
-        )
-        con.execute(f"CREATE TABLE alias AS {chosen}").fetchall()
+        con.execute(f"CREATE TABLE alias AS {one_alias(aliases)}").fetchall()
     return con
 
 
@@ -96,7 +95,7 @@ class Work:
     def _claims(self, jobs: Sequence[Job]) -> dict[tuple[str, int], Row]:
         self._do(f"CREATE TEMP TABLE person_year AS {self._person_year(jobs)}")
         self._do(f"CREATE TEMP TABLE household_year AS {self._household_year(jobs)}")
-        done = self.con.execute(_query("totals").fill(tolerance=str(rules()["I11"].tolerance_fen)))
+        done = self.con.execute(query("totals").fill(tolerance=str(rules()["I11"].tolerance_fen)))
         names = [column[0] for column in done.description]
         totals = {(row[0], row[1]): dict(zip(names, row, strict=True)) for row in done.fetchall()}
         for job in jobs:
@@ -127,8 +126,8 @@ class Work:
         settled = {t.id: f"{t.id}_settled_fen" for t in TIERS if t.national_fields}
         paid = (f"{settled.get(t.id, 0)} + {t.id}_claimed_fen AS {t.paid}" for t in TIERS)
         tables = ("commercial_claim", "enrolment", "person", "household_member")
-        return _query("person_year").fill(
-            counted=_counted(jobs),
+        return query("person_year").fill(
+            counted=counted(jobs, _COUNTED, AMOUNTS),
             ranks=", ".join(ranks),
             claimed=", ".join(claimed),
             places=", ".join(f"({literal(job.city)}, {job.plan_year})" for job in jobs),
@@ -141,9 +140,10 @@ class Work:
 
     def _household_year(self, jobs: Sequence[Job]) -> str:
         packed = "{" + ", ".join(f"{d}: {d}" for d in DIMENSIONS) + "}"
-        return _query("household_year").fill(
+        return query("household_year").fill(
             dimensions=", ".join(DIMENSIONS),
             packed=packed,
+            fifth=query("fifth").text,
             household_economy=source(jobs, "household_economy"),
         )
 
@@ -151,8 +151,9 @@ class Work:
         rows = source([job], "household_year")
         sums = ", ".join(f"coalesce(sum({t.paid}::DOUBLE), 0)" for t in TIERS)
         paid = dict(zip(TIER, self._do(f"SELECT {sums} FROM {rows}")[0], strict=True))
-        survey = _query("household_survey").fill(
+        survey = query("household_survey").fill(
             household_year=rows,
+            fifth=query("fifth").text,
             no_dimension=", ".join(f"'unknown' AS {name}" for name in DIMENSIONS),
             paid_total=" + ".join(f"coalesce({t.paid}, 0)" for t in TIERS),
             paid=", ".join(f"coalesce({t.paid}, 0) AS {t.paid}" for t in TIERS),
@@ -168,7 +169,7 @@ class Work:
         for t in TIERS:
             after = " - ".join(left[: covered.index(t.id) + 2]) if t.id in covered else "NULL::BIGINT"
             ledger += [t.paid if t.id in covered else f"NULL::BIGINT AS {t.paid}", f"{after} AS {t.after}"]
-        select = _query("ledger").fill(
+        select = query("ledger").fill(
             rows=rows, paid=", ".join(t.paid for t in TIERS), ledger=", ".join(ledger)
         )
         order = "household_key, person_key" if table == "person_year" else "household_key"
@@ -192,28 +193,6 @@ def file_name(table: str, number: int, kind: str) -> str:
     return f"{table}-{number:05d}{'-survey' if kind == 'survey' else ''}.parquet"
 
 
-def _counted(jobs: Sequence[Job]) -> str:
-    """The settlements that count; without any refund these are simply the normal ones."""
-    undone = any(job.inputs["settlement_undone"] for job in jobs)
-    columns = ["city", "plan_year", "person_key", "mdtrt_id", "birth_year", *RANKS]
-    field = "one.{0}_fen + coalesce(undone.{0}_fen, 0)" if undone else "one.{0}_fen"
-    columns = [f"one.{c}" for c in columns]
-    columns += [
-        f"{' + '.join(field.format(f) for f in fields)} AS {name}" for name, fields in AMOUNTS.items()
-    ]
-    rows = source(jobs, "settlement")
-    if not undone:
-        return f"SELECT {', '.join(columns)} FROM {rows} AS one WHERE row_kind = 'normal'"
-    return _query("counted").fill(
-        columns=", ".join(columns), settlement=rows, settlement_undone=source(jobs, "settlement_undone")
-    )
-
-
-@cache
-def _query(name: str) -> Query:
-    return Query.load(HERE / f"{name}.sql")
-
-
 @cache
 def _codes() -> dict[str, list[str]]:
     """Values a dimension can take."""
@@ -223,6 +202,7 @@ def _codes() -> dict[str, list[str]]:
     }
     of |= {name: [*order, "none"] for name, order in RANKS.items() if name not in of}
     of["person_group"] = [*GROUPS, "unknown"]
+    of["income_group"] = [*FIFTHS, "unknown"]
     of["age_band"] = [str(band["id"]) for band in _age_bands()] + ["unknown"]
     return {field: list(dict.fromkeys(values)) for field, values in of.items()}
 

@@ -151,9 +151,15 @@ class Gate:
         """Rows of one SELECT; dates, timestamps and decimals come as text."""
         return [tuple(row) for row in self._ask("rows", sql=sql, params=params)]
 
-    def run_all(self, statements: Sequence[str], progress: Callable[[int, int], None] | None = None) -> None:
-        """Run statements side by side, two at a time; `progress` hears how many of how many are done."""
-        self._ask("run_all", _done=progress, statements=list(statements))
+    def run_all(
+        self,
+        statements: Sequence[str],
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        width: int = 2,
+    ) -> None:
+        """Run statements side by side, `width` at a time; `progress` hears how many of how many are done."""
+        self._ask("run_all", _done=progress, statements=list(statements), width=width)
 
     def keys(self, select: str, into: str, kind: str, secret: Secret, *, again: bool = False) -> None:
         """Table `into` (value, key, state, born): pseudonyms of the identifiers a SELECT of one column `v` gives;

@@ -116,7 +116,7 @@ class Inside:
         finally:
             self.busy = False
 
-    def run_all(self, statements: list[str]) -> None:
+    def run_all(self, statements: list[str], width: int) -> None:
         con, done = self.con, 0
         assert con
 
@@ -129,7 +129,7 @@ class Inside:
                 done += 1
             self.say(done=[done, len(statements)])
 
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(width) as pool:
             list(pool.map(one, statements))
 
     def keys(self, select: str, into: str, kind: str, algorithm: str, keys: list[str], again: bool) -> None:

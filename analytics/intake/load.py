@@ -19,6 +19,7 @@ from analytics.store import FORMAT, Partition, literal
 
 KINDS = {"person": "number", "certificate": "certificate", "household": "household"}
 PLACE = "src_file, src_row"
+SIDE_BY_SIDE = 500_000  # rows of a partition up to which two are sorted and written at once
 
 
 @dataclass
@@ -383,7 +384,8 @@ class Load:
                 {"table": self.rules.table, "name": name, "rows": rows, **key}
                 | ({"numbered": True} if by_number else {})
             )
-        self.gate.run_all(work)
+        largest = max((f["rows"] for f in files), default=0)
+        self.gate.run_all(work, width=1 if largest > SIDE_BY_SIDE else 2)
         if certified:
             alias = f"SELECT DISTINCT number_key, person_key FROM {self.good} WHERE number_key <> person_key"
             rows = self._one(f"SELECT count(*) FROM ({alias})")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from analytics.intake.load import Load
 
 UNDONE = "settlement_undone"
+AT_ONCE = 5_000_000  # numbers a hash table of the smallest memory limit holds
 
 
 class Versions:
@@ -41,9 +42,7 @@ class Versions:
         """
         if not self.rules.unique:
             return
-        self.gate.run(
-            f"CREATE TABLE doubled AS SELECT {self.key} FROM {self.load.good} GROUP BY {self.key} HAVING count(*) > 1"
-        )
+        self._find_doubled()
         if not self.gate.rows("SELECT count(*) FROM doubled")[0][0]:
             return
         newest = f"{self.version} DESC NULLS LAST" + (
@@ -59,6 +58,17 @@ class Versions:
             f"  FROM (SELECT * FROM {self.load.good}) SEMI JOIN doubled USING ({self.key})))"
             f" WHERE line > 1 OR kinds > 1 AND place = 1"
         )
+
+    def _find_doubled(self) -> None:
+        """Table `doubled`: numbers that came more than once, looked for among so many rows at once as memory holds."""
+        rows = self.gate.rows("SELECT count(*) FROM typed")[0][0]
+        parts = -(-rows // AT_ONCE) or 1
+        for part in range(parts):
+            mine = f" WHERE hash({self.key}) % {parts} = {part}" if parts > 1 else ""
+            into = "INSERT INTO doubled" if part else "CREATE TABLE doubled AS"
+            self.gate.run(
+                f"{into} SELECT {self.key} FROM {self.load.good}{mine} GROUP BY {self.key} HAVING count(*) > 1"
+            )
 
     def _held(self, columns: str) -> str:
         """SELECT of earlier rows; the keys that are not stored are computed again."""

@@ -1,7 +1,18 @@
 """Measures as data, compiled to one SELECT on one fact; every answer keeps its SQL, parameters and provenance (Raw)."""
 
 from analytics.measures.compile import Question
-from analytics.measures.evaluate import Book, Raw
+from analytics.measures.evaluate import Book, Raw, Replayed
 from analytics.measures.form import Dimension, Measure, dimensions, grammar, measures, version
 
-__all__ = ["Book", "Dimension", "Measure", "Question", "Raw", "dimensions", "grammar", "measures", "version"]
+__all__ = [
+    "Book",
+    "Dimension",
+    "Measure",
+    "Question",
+    "Raw",
+    "Replayed",
+    "dimensions",
+    "grammar",
+    "measures",
+    "version",
+]

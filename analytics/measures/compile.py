@@ -12,7 +12,7 @@ from analytics.store import literal
 from analytics.tiers import TIER, TIERS
 
 BEFORE_ALL = "none"  # the row of a before-all measure that looks at the burden before any payment
-_MONEY = re.compile(r"^(paid|before|after|own|\w+_fen|coalesce\(\w+_fen, 0\)|[\s+()])+$")
+_MONEY = re.compile(r"^(paid|was|before|after|own|\w+_fen|coalesce\(\w+_fen, 0\)|[\s+()-])+$")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Question:
         for name in (*cut, *filters):
             if name not in dimensions():
                 raise ValueError(f"dimension {name}: unknown; dimensions are {', '.join(dimensions())}")
+            if dimensions()[name].grain not in ("", form.grain):
+                raise ValueError(f"dimension {name}: is of households; {measure} is of persons")
             if name == "tier" and form.per is None:
                 raise ValueError(f"{measure} is not per tier; leave the dimension tier out")
         if wrong := set(filters.get("tier", ())) - {BEFORE_ALL, *TIER}:
@@ -55,15 +57,17 @@ class Question:
     def with_tier(self) -> bool:
         return "tier" in (*self.by, *self.where)
 
-    def compile(self, resource: str = "") -> tuple[str, dict[str, Any]]:
-        """SQL and its bound parameters. `resource` replaces the choice `auto` (which depends on what the extract holds)."""
+    def compile(self, resource: str = "", fact: str = "") -> tuple[str, dict[str, Any]]:
+        """SQL and its bound parameters. `resource` replaces the choice `auto` (which depends on what the extract holds);
+        `fact`: the table that holds the fact, where it is not named like its grain.
+        """
         chosen = dict(self.parameters)
         if chosen.get("resource") == "auto":
             chosen["resource"] = resource
         bound: dict[str, Any] = {f"where_{name}": list(values) for name, values in self.where.items()}
         if "threshold" in chosen:
             bound["threshold_bp"] = threshold_bp(chosen["threshold"])
-        return _sql(self, chosen), bound
+        return _sql(self, chosen, fact or self.measure.grain), bound
 
 
 def threshold_bp(text: str) -> int:
@@ -100,7 +104,7 @@ def _parameters(form: Measure, given: Mapping[str, str], with_tier: bool) -> dic
     return chosen
 
 
-def _sql(question: Question, chosen: Mapping[str, str]) -> str:
+def _sql(question: Question, chosen: Mapping[str, str], fact: str) -> str:
     form, rules = question.measure, grammar()
     cut = [_cut(name) for name in question.by]
     uses_resource = "resource" in chosen
@@ -126,7 +130,7 @@ def _sql(question: Question, chosen: Mapping[str, str]) -> str:
     return f"""\
 WITH fact AS (
     SELECT *{"".join(f", {e}" for e in extra if e)}
-    FROM {form.grain}
+    FROM {fact}
     WHERE {" AND ".join([_keep(n) for n in question.where if n != "tier" and not dimensions()[n].bands] or ["true"])}
 ),
 ledger AS (
@@ -158,7 +162,7 @@ def _ledger(question: Question, chosen: Mapping[str, str]) -> str:
         return f"SELECT *, {own} AS own, own_net_fen AS burden_fen FROM fact"
     parts = [
         f"SELECT *, '{t.id}' AS tier, {t.paid} AS paid, {t.paid} + {t.after} AS before, {t.after} AS after, {t.after} AS own, "
-        f"{t.paid} + {t.after} AS burden_fen FROM fact WHERE {t.paid} IS NOT NULL"
+        f"{f'{t.was} AS was, ' if form.needs else ''}{t.paid} + {t.after} AS burden_fen FROM fact WHERE {t.paid} IS NOT NULL"
         for t in TIERS
     ]
     if form.before_all:

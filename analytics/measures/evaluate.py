@@ -27,23 +27,39 @@ class Raw:
     provenance: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Replayed:
+    """A ledger made by a replay. `tables`: the tables that stand for the facts; `told`: what provenance says of it."""
+
+    engine: Engine
+    tables: Mapping[str, str]
+    place: tuple[str, int]
+    told: Mapping[str, Any]
+
+
 class Book:
     """One snapshot, opened for questions."""
 
-    def __init__(self, snapshot: Folder) -> None:
-        """Raises store.Damaged when a file of the snapshot is not as it was sealed: no figure comes from a changed byte."""
+    def __init__(self, snapshot: Folder, replay: Replayed | None = None) -> None:
+        """`replay`: the ledger of one city-year paid anew, in place of the facts. Raises store.Damaged when a file of the
+        snapshot is not as it was sealed: no figure comes from a changed byte.
+        """
+        self.snapshot, self.manifest, self._replay = snapshot, snapshot.manifest, replay
+        if replay:
+            self._tables, self._engine = dict(replay.tables), replay.engine
+            return
         snapshot.check()
-        self.snapshot = snapshot
-        self.manifest = snapshot.manifest
-        tables = {
+        files = {
             name: [p.path for p in snapshot.partitions(name)] for name in ("person_year", "household_year")
         }
-        self._tables = {name: paths for name, paths in tables.items() if paths}
-        self._engine = Engine(self._tables)
+        self._tables = {name: name for name, paths in files.items() if paths}
+        self._engine = Engine({name: files[name] for name in self._tables})
 
     @property
     def places(self) -> list[tuple[str, int]]:
         """(city, plan year) present, sorted."""
+        if self._replay:
+            return [self._replay.place]
         return sorted(
             {
                 (p.city, p.plan_year)
@@ -66,8 +82,12 @@ class Book:
                 f"{measure} needs {question.measure.grain} facts; this store holds {', '.join(self._tables)} (a survey has no persons)"
             )
         self._must_hold(question)
+        if question.measure.needs and not self._replay:
+            raise ValueError(f"{measure} compares a scenario with what was before it; ask it with a scenario")
+        if self._replay and question.parameters.get("own_burden") == "cash":
+            raise ValueError("own_burden = cash: a replay tells what is owed, not how much of it is paid in cash")
         resource = self._resource(question) if question.parameters.get("resource") == "auto" else ""
-        sql, bound = question.compile(resource)
+        sql, bound = question.compile(resource, self._tables[question.measure.grain])
         chosen = {**question.parameters, **({"resource": resource} if resource else {})}
         return Raw(question, self._engine.ask(sql, bound), sql, bound, chosen, self._provenance(question))
 
@@ -87,7 +107,7 @@ class Book:
         names = grammar().parameters["resource"].values
         counts = ", ".join(f"count({grammar().resources[name].sql})" for name in names)
         row = self._engine.ask(
-            f"SELECT {counts} FROM household_year WHERE {keep}",
+            f"SELECT {counts} FROM {self._tables['household_year']} WHERE {keep}",
             {f"where_{k}": list(v) for k, v in filters.items()},
         ).row(0)
         held = [name for name, count in zip(names, row, strict=True) if count]
@@ -117,4 +137,5 @@ class Book:
             "measures_version": version(),
             "code": code,
             "plans": plans,
+            **(self._replay.told if self._replay else {}),
         }

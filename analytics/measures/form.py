@@ -22,7 +22,7 @@ class Reference(Form):
 
 class Measure(Form):
     """One measure: a sum over a sum on one grain. `counts`: numerator and denominator count persons or households, so
-    both the counted and the uncounted must be numerous enough to show.
+    both the counted and the uncounted must be numerous enough to show. `needs` replay: it compares with what was before.
     """
 
     id: str
@@ -36,6 +36,7 @@ class Measure(Form):
     unit: Unit
     better: Literal["higher", "lower", "none"]
     counts: bool = False
+    needs: Literal["", "replay"] = ""
     parameters: tuple[str, ...] = ()
     plain: Text
     formula: str
@@ -56,6 +57,7 @@ class Dimension(Form):
     title: Text
     column: str = ""
     bands: str = ""
+    grain: str = ""  # of the only fact that has it
     values: dict[str, Text] = Field(default_factory=dict)
 
     def label(self, code: str, language: str) -> str:

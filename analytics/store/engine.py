@@ -2,7 +2,8 @@
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,17 +52,22 @@ def _lock(con: duckdb.DuckDBPyConnection, read: Sequence[Path]) -> duckdb.DuckDB
 
 
 class Engine:
-    """Read-only questions over the tables of one snapshot; a fresh cursor for every query, safe across threads."""
+    """Questions over the tables of one snapshot; a fresh cursor for every query, safe across threads."""
 
     def __init__(
-        self, tables: Mapping[str, Sequence[Path]], *, threads: int = 2, memory: str = MEMORY
+        self,
+        tables: Mapping[str, Sequence[Path]],
+        *,
+        also: Sequence[Path] = (),
+        threads: int = 2,
+        memory: str = MEMORY,
     ) -> None:
-        """`tables`: table name -> its exact Parquet files; each becomes a view of that name."""
+        """`tables`: table name -> its exact Parquet files; each becomes a view of that name. `also`: files that may be read."""
         files = [path for paths in tables.values() for path in paths]
         self._con = duckdb.connect(
             ":memory:", config={**SETTINGS, "threads": str(threads), "memory_limit": memory}
         )
-        _lock(self._con, files)
+        _lock(self._con, [*files, *also])
         for name, paths in tables.items():
             self._con.execute(f'CREATE VIEW "{name}" AS SELECT * FROM {parquet(paths)}').fetchall()
 
@@ -69,12 +75,27 @@ class Engine:
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = SECONDS
     ) -> "pl.DataFrame":
         """Rows of one SELECT. Raises QueryTimeout past `seconds`, duckdb.Error for a wrong query."""
+        with self._cursor(seconds) as cursor:
+            answer: pl.DataFrame = cursor.sql(sql, params=dict(parameters or {})).pl()
+            return answer
+
+    def keep(self, name: str, sql: str, *, kind: str = "TABLE", seconds: float = SECONDS) -> None:
+        """Hold the rows of a SELECT in memory under a name (`kind` VIEW: its text only). Raises as `ask` does."""
+        with self._cursor(seconds) as cursor:
+            cursor.execute(f"CREATE OR REPLACE {kind} {name} AS {sql}").fetchall()
+
+    def drop(self, name: str, kind: str = "TABLE") -> None:
+        """Let go of what is held."""
+        with self._cursor(SECONDS) as cursor:
+            cursor.execute(f"DROP {kind} IF EXISTS {name}").fetchall()
+
+    @contextmanager
+    def _cursor(self, seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
         cursor = self._con.cursor()
         watchdog = threading.Timer(seconds, cursor.interrupt)
         watchdog.start()
         try:
-            answer: pl.DataFrame = cursor.sql(sql, params=dict(parameters or {})).pl()
-            return answer
+            yield cursor
         except duckdb.InterruptException as error:
             raise QueryTimeout(
                 f"query stopped after {seconds:g} s; narrow the question (fewer cities or years)"

@@ -11,7 +11,7 @@ from analytics.synthetic.people import Ints, Population, generator
 from analytics.synthetic.settle import draw_down
 
 MONEY = (
-    "medfee_sumamt", "fulamt_ownpay_amt", "overlmt_selfpay", "preselfpay_amt", "inscp_scp_amt",
+    "medfee_sumamt", "fulamt_ownpay_amt", "special_drug_amt", "overlmt_selfpay", "preselfpay_amt", "inscp_scp_amt",
     "act_pay_dedc", "hifp_pay", "cvlserv_pay", "hifes_pay", "hifmi_pay", "hifob_pay", "hifdm_pay", "maf_pay",
     "oth_pay", "fund_pay_sumamt", "hosp_part_amt", "psn_part_amt", "acct_pay", "acct_mulaid_pay", "psn_cash_pay",
 )  # fmt: skip
@@ -63,6 +63,7 @@ def settlements(
         "medfee_sumamt": frame["cost_fen"].to_numpy().astype(np.int64),
         # The special drugs and the part the hospital bears are out of the catalogue or above its price.
         "fulamt_ownpay_amt": fen["outside"] + fen["drug"] + fen["hospital"] - fen["over_limit"],
+        "special_drug_amt": fen["drug"],
         "overlmt_selfpay": fen["over_limit"],
         "preselfpay_amt": fen["advance"],
         "inscp_scp_amt": fen["in_policy"],

@@ -1,0 +1,209 @@
+"""One city-year replayed under a plan: the settlements paid again by its rules, in the same ledger columns as the facts.
+
+A tier without rules in the plan keeps what was recorded of it, after all tiers that have rules and as far as something is left.
+"""
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from analytics.facts import FACTS, claims
+from analytics.measures import Replayed
+from analytics.plans import Plan, claims_sql, needs
+from analytics.store import Damaged, Engine, Folder, sha256_of
+from analytics.tiers import TIER, TIERS, full_order
+
+KEPT = 12  # payments and ledgers that stay in memory
+_STATE = {"claim_date"}  # columns of every settlement; the others a plan may need are of persons
+
+
+@dataclass(frozen=True)
+class Paid:
+    """What a plan paid: `table` has one row per person with settlements (person_id, `<tier>_paid_fen` of every tier in `order`,
+    `<tier>__<liability>_paid_fen`); `sql` is how it was made.
+    """
+
+    plan: Plan
+    mark: str
+    sql: str
+    order: tuple[str, ...]
+
+    @property
+    def table(self) -> str:
+        return f"paid_{self.mark}"
+
+
+class Replay:
+    """The settlements of one city and plan year, held in memory, to be paid under one plan after the other."""
+
+    def __init__(self, snapshot: Folder, deliveries: Sequence[Folder], city: str, plan_year: int) -> None:
+        """`deliveries`: those of the store; read are those the snapshot was built of. Raises ValueError where the city-year
+        has no settlements, store.Damaged where a file is not as it was sealed.
+        """
+        built = {d["id"] for d in snapshot.manifest["deliveries"]}
+        self.place = city, plan_year
+        self._source = claims([d for d in deliveries if d.id in built], city, plan_year)
+        facts = {name: [p for p in snapshot.partitions(name) if (p.city, p.plan_year) == self.place] for name in FACTS}
+        for part in (*self._source.files, *(p for parts in facts.values() for p in parts)):
+            if not part.path.is_file() or sha256_of(part.path) != part.sha256:
+                raise Damaged(f"{part.path.parent.name}/{part.path.name}: is not as it was sealed; build again")
+        self.engine = Engine(
+            {name: [p.path for p in parts] for name, parts in facts.items()},
+            also=[p.path for p in self._source.files],
+        )
+        self._lock = threading.RLock()
+        self._made: dict[str, tuple[str, str]] = {}  # name -> kind and SQL of what is held
+
+    def pay(self, plan: Plan) -> Paid:
+        """Pay the city-year by a plan. Raises plans.PlanHoles where values are missing."""
+        with self._lock:
+            order = (*plan.order, *(k for k in self.recorded if k not in plan.order))
+            sql = self._paid_sql(plan, order)
+            paid = Paid(plan, _mark(sql), sql, order)
+            self._hold(paid.table, sql)
+            return paid
+
+    def ledger(self, paid: Paid, was: Paid | None = None) -> Replayed:
+        """Both facts with the plan's payments in place of those recorded; `<tier>_was_fen` and `own_was_fen` hold what `was`
+        paid and left, or what was recorded.
+        """
+        with self._lock:
+            mark = f"{paid.mark}_{was.mark if was else 'recorded'}"
+            tables = {name: f"{name}_{mark}" for name in FACTS}
+            self._hold(tables["person_year"], self._persons(paid, was), "VIEW")
+            self._hold(tables["household_year"], self._households(tables["person_year"]))
+        told = {
+            "replay": {
+                "plan": f"{paid.plan.city}/{paid.plan.plan_year}",
+                "payments": paid.mark,
+                "compared_with": was.mark if was else "recorded",
+                "as_recorded": [k for k in paid.order if k not in paid.plan.order],
+                "special_drugs_known": self.knows_drugs,
+                "sql": paid.sql,
+            }
+        }
+        return Replayed(self.engine, tables, self.place, told)
+
+    def differing(self, a: Paid, b: Paid) -> int:
+        """Persons of whom some tier is paid differently."""
+        columns = [TIER[k].paid for k in {*a.order, *b.order}]
+        sides = [
+            ", ".join(c if c.removesuffix("_paid_fen") in side.order else f"0 AS {c}" for c in columns) for side in (a, b)
+        ]
+        differ = " OR ".join(f"a.{c} <> b.{c}" for c in columns)
+        return int(self.engine.ask(
+            f"SELECT count(*) AS n FROM (SELECT person_id, {sides[0]} FROM {a.table}) AS a"
+            f" JOIN (SELECT person_id, {sides[1]} FROM {b.table}) AS b USING (person_id) WHERE {differ}"
+        )["n"][0])  # fmt: skip
+
+    @cached_property
+    def recorded(self) -> tuple[str, ...]:
+        """Tiers of which something is recorded here, in statutory order."""
+        sums = ", ".join(f"coalesce(sum({t.paid}::DOUBLE), 0) AS {t.id}" for t in TIERS)
+        row = self.engine.ask(f"SELECT {sums} FROM person_year").row(0, named=True)
+        return tuple(k for k in full_order() if row[k])
+
+    @cached_property
+    def knows_drugs(self) -> bool:
+        """Whether the extract tells special drugs from other costs out of the catalogue."""
+        return bool(self.engine.ask(f"SELECT coalesce(max(special_drug_fen), 0) > 0 AS x FROM {self._claims}")["x"][0])
+
+    @cached_property
+    def _claims(self) -> str:
+        if self._source.alias:
+            self.engine.keep("alias", self._source.alias)
+        self.engine.keep("claim", self._source.settlements)
+        return "claim"
+
+    @cached_property
+    def _standing(self) -> str:
+        self.engine.keep("standing", self._source.standing)
+        return "standing"
+
+    def _hold(self, name: str, sql: str, kind: str = "TABLE") -> None:
+        if name in self._made:
+            self._made[name] = self._made.pop(name)  # the newest last
+            return
+        self.engine.keep(name, sql, kind=kind)
+        self._made[name] = kind, sql
+        while len(self._made) > KEPT:
+            old = next(iter(self._made))
+            self.engine.drop(old, self._made.pop(old)[0])
+
+    def _relation(self, plan: Plan) -> str:
+        """Settlements, with the columns of persons that the plan looks at beyond those every plan does."""
+        wanted = sorted(needs(plan) - _STATE)
+        if not wanted:
+            return self._claims
+        columns = ", ".join(f"s.{name}" for name in wanted)
+        return f"(SELECT c.*, {columns} FROM {self._claims} AS c LEFT JOIN {self._standing} AS s USING (person_id))"
+
+    def _paid_sql(self, plan: Plan, order: Sequence[str]) -> str:
+        """SELECT of what every tier and liability paid each person with settlements."""
+        names = dict.fromkeys((*(f"{r.id}__{r.liability}" for r in plan.tier), *plan.order))
+        sums = "".join(f", sum({name}_paid_fen::DOUBLE)::BIGINT AS {name}_paid_fen" for name in names)
+        replayed = f"SELECT person_id, sum(own_fen::DOUBLE)::BIGINT AS left_fen{sums} FROM ({claims_sql(plan, self._relation(plan))}) GROUP BY person_id"
+        return _with_recorded(replayed, [k for k in order if k not in plan.order])
+
+    def _persons(self, paid: Paid, was: Paid | None) -> str:
+        """SELECT of the fact person_year with another ledger. Persons without settlements were paid nothing."""
+        told = [f"coalesce(d.{TIER[k].paid}, 0) AS {TIER[k].paid}" for k in paid.order]
+        before = was.order if was else ()
+        told += [f"coalesce(w.{TIER[k].paid}, 0) AS {TIER[k].was}" for k in before]
+        join = f" LEFT JOIN {was.table} AS w ON w.person_id = p.person_key" if was else ""
+        if was is None:
+            told += [f"coalesce(p.{t.paid}, 0) AS {t.was}" for t in TIERS]
+        rest = [f"0::BIGINT AS {t.was}" for t in TIERS if was and t.id not in before]
+        own = " - ".join(["p.own_before_fen", *(f"coalesce(w.{TIER[k].paid}, 0)" for k in before)]) if was else "p.own_net_fen"
+        replaced = [f"COLUMNS(c -> NOT list_contains({_LEDGER!r}, c))"]
+        inner = f"SELECT p.{replaced[0]}, {', '.join([*told, *rest])}, {own} AS own_was_fen FROM person_year AS p LEFT JOIN {paid.table} AS d ON d.person_id = p.person_key{join}"
+        return f"SELECT *, {', '.join(_ledger(paid.order))} FROM ({inner})"
+
+    def _households(self, persons: str) -> str:
+        """SELECT of the fact household_year with the ledger of its members."""
+        summed = "COLUMNS('^(own_(net|gross|was)_fen|statutory_paid_fen|.*_(paid|after|was)_fen)$')"
+        return (
+            f"SELECT h.* EXCLUDE (own_cash_fen, {', '.join(_SUMMED)}), m.* EXCLUDE (household_key, is_linked), NULL::BIGINT AS own_cash_fen"
+            f" FROM household_year AS h JOIN (SELECT coalesce(household_key, person_key) AS household_key, household_key IS NOT NULL AS is_linked,"
+            f" sum({summed}::DOUBLE)::BIGINT FROM {persons} GROUP BY ALL) AS m USING (household_key, is_linked)"
+        )
+
+
+_SUMMED = [
+    "own_net_fen", "own_gross_fen", "statutory_paid_fen", *(t.paid for t in TIERS), *(t.after for t in TIERS)
+]  # fmt: skip
+_LEDGER = [*_SUMMED, "own_cash_fen"]
+
+
+def _mark(sql: str) -> str:
+    return hashlib.sha256(sql.encode()).hexdigest()[:10]
+
+
+def _with_recorded(replayed: str, tiers: Sequence[str]) -> str:
+    """The payments, and of tiers without rules what was recorded of them, as far as something is left."""
+    if not tiers:
+        return replayed
+    columns, before = [], "0"
+    for k in tiers:
+        so_far = f"{before} + coalesce(p.{TIER[k].paid}, 0)"
+        columns.append(f"least({so_far}, left_fen) - least({before}, left_fen) AS {TIER[k].paid}")
+        before = so_far
+    return f"SELECT r.*, {', '.join(columns)} FROM ({replayed}) AS r JOIN person_year AS p ON p.person_key = r.person_id"
+
+
+def _ledger(order: Sequence[str]) -> list[str]:
+    """SQL of the ledger columns that follow from the payments. A tier that neither the plan nor the records have is NULL."""
+    columns, left = [], "own_before_fen"
+    for k in order:
+        left += f" - {TIER[k].paid}"
+        columns.append(f"{left} AS {TIER[k].after}")
+    columns.append(f"{left} AS own_net_fen")
+    public = [TIER[k].paid for k in order if TIER[k].national_fields]
+    columns.append(f"{' + '.join(public) or '0::BIGINT'} AS statutory_paid_fen")
+    columns.append(" - ".join(["own_before_fen", *public]) + " AS own_gross_fen")
+    for t in TIERS:
+        if t.id not in order:
+            columns += [f"NULL::BIGINT AS {t.paid}", f"NULL::BIGINT AS {t.after}"]
+    return [*columns, "NULL::BIGINT AS own_cash_fen"]

@@ -1,0 +1,200 @@
+"""A scenario: named changes to the plan of one city and year. The changed plan passes every check of a plan file."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from analytics import reference
+from analytics.plans import Plan, PlanErrors, build_plan
+from analytics.plans.model import Group, InsuranceType, Rate
+from analytics.reference import Form, Text
+
+SOURCE = "scenario"  # source id of every changed value
+VARYING = ("deductible", "bands", "ceiling", "rate_plus")  # what a group of persons can have of its own
+Row = dict[str, Any]
+
+
+class Change(Form):
+    """One value of the rows of a tier (of one liability, one insurance type) set anew; `for`: for these groups only.
+
+    `rate_plus` adds to every rate; field `tier` with value "none" takes the rows out.
+    """
+
+    tier: str
+    liability: str | None = None
+    insurance_type: InsuranceType | Literal["all"] | None = None
+    groups: tuple[Group, ...] = Field(default=(), alias="for")
+    field: Literal["deductible", "bands", "ceiling", "rate_plus", "advance_share", "base", "scope", "cross_region", "per", "tier"]
+    value: Any
+
+    @property
+    def label(self) -> str:
+        """Short text of what is changed, for messages and tables."""
+        who = f" for {', '.join(self.groups)}" if self.groups else ""
+        kind = f" ({self.insurance_type})" if self.insurance_type else ""
+        return f"{self.tier}{f'/{self.liability}' if self.liability else ''}{kind}: {self.field}{who}"
+
+
+class Scenario(Form):
+    """Changes to the plan of a city-year. `add`: whole rows in the form of a plan file; `order`: tiers in order of payment."""
+
+    name: Text
+    city: str
+    plan_year: int
+    change: tuple[Change, ...] = ()
+    add: tuple[dict[str, Any], ...] = ()
+    order: tuple[str, ...] = ()
+    target_loss_ratio: Rate = Decimal("0.85")
+    note: Text | None = None
+
+    def without(self, number: int) -> "Scenario":
+        """The same scenario less one change."""
+        return self.model_copy(update={"change": self.change[:number] + self.change[number + 1 :]})
+
+
+class NoEffect(ValueError):
+    """A change that reaches nobody."""
+
+
+def load_scenario(path: Path) -> Scenario:
+    """Read a scenario file. Raises plans.PlanErrors with every problem of its form, one line each."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"), parse_float=Decimal)
+    except OSError as error:
+        raise PlanErrors([f"{path.name}: cannot be read: {error.strerror}"]) from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise PlanErrors([f"{path.name}: not valid TOML (UTF-8): {error}"]) from error
+    return parse_scenario(data, path.name)
+
+
+def parse_scenario(data: Mapping[str, Any], where: str = "scenario") -> Scenario:
+    """A scenario from the content of a file. Raises plans.PlanErrors with every problem."""
+    try:
+        scenario = Scenario.model_validate(data)
+    except ValidationError as error:
+        raise PlanErrors(reference.problems(error, where)) from error
+    if not (scenario.change or scenario.add or scenario.order):
+        raise PlanErrors([f"{where}: changes nothing: give it [[change]], [[add]] or order"])
+    return scenario.model_copy(update={"city": reference.city_code(scenario.city)})
+
+
+def reform(plan: Plan, scenario: Scenario) -> Plan:
+    """The plan with the changes made. Raises plans.PlanErrors with every problem: a change that matches no row or changes
+    nothing, and whatever the changed plan breaks of the rules of a plan file.
+    """
+    where = f"scenario {scenario.name.en}"
+    data = deepcopy(plan.model_dump(by_alias=True, exclude_unset=True))
+    rows: list[Row] = [dict(row) for row in data.get("tier", ())]
+    problems: list[str] = []
+    for number, change in enumerate(scenario.change, 1):
+        problems += [f"{where}: change {number} ({change.label}): {text}" for text in _make(change, rows)]
+    rows += [{"source": SOURCE, **row} for row in scenario.add]
+    if scenario.order:
+        problems += [f"{where}: order: {text}" for text in _reorder(rows, scenario.order)]
+    note = scenario.note.en if scenario.note else None
+    invented = {"title": f"{scenario.name.zh} · {scenario.name.en}", "class": "assumed", **({"note": note} if note else {})}
+    data["tier"] = rows
+    data["sources"] = {**data.get("sources", {}), SOURCE: invented}
+    used = set(_sources(data))
+    data["sources"] = {name: source for name, source in data["sources"].items() if name in used}
+    try:
+        changed = build_plan(data, where)
+    except PlanErrors as error:
+        raise PlanErrors([*problems, *error.problems]) from error
+    if problems:
+        raise PlanErrors(problems)
+    return changed
+
+
+def fingerprint(plan: Plan) -> str:
+    """Equal fingerprints mean equal rules: everything of a plan that decides a payment."""
+    kept = {"city", "plan_year", "period", "tier"}
+    raw = plan.model_dump(mode="json", by_alias=True, exclude_unset=True, include=kept)
+    return hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _make(change: Change, rows: list[Row]) -> Iterator[str]:
+    """Make one change in place; yields what is wrong with it."""
+    held = [r for r in rows if r["id"] == change.tier]
+    if not held:
+        yield f"the plan has no such tier; it has {', '.join(dict.fromkeys(r['id'] for r in rows))}"
+        return
+    mine = [
+        r for r in held
+        if change.liability in (None, r.get("liability", "main")) and change.insurance_type in (None, r["insurance_type"])
+    ]  # fmt: skip
+    if not mine:
+        names = dict.fromkeys(f"{r.get('liability', 'main')} ({r['insurance_type']})" for r in held)
+        yield f"no row of the tier matches; it has {', '.join(names)}"
+    if change.field == "tier":
+        if change.value != "none" or change.groups:
+            yield 'field "tier" takes the value "none" and no groups: the tier is taken out for everybody'
+        for row in mine:
+            rows.remove(row)
+        return
+    if change.groups and change.field not in VARYING:
+        yield f"{change.field} cannot differ by group; what can is {', '.join(VARYING)}"
+        return
+    for row in mine:
+        yield from _set_for_groups(change, row) if change.groups else _set(change, row)
+
+
+def _set(change: Change, row: Row) -> Iterator[str]:
+    if change.field == "rate_plus":
+        if isinstance(row["bands"], str) or not isinstance(change.value, int | Decimal):
+            yield "rate_plus needs published bands and a number such as 0.05"
+            return
+        row["bands"] = [{**band, "rate": band["rate"] + change.value} for band in row["bands"]]
+    elif _plain(row.get(change.field)) == _plain(change.value):
+        yield f"it is {change.value} already: nothing would change"
+    else:
+        row[change.field] = change.value
+    field = "bands" if change.field == "rate_plus" else change.field
+    row["source_of"] = {**row.get("source_of", {}), field: SOURCE}
+
+
+def _set_for_groups(change: Change, row: Row) -> Iterator[str]:
+    """In the variant of exactly these groups, or in a new one behind the others, which overrides them."""
+    variants = [dict(v) for v in row.get("variants", ())]
+    selectors = ("hospital_level", "cross_region", "years_at_least", "years_at_most", "capacity")
+    mine = [v for v in variants if set(v.get("for", ())) == set(change.groups) and not any(v.get(s) for s in selectors)]
+    if mine and _plain(mine[-1].get(change.field)) == _plain(change.value):
+        yield f"it is {change.value} already: nothing would change"
+    if mine:
+        mine[-1].update({change.field: change.value, "source": SOURCE})
+    else:
+        variants.append({"for": list(change.groups), change.field: change.value, "source": SOURCE})
+    row["variants"] = variants
+
+
+def _reorder(rows: list[Row], order: tuple[str, ...]) -> Iterator[str]:
+    held = list(dict.fromkeys(r["id"] for r in rows))
+    if sorted(order) != sorted(held):
+        yield f"name every tier of the plan once: {', '.join(held)}"
+    elif list(order) == held:
+        yield "is the order of the plan already"
+    else:
+        rows.sort(key=lambda r: order.index(r["id"]))
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=lambda x: str(x.normalize()) if isinstance(x, Decimal) else list(x)))
+
+
+def _sources(data: Any, key: str = "") -> Iterator[str]:
+    """Every source id that stands somewhere in a plan."""
+    if isinstance(data, Mapping):
+        for name, value in data.items():
+            yield from _sources(value, "source" if key == "source_of" else name) if name != "sources" else ()
+    elif isinstance(data, list | tuple):
+        for value in data:
+            yield from _sources(value)
+    elif key == "source" and isinstance(data, str):
+        yield data

@@ -1,24 +1,32 @@
 """The desk where questions to a store are answered: opens the published snapshot, asks, protects."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from analytics import reference
 from analytics.measures import Book, Dimension, Measure, dimensions, measures
+from analytics.outcome import Ledger, Outcome, assemble
 from analytics.plans import Plan, plan_for
 from analytics.quality import quality, samples, skeleton, store_wide
 from analytics.release import Released, release
 from analytics.store import Folder, Store
 from analytics.tiers import full_order
+from analytics.whatif import Replay, Scenario, carry_out, coalitions
+
+REPLAYS, TABLES = 2, 60  # city-years held in memory to be replayed, and tables of one before it begins anew
 
 
 class Desk:
     """One store, served at one snapshot."""
 
     def __init__(self, store: Store, snapshot: Folder) -> None:
-        self.store = store
+        self.store, self._snapshot = store, snapshot
         self.snapshot_id = snapshot.id
         self._book = Book(snapshot)
+        self._replays: dict[tuple[str, int], Replay] = {}
+        self._lock = threading.Lock()
 
     @classmethod
     def open(cls, path: Path | str) -> "Desk":
@@ -42,10 +50,70 @@ class Desk:
         where: Mapping[str, Sequence[str | int]] | None = None,
         parameters: Mapping[str, str] | None = None,
         *,
+        scenario: Scenario | str = "observed",
         protect: bool = True,
     ) -> Released:
-        """A protected answer. Raises ValueError (what is wrong, what is possible) or store.QueryTimeout."""
-        return release(self._book.ask(measure, by, where, parameters), protect=protect)
+        """A protected answer. `scenario`: "observed" (as recorded), "plan" (the plan in force, replayed) or a Scenario; the
+        latter two of one city and plan year. Raises ValueError (what is wrong, what is possible) or store.QueryTimeout.
+        """
+        book = self._book
+        if scenario != "observed":
+            where = {name: list(values) for name, values in (where or {}).items()}
+            book = self._replayed(scenario, where, (parameters or {}).get("game") == "replay")
+        return release(book.ask(measure, by, where, parameters), protect=protect)
+
+    def _replayed(self, scenario: Scenario | str, where: dict[str, list[str | int]], game: bool) -> Book:
+        """The ledger of a scenario; `where` is filled with its place."""
+        if isinstance(scenario, Scenario):
+            for name, value in (("city", scenario.city), ("plan_year", scenario.plan_year)):
+                where.setdefault(name, [value])
+        place = [reference.city_code(str(v)) for v in where.get("city", ())], [str(v) for v in where.get("plan_year", ())]
+        if [len(values) for values in place] != [1, 1]:
+            raise ValueError("a replay is of one city and plan year: name both, such as --where city=zhuhai --where plan_year=2023")
+        city, year = place[0][0], int(place[1][0])
+        if isinstance(scenario, Scenario) and (city, year) != (scenario.city, scenario.plan_year):
+            raise ValueError(f"the scenario is of {scenario.city} {scenario.plan_year}, the question of {city} {year}")
+        plan, replay = self._in_force(city, year), self.replay(city, year)
+        if isinstance(scenario, Scenario):
+            pair = carry_out(self._snapshot, replay, plan, scenario)
+            return Book(self._snapshot, coalitions(replay, pair.changed)) if game else pair.reform
+        return Book(self._snapshot, coalitions(replay, plan) if game else replay.ledger(replay.pay(plan)))
+
+    def _in_force(self, city: str, plan_year: int) -> Plan:
+        plan = plan_for(city, plan_year)
+        if plan is None:
+            raise ValueError(f"no plan for {city} {plan_year}: nothing to replay; `jianfu plans check` lists those there are")
+        return plan
+
+    def replay(self, city: str, plan_year: int) -> Replay:
+        """The settlements of a city-year, held in memory for several questions. Raises ValueError, store.Damaged."""
+        with self._lock:
+            found = self._replays.pop((city, plan_year), None)
+            if found is None or found.held > TABLES:
+                self._must_hold(city, plan_year)
+                found = Replay(self._snapshot, self.store.deliveries(), city, plan_year)
+            self._replays[city, plan_year] = found
+            for old in list(self._replays)[:-REPLAYS]:
+                del self._replays[old]
+            return found
+
+    def _must_hold(self, city: str, plan_year: int) -> None:
+        if (city, plan_year) not in self.places:
+            held = ", ".join(f"{c} {y}" for c, y in self.places)
+            raise ValueError(f"{city} {plan_year}: not in this store; it holds {held}")
+
+    def simulate(self, scenario: Scenario, *, protect: bool = True) -> Outcome:
+        """Carry a scenario out. Raises plans.PlanErrors, plans.PlanHoles, whatif.NoEffect, ValueError."""
+        city, year = scenario.city, scenario.plan_year
+        plan, replay = self._in_force(city, year), self.replay(city, year)
+        pair = carry_out(self._snapshot, replay, plan, scenario)
+        books = {"observed": self._book, "baseline": pair.baseline, "reform": pair.reform}
+        where = {"city": [city], "plan_year": [year]}
+
+        def ask(of: Ledger, measure: str, by: Sequence[str], parameters: Mapping[str, str]) -> Released:
+            return release(books[of].ask(measure, by, where, parameters), protect=protect)
+
+        return assemble(pair.scenario, plan, pair.changed, ask)
 
     def measures(self) -> list[Measure]:
         return list(measures().values())

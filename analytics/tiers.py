@@ -7,16 +7,18 @@ order. A tier that a city-year does not have is NULL in both columns: not covere
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
 class Tier:
-    """One payer. `national_fields` are the money fields of the national settlement record that belong to it."""
+    """One tier and who pays it: the pooled fund, public assistance, an insurer, a donor. `national_fields` are the money fields of the national settlement record that belong to it."""
 
     id: str
     zh: str
     en: str
     colour: str
+    payer: Literal["fund", "public", "insurer", "donor"]
     national_fields: tuple[str, ...] = ()
 
     @property
@@ -38,19 +40,19 @@ class Tier:
 
 # Statutory order of payment; a plan may state another one. Colours: Okabe-Ito, the yellow darkened.
 TIERS = (
-    Tier("basic", "基本医保", "Basic insurance", "#00639C", ("hifp_pay",)),
+    Tier("basic", "基本医保", "Basic insurance", "#00639C", "fund", ("hifp_pay",)),
     Tier(
         "statutory_supplement",
         "公务员及企业补充",
         "Statutory supplement",
-        "#56B4E9",
+        "#56B4E9", "fund",
         ("cvlserv_pay", "hifes_pay"),
     ),
-    Tier("serious_illness", "大病保险", "Serious-illness insurance", "#009E73", ("hifmi_pay", "hifob_pay")),
-    Tier("medical_assistance", "医疗救助", "Medical assistance", "#CC79A7", ("maf_pay",)),
-    Tier("inclusive", "惠民保", "Inclusive insurance", "#E69F00"),
-    Tier("charity", "慈善捐助", "Charity", "#8B6F00"),
-    Tier("other", "其他基金", "Other funds", "#7F7F7F", ("hifdm_pay", "oth_pay")),
+    Tier("serious_illness", "大病保险", "Serious-illness insurance", "#009E73", "fund", ("hifmi_pay", "hifob_pay")),
+    Tier("medical_assistance", "医疗救助", "Medical assistance", "#CC79A7", "public", ("maf_pay",)),
+    Tier("inclusive", "惠民保", "Inclusive insurance", "#E69F00", "insurer"),
+    Tier("charity", "慈善捐助", "Charity", "#8B6F00", "donor"),
+    Tier("other", "其他基金", "Other funds", "#7F7F7F", "public", ("hifdm_pay", "oth_pay")),
 )
 TIER = {tier.id: tier for tier in TIERS}
 OWN_COLOUR = "#D55E00"

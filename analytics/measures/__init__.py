@@ -1,6 +1,7 @@
 """Measures as data, compiled to one SELECT on one fact; every answer keeps its SQL, parameters and provenance (Raw)."""
 
 from analytics.measures.compile import Question
+from analytics.measures.credit import coalition
 from analytics.measures.evaluate import Book, Raw, Replayed
 from analytics.measures.form import Dimension, Measure, dimensions, grammar, measures, version
 
@@ -11,6 +12,7 @@ __all__ = [
     "Question",
     "Raw",
     "Replayed",
+    "coalition",
     "dimensions",
     "grammar",
     "measures",

@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from analytics import reference
+from analytics.measures.credit import credit, flags
 from analytics.measures.form import Measure, dimensions, grammar, measures
 from analytics.store import literal
 from analytics.tiers import TIER, TIERS
@@ -40,7 +41,7 @@ class Question:
         if "city" in filters:
             filters["city"] = tuple(reference.city_code(name) for name in filters["city"])
         cut = tuple(dict.fromkeys(by))
-        if not form.tier_optional and "tier" not in cut:
+        if (not form.tier_optional or form.credit) and "tier" not in cut:
             cut = (*cut, "tier")
         for name in (*cut, *filters):
             if name not in dimensions():
@@ -57,9 +58,12 @@ class Question:
     def with_tier(self) -> bool:
         return "tier" in (*self.by, *self.where)
 
-    def compile(self, resource: str = "", fact: str = "") -> tuple[str, dict[str, Any]]:
+    def compile(
+        self, resource: str = "", fact: str = "", tiers: Sequence[str] = ()
+    ) -> tuple[str, dict[str, Any]]:
         """SQL and its bound parameters. `resource` replaces the choice `auto` (which depends on what the extract holds);
-        `fact`: the table that holds the fact, where it is not named like its grain.
+        `fact`: the table that holds the fact, where it is not named like its grain; `tiers`: those a credit goes to, in
+        order of payment.
         """
         chosen = dict(self.parameters)
         if chosen.get("resource") == "auto":
@@ -67,7 +71,7 @@ class Question:
         bound: dict[str, Any] = {f"where_{name}": list(values) for name, values in self.where.items()}
         if "threshold" in chosen:
             bound["threshold_bp"] = threshold_bp(chosen["threshold"])
-        return _sql(self, chosen, fact or self.measure.grain), bound
+        return _sql(self, chosen, fact or self.measure.grain, tiers), bound
 
 
 def threshold_bp(text: str) -> int:
@@ -104,7 +108,7 @@ def _parameters(form: Measure, given: Mapping[str, str], with_tier: bool) -> dic
     return chosen
 
 
-def _sql(question: Question, chosen: Mapping[str, str], fact: str) -> str:
+def _sql(question: Question, chosen: Mapping[str, str], fact: str, tiers: Sequence[str]) -> str:
     form, rules = question.measure, grammar()
     cut = [_cut(name) for name in question.by]
     uses_resource = "resource" in chosen
@@ -117,6 +121,10 @@ def _sql(question: Question, chosen: Mapping[str, str], fact: str) -> str:
         else "true"
     )
     numerator, denominator = _term(form.numerator), _term(form.denominator)
+    ledger, divisor = _ledger(question, chosen), 1
+    if form.credit:
+        ledger, divisor = _credits(form.credit, numerator, tiers, chosen["game"] == "replay")
+        numerator = "credit"
     extra = [
         f"{resource.sql} AS resource" if resource else "",
         f"{rules.weights[chosen['weight']].sql} AS w" if "weight" in chosen else "",
@@ -127,6 +135,8 @@ def _sql(question: Question, chosen: Mapping[str, str], fact: str) -> str:
         part: " / 100" if _MONEY.match(text) and text != "w" else ""
         for part, text in (("num", form.numerator), ("den", form.denominator))
     }
+    if divisor > 1:
+        scale["num"] = f" / {divisor}"
     return f"""\
 WITH fact AS (
     SELECT *{"".join(f", {e}" for e in extra if e)}
@@ -134,7 +144,7 @@ WITH fact AS (
     WHERE {" AND ".join([_keep(n) for n in question.where if n != "tier" and not dimensions()[n].bands] or ["true"])}
 ),
 ledger AS (
-    {_ledger(question, chosen)}
+    {ledger}
 ),
 cut AS (
     SELECT {"".join(f"{sql} AS {name}, " for name, sql in zip(question.by, cut, strict=True))}
@@ -148,7 +158,7 @@ summed AS (
         count(*) FILTER (usable) AS n, count(*) FILTER (usable AND num <> 0) AS n_numerator, count(*) FILTER (NOT usable) AS n_excluded
     FROM cut{" GROUP BY " + ", ".join(question.by) if question.by else ""}
 )
-SELECT {groups}{literal(form.id)} AS measure, numerator / NULLIF(denominator, 0){scale["num"] if form.unit == "yuan" else ""} AS value,
+SELECT {groups}{literal(form.id)} AS measure, numerator / NULLIF(denominator, 0){scale["num"] if form.unit == "yuan" or divisor > 1 else ""} AS value,
     numerator{scale["num"]} AS numerator, denominator{scale["den"]} AS denominator, n, n_numerator, n_excluded
 FROM summed{" ORDER BY " + order if order else ""}
 """
@@ -172,6 +182,18 @@ def _ledger(question: Question, chosen: Mapping[str, str]) -> str:
             "own_before_fen AS burden_fen FROM fact",
         )
     return "\n    UNION ALL ".join(parts)
+
+
+def _credits(kind: str, value: str, tiers: Sequence[str], replayed: bool) -> tuple[str, int]:
+    """One row per household and tier with the credit of the tier, and what the sum is to be divided by."""
+    columns = flags(value, tiers, replayed)
+    parts, divisor = [], 1
+    for position, k in enumerate(tiers):
+        sql, divisor = credit(kind, tiers, position)
+        burden = f"{TIER[k].paid} + {TIER[k].after} AS burden_fen"
+        parts.append(f"SELECT *, '{k}' AS tier, {burden}, {sql} AS credit FROM valued WHERE {TIER[k].paid} IS NOT NULL")
+    valued = f"WITH valued AS (SELECT *, {', '.join(columns)} FROM fact)"
+    return f"{valued}\n    " + "\n    UNION ALL ".join(parts), divisor
 
 
 def _term(expression: str) -> str:

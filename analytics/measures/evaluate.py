@@ -11,6 +11,7 @@ import polars as pl
 from analytics.measures.compile import Question
 from analytics.measures.form import grammar, version
 from analytics.store import Engine, Folder
+from analytics.tiers import TIER, TIERS
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,16 @@ class Raw:
 
 @dataclass(frozen=True)
 class Replayed:
-    """A ledger made by a replay. `tables`: the tables that stand for the facts; `told`: what provenance says of it."""
+    """A ledger made by a replay. `tables`: the tables that stand for the facts; `told`: what provenance says of it; `order`:
+    tiers in order of payment; `coalitions`: tiers without which it was replayed too (see credit.py), if any.
+    """
 
     engine: Engine
     tables: Mapping[str, str]
     place: tuple[str, int]
     told: Mapping[str, Any]
+    order: tuple[str, ...] = ()
+    coalitions: tuple[str, ...] = ()
 
 
 class Book:
@@ -87,7 +92,8 @@ class Book:
         if self._replay and question.parameters.get("own_burden") == "cash":
             raise ValueError("own_burden = cash: a replay tells what is owed, not how much of it is paid in cash")
         resource = self._resource(question) if question.parameters.get("resource") == "auto" else ""
-        sql, bound = question.compile(resource, self._tables[question.measure.grain])
+        tiers = self._tiers(question) if question.measure.credit else ()
+        sql, bound = question.compile(resource, self._tables[question.measure.grain], tiers)
         chosen = {**question.parameters, **({"resource": resource} if resource else {})}
         return Raw(question, self._engine.ask(sql, bound), sql, bound, chosen, self._provenance(question))
 
@@ -116,6 +122,28 @@ class Book:
                 "no household resource: the extract holds no income or consumption and no policy line is known for these areas"
             )
         return held[0]
+
+    def _tiers(self, question: Question) -> tuple[str, ...]:
+        """The tiers a credit can go to, in order of payment."""
+        if question.parameters["game"] == "replay":
+            if not (self._replay and self._replay.coalitions):
+                raise ValueError("game = replay: the rules are paid again without a tier only under --scenario")
+            return self._replay.coalitions
+        held = ", ".join(f"count({t.paid}) AS {t.id}" for t in TIERS)
+        filters = {k: v for k, v in question.where.items() if k in ("city", "plan_year")}
+        keep = " AND ".join(f"list_contains($where_{name}, {name}::VARCHAR)" for name in filters) or "true"
+        row = self._engine.ask(
+            f"SELECT {held} FROM {self._tables['household_year']} WHERE {keep}",
+            {f"where_{k}": list(v) for k, v in filters.items()},
+        ).row(0, named=True)
+        orders = {
+            tuple(p["order"]) for p in self.manifest["plans"]
+            if str(p["city"]) in filters.get("city", (p["city"],)) and str(p["plan_year"]) in filters.get("plan_year", (str(p["plan_year"]),))
+        }  # fmt: skip
+        order = self._replay.order if self._replay else orders.pop() if len(orders) == 1 else ()
+        if not order and question.measure.credit == "sequential":
+            raise ValueError("the order of payment differs between these places: ask one city and year, or places of one order")
+        return tuple(k for k in order or TIER if row[k])
 
     def _provenance(self, question: Question) -> dict[str, Any]:
         cities, years = question.where.get("city"), question.where.get("plan_year")

@@ -23,6 +23,7 @@ class Reference(Form):
 class Measure(Form):
     """One measure: a sum over a sum on one grain. `counts`: numerator and denominator count persons or households, so
     both the counted and the uncounted must be numerous enough to show. `needs` replay: it compares with what was before.
+    `credit`: the numerator is a value of the own burden (`own`), and its fall is credited to the tiers (see credit.py).
     """
 
     id: str
@@ -37,6 +38,7 @@ class Measure(Form):
     better: Literal["higher", "lower", "none"]
     counts: bool = False
     needs: Literal["", "replay"] = ""
+    credit: Literal["", "shapley", "first_in", "last_in", "sequential"] = ""
     parameters: tuple[str, ...] = ()
     plain: Text
     formula: str

@@ -5,18 +5,20 @@ A tier without rules in the plan keeps what was recorded of it, after all tiers 
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from analytics.facts import FACTS, claims
 from analytics.measures import Replayed
-from analytics.plans import Plan, claims_sql, needs
+from analytics.plans import Plan, claims_sql, may_pay, needs, split
 from analytics.store import Damaged, Engine, Folder, sha256_of
 from analytics.tiers import TIER, TIERS, full_order
 
-KEPT = 12  # payments and ledgers that stay in memory
-_STATE = {"claim_date"}  # columns of every settlement; the others a plan may need are of persons
+STATE = ("_in", "_adv", "_out", "_drug")  # what is owed of each cost part
+PERSON = ("insurance_type", "person_group", "is_pre_existing", "is_retired", "product")
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,14 @@ class Replay:
             also=[p.path for p in self._source.files],
         )
         self._lock = threading.RLock()
-        self._made: dict[str, tuple[str, str]] = {}  # name -> kind and SQL of what is held
+        self._made: dict[str, str] = {}  # name -> kind of what is held
+
+    def left(self, plan: Plan) -> str:
+        """Table of what the plan alone leaves each person with settlements: person_id, left_fen."""
+        with self._lock:
+            sql = f"SELECT person_id, left_fen FROM ({self._paid_sql(plan, plan.order)})"
+            self._hold(f"left_{_mark(sql)}", sql)
+            return f"left_{_mark(sql)}"
 
     def pay(self, plan: Plan) -> Paid:
         """Pay the city-year by a plan. Raises plans.PlanHoles where values are missing."""
@@ -65,26 +74,32 @@ class Replay:
             self._hold(paid.table, sql)
             return paid
 
-    def ledger(self, paid: Paid, was: Paid | None = None) -> Replayed:
+    def spent(self, paid: Paid, tier: str) -> int:
+        """What a tier paid in the year, fen. Not to be shown as it is."""
+        total = self.engine.ask(f"SELECT coalesce(sum({TIER[tier].paid}::DOUBLE), 0)::BIGINT AS fen FROM {paid.table}")
+        return int(total["fen"][0])
+
+    def ledger(self, paid: Paid, was: Paid | None = None, told: Mapping[str, Any] | None = None) -> Replayed:
         """Both facts with the plan's payments in place of those recorded; `<tier>_was_fen` and `own_was_fen` hold what `was`
-        paid and left, or what was recorded.
+        paid and left, or what was recorded. `told`: more for the provenance.
         """
         with self._lock:
             mark = f"{paid.mark}_{was.mark if was else 'recorded'}"
             tables = {name: f"{name}_{mark}" for name in FACTS}
             self._hold(tables["person_year"], self._persons(paid, was), "VIEW")
             self._hold(tables["household_year"], self._households(tables["person_year"]))
-        told = {
+        replay = {
             "replay": {
                 "plan": f"{paid.plan.city}/{paid.plan.plan_year}",
                 "payments": paid.mark,
                 "compared_with": was.mark if was else "recorded",
+                "product_year": "as published" if is_calendar(paid.plan) else "taken as the calendar year",
                 "as_recorded": [k for k in paid.order if k not in paid.plan.order],
                 "special_drugs_known": self.knows_drugs,
                 "sql": paid.sql,
             }
         }
-        return Replayed(self.engine, tables, self.place, told)
+        return Replayed(self.engine, tables, self.place, {**replay, **(told or {})}, paid.order)
 
     def differing(self, a: Paid, b: Paid) -> int:
         """Persons of whom some tier is paid differently."""
@@ -122,29 +137,59 @@ class Replay:
         self.engine.keep("standing", self._source.standing)
         return "standing"
 
+    @contextmanager
+    def scratch(self) -> Iterator[None]:
+        """What is paid inside is let go of at the end; what single settlements were paid is kept, later plans share it."""
+        with self._lock:
+            before = set(self._made)
+            try:
+                yield
+            finally:
+                for name in [n for n in self._made if n not in before and not n.startswith("head")]:
+                    self.engine.drop(name, self._made.pop(name))
+
+    @property
+    def held(self) -> int:
+        """How many tables lie in memory."""
+        return len(self._made)
+
     def _hold(self, name: str, sql: str, kind: str = "TABLE") -> None:
-        if name in self._made:
-            self._made[name] = self._made.pop(name)  # the newest last
-            return
-        self.engine.keep(name, sql, kind=kind)
-        self._made[name] = kind, sql
-        while len(self._made) > KEPT:
-            old = next(iter(self._made))
-            self.engine.drop(old, self._made.pop(old)[0])
+        if name not in self._made:
+            self.engine.keep(name, sql, kind=kind)
+            self._made[name] = kind
 
     def _relation(self, plan: Plan) -> str:
         """Settlements, with the columns of persons that the plan looks at beyond those every plan does."""
-        wanted = sorted(needs(plan) - _STATE)
-        if not wanted:
-            return self._claims
-        columns = ", ".join(f"s.{name}" for name in wanted)
-        return f"(SELECT c.*, {columns} FROM {self._claims} AS c LEFT JOIN {self._standing} AS s USING (person_id))"
+        wanted = needs(plan) - {"claim_date"}
+        columns = "".join(f", s.{name}" for name in sorted(wanted))
+        join = f" LEFT JOIN {self._standing} AS s USING (person_id)" if wanted else ""
+        undated = "claim_date" in needs(plan) and not is_calendar(plan)
+        given = "c.* REPLACE (NULL::DATE AS claim_date)" if undated else "c.*"
+        return f"(SELECT {given}{columns} FROM {self._claims} AS c{join})" if wanted or undated else self._claims
 
     def _paid_sql(self, plan: Plan, order: Sequence[str]) -> str:
-        """SELECT of what every tier and liability paid each person with settlements."""
-        names = dict.fromkeys((*(f"{r.id}__{r.liability}" for r in plan.tier), *plan.order))
-        sums = "".join(f", sum({name}_paid_fen::DOUBLE)::BIGINT AS {name}_paid_fen" for name in names)
-        replayed = f"SELECT person_id, sum(own_fen::DOUBLE)::BIGINT AS left_fen{sums} FROM ({claims_sql(plan, self._relation(plan))}) GROUP BY person_id"
+        """SELECT of what every tier and liability paid each person with settlements.
+
+        The rows at the head that look at single settlements are paid once and kept: plans that differ in later rows share
+        them. Claims of persons whom no later row can pay are then looked at no more.
+        """
+        first = split(plan)
+        head = claims_sql(plan, self._relation(plan), last=first, keep_state=True)
+        mark = _mark(head)
+        self._hold(f"head_{mark}", head)
+        paid = _names(plan, last=first)
+        sums = ", ".join(f"{_sum(c)} AS {c}" for c in ("in_policy_fen", *STATE, *paid))
+        alike = ", ".join(f"any_value({c}) AS {c}" for c in PERSON)
+        self._hold(f"headsum_{mark}", f"SELECT person_id, {alike}, {sums} FROM head_{mark} GROUP BY person_id")
+        can = may_pay(plan, first)
+        some = f"(SELECT * FROM head_{mark} SEMI JOIN (SELECT person_id FROM headsum_{mark} WHERE {can}) USING (person_id))"
+        every = _names(plan)
+        later = "".join(f", {_sum(name)} AS {name}" for name in every)
+        early = "".join(f", {name if name in paid else 0} AS {name}" for name in every)
+        replayed = (
+            f"SELECT person_id, {_sum('own_fen')} AS left_fen{later} FROM ({claims_sql(plan, some, first=first)}) GROUP BY person_id"
+            f" UNION ALL BY NAME SELECT person_id, {' + '.join(STATE)} AS left_fen{early} FROM headsum_{mark} WHERE NOT {can}"
+        )
         return _with_recorded(replayed, [k for k in order if k not in plan.order])
 
     def _persons(self, paid: Paid, was: Paid | None) -> str:
@@ -157,8 +202,10 @@ class Replay:
             told += [f"coalesce(p.{t.paid}, 0) AS {t.was}" for t in TIERS]
         rest = [f"0::BIGINT AS {t.was}" for t in TIERS if was and t.id not in before]
         own = " - ".join(["p.own_before_fen", *(f"coalesce(w.{TIER[k].paid}, 0)" for k in before)]) if was else "p.own_net_fen"
-        replaced = [f"COLUMNS(c -> NOT list_contains({_LEDGER!r}, c))"]
-        inner = f"SELECT p.{replaced[0]}, {', '.join([*told, *rest])}, {own} AS own_was_fen FROM person_year AS p LEFT JOIN {paid.table} AS d ON d.person_id = p.person_key{join}"
+        inner = (
+            f"SELECT p.* EXCLUDE ({', '.join(_LEDGER)}), {', '.join([*told, *rest])}, {own} AS own_was_fen"
+            f" FROM person_year AS p LEFT JOIN {paid.table} AS d ON d.person_id = p.person_key{join}"
+        )
         return f"SELECT *, {', '.join(_ledger(paid.order))} FROM ({inner})"
 
     def _households(self, persons: str) -> str:
@@ -175,6 +222,21 @@ _SUMMED = [
     "own_net_fen", "own_gross_fen", "statutory_paid_fen", *(t.paid for t in TIERS), *(t.after for t in TIERS)
 ]  # fmt: skip
 _LEDGER = [*_SUMMED, "own_cash_fen"]
+
+
+def is_calendar(plan: Plan) -> bool:
+    """Whether the product's period lies in the plan year; one that does not is taken as the calendar year in a replay."""
+    return plan.period is None or plan.period.start.year == plan.period.end.year == plan.plan_year
+
+
+def _names(plan: Plan, last: int | None = None) -> list[str]:
+    """Payment columns of the first rows of a plan, by liability and by tier."""
+    rows = plan.tier[:last]
+    return list(dict.fromkeys([f"{r.id}__{r.liability}_paid_fen" for r in rows] + [f"{r.id}_paid_fen" for r in rows]))
+
+
+def _sum(column: str) -> str:
+    return f"sum({column}::DOUBLE)::BIGINT"  # exact below 2^53, and several times faster than a sum of BIGINT
 
 
 def _mark(sql: str) -> str:

@@ -13,33 +13,52 @@ from pydantic import Field, ValidationError
 
 from analytics import reference
 from analytics.plans import Plan, PlanErrors, build_plan
-from analytics.plans.model import Group, InsuranceType, Rate
+from analytics.plans.model import Capacity, Group, InsuranceType, Positive, Rate
 from analytics.reference import Form, Text
 
 SOURCE = "scenario"  # source id of every changed value
 VARYING = ("deductible", "bands", "ceiling", "rate_plus")  # what a group of persons can have of its own
+SELECTORS = ("for", "capacity", "hospital_level", "cross_region", "years_at_least", "years_at_most")
 Row = dict[str, Any]
 
 
 class Change(Form):
-    """One value of the rows of a tier (of one liability, one insurance type) set anew; `for`: for these groups only.
-
-    `rate_plus` adds to every rate; field `tier` with value "none" takes the rows out.
+    """One value of the rows of a tier (of one liability, one insurance type) set anew; `for`, `capacity`: for these persons
+    only. `rate_plus` adds to every rate; field `tier` with value "none" takes the rows out.
     """
 
     tier: str
     liability: str | None = None
     insurance_type: InsuranceType | Literal["all"] | None = None
     groups: tuple[Group, ...] = Field(default=(), alias="for")
+    capacity: tuple[Capacity, ...] = ()
     field: Literal["deductible", "bands", "ceiling", "rate_plus", "advance_share", "base", "scope", "cross_region", "per", "tier"]
     value: Any
 
     @property
     def label(self) -> str:
         """Short text of what is changed, for messages and tables."""
-        who = f" for {', '.join(self.groups)}" if self.groups else ""
+        who = "".join(f" {name} {', '.join(v)}" for name, v in self.selectors.items())
         kind = f" ({self.insurance_type})" if self.insurance_type else ""
         return f"{self.tier}{f'/{self.liability}' if self.liability else ''}{kind}: {self.field}{who}"
+
+
+    @property
+    def selectors(self) -> dict[str, tuple[str, ...]]:
+        """For whom, in the words of a variant; empty: for everybody."""
+        named: dict[str, tuple[str, ...]] = {"for": self.groups, "capacity": self.capacity}
+        return {name: values for name, values in named.items() if values}
+
+
+class Graded(Form):
+    """The deductible of a tier graded by what households can bear, at the spending of the single one: a share of the
+    median income per member of each fifth, found by search and rounded to `step` yuan.
+    """
+
+    tier: str
+    liability: str | None = None
+    insurance_type: InsuranceType | Literal["all"] | None = None
+    step: Positive = 100
 
 
 class Scenario(Form):
@@ -51,6 +70,7 @@ class Scenario(Form):
     change: tuple[Change, ...] = ()
     add: tuple[dict[str, Any], ...] = ()
     order: tuple[str, ...] = ()
+    graded: Graded | None = None
     target_loss_ratio: Rate = Decimal("0.85")
     note: Text | None = None
 
@@ -80,8 +100,8 @@ def parse_scenario(data: Mapping[str, Any], where: str = "scenario") -> Scenario
         scenario = Scenario.model_validate(data)
     except ValidationError as error:
         raise PlanErrors(reference.problems(error, where)) from error
-    if not (scenario.change or scenario.add or scenario.order):
-        raise PlanErrors([f"{where}: changes nothing: give it [[change]], [[add]] or order"])
+    if not (scenario.change or scenario.add or scenario.order or scenario.graded):
+        raise PlanErrors([f"{where}: changes nothing: give it [[change]], [[add]], order or [graded]"])
     return scenario.model_copy(update={"city": reference.city_code(scenario.city)})
 
 
@@ -134,16 +154,16 @@ def _make(change: Change, rows: list[Row]) -> Iterator[str]:
         names = dict.fromkeys(f"{r.get('liability', 'main')} ({r['insurance_type']})" for r in held)
         yield f"no row of the tier matches; it has {', '.join(names)}"
     if change.field == "tier":
-        if change.value != "none" or change.groups:
-            yield 'field "tier" takes the value "none" and no groups: the tier is taken out for everybody'
+        if change.value != "none" or change.selectors:
+            yield 'field "tier" takes the value "none" and no selectors: the tier is taken out for everybody'
         for row in mine:
             rows.remove(row)
         return
-    if change.groups and change.field not in VARYING:
-        yield f"{change.field} cannot differ by group; what can is {', '.join(VARYING)}"
+    if change.selectors and change.field not in VARYING:
+        yield f"{change.field} cannot differ between persons; what can is {', '.join(VARYING)}"
         return
     for row in mine:
-        yield from _set_for_groups(change, row) if change.groups else _set(change, row)
+        yield from _set_for_some(change, row) if change.selectors else _set(change, row)
 
 
 def _set(change: Change, row: Row) -> Iterator[str]:
@@ -160,17 +180,18 @@ def _set(change: Change, row: Row) -> Iterator[str]:
     row["source_of"] = {**row.get("source_of", {}), field: SOURCE}
 
 
-def _set_for_groups(change: Change, row: Row) -> Iterator[str]:
-    """In the variant of exactly these groups, or in a new one behind the others, which overrides them."""
+def _set_for_some(change: Change, row: Row) -> Iterator[str]:
+    """In the variant of exactly these persons, or in a new one behind the others, which overrides them."""
     variants = [dict(v) for v in row.get("variants", ())]
-    selectors = ("hospital_level", "cross_region", "years_at_least", "years_at_most", "capacity")
-    mine = [v for v in variants if set(v.get("for", ())) == set(change.groups) and not any(v.get(s) for s in selectors)]
+    wanted = {name: set(values) for name, values in change.selectors.items()}
+    mine = [v for v in variants if {s: set(v[s]) if isinstance(v[s], list | tuple) else v[s] for s in SELECTORS if v.get(s)} == wanted]  # fmt: skip
     if mine and _plain(mine[-1].get(change.field)) == _plain(change.value):
         yield f"it is {change.value} already: nothing would change"
     if mine:
         mine[-1].update({change.field: change.value, "source": SOURCE})
     else:
-        variants.append({"for": list(change.groups), change.field: change.value, "source": SOURCE})
+        selectors = {name: list(values) for name, values in change.selectors.items()}
+        variants.append({**selectors, change.field: change.value, "source": SOURCE})
     row["variants"] = variants
 
 

@@ -1,0 +1,47 @@
+"""Credit per tier: how much of the fall of a measure each tier made, whatever the order of payment.
+
+A coalition is a set of tiers, a bit each. Its burden is what a household owes when only these tiers pay: by accounting, the
+recorded payments of the others are taken away; by replay, the rules are paid again without them (columns of coalitions). The
+Shapley value is formed household by household in whole numbers times K!, so the credits of all tiers add up to the fall.
+"""
+
+import re
+from collections.abc import Sequence
+from math import factorial
+
+from analytics.tiers import TIER
+
+_OWN = re.compile(r"\bown\b")
+
+
+def coalition(mask: int) -> str:
+    """Column of what is owed when only the tiers of `mask` pay, fen."""
+    return f"own_{mask}_fen"
+
+
+def flags(value: str, tiers: Sequence[str], replayed: bool) -> list[str]:
+    """SQL columns v0, v1, ... with the value under every coalition of `tiers`. `value` is written in terms of `own`."""
+    columns = []
+    for mask in range(1 << len(tiers)):
+        paid = "".join(f" - coalesce({TIER[k].paid}, 0)" for i, k in enumerate(tiers) if mask >> i & 1)
+        own = coalition(mask) if replayed else f"(own_before_fen{paid})"
+        columns.append(f"({_OWN.sub(own, value)})::DOUBLE AS v{mask}")
+    return columns
+
+
+def credit(kind: str, tiers: Sequence[str], position: int) -> tuple[str, int]:
+    """SQL of the credit of a tier over the columns of `flags`, and what it is to be divided by. `tiers` in order of payment."""
+    bit, n = 1 << position, len(tiers)
+    if kind == "first_in":
+        return f"v0 - v{bit}", 1
+    if kind == "last_in":
+        every = (1 << n) - 1
+        return f"v{every & ~bit} - v{every}", 1
+    if kind == "sequential":
+        return f"v{bit - 1} - v{2 * bit - 1}", 1
+    terms = [
+        f"{factorial(s.bit_count()) * factorial(n - s.bit_count() - 1)} * (v{s} - v{s | bit})"
+        for s in range(1 << n)
+        if not s & bit
+    ]
+    return " + ".join(terms), factorial(n)

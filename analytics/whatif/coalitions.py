@@ -1,0 +1,51 @@
+"""A city-year replayed under every subset of a plan's tiers: what each household would owe if only these paid.
+
+A tier without rules in the plan pays what was recorded of it, as far as something is left, in the coalitions it is in.
+"""
+
+from dataclasses import replace
+
+from analytics.measures import Replayed, coalition
+from analytics.plans import Plan
+from analytics.tiers import TIER
+from analytics.whatif.replay import Replay
+
+MOST = 7  # tiers; each one doubles the replays
+
+
+def coalitions(replay: Replay, plan: Plan) -> Replayed:
+    """The ledger of the plan, with what a household owes under every coalition of tiers (columns of measures.coalition).
+    Raises plans.PlanHoles where values are missing.
+    """
+    paid = replay.pay(plan)
+    order = paid.order
+    ruled = [k for k in order if k in plan.order]
+    extra = [k for k in order if k not in plan.order]
+    bit = {k: 1 << position for position, k in enumerate(order)}
+    parts = []
+    for subset in range(1 << len(ruled)):
+        chosen = [k for position, k in enumerate(ruled) if subset >> position & 1]
+        base = sum(bit[k] for k in chosen)
+        sums = []
+        for more in range(1 << len(extra)):
+            added = [k for position, k in enumerate(extra) if more >> position & 1]
+            recorded = " + ".join(f"coalesce({TIER[k].paid}, 0)" for k in added) or "0"
+            mask = base + sum(bit[k] for k in added)
+            sums.append(f"sum(greatest(coalesce(left_fen, own_before_fen) - ({recorded}), 0)::DOUBLE)::BIGINT AS {coalition(mask)}")
+        only = plan.model_copy(update={"tier": tuple(r for r in plan.tier if r.id in chosen)})
+        parts.append((f"coalition_{paid.mark}_{subset}", only, ", ".join(sums)))
+    whole = replay.ledger(paid)
+    for name, only, sums in parts:
+        with replay.scratch():
+            left = replay.left(only) if only.tier else "(SELECT NULL::BIGINT AS person_id, NULL::BIGINT AS left_fen WHERE false)"
+            replay.engine.keep(
+                name,
+                f"SELECT coalesce(household_key, person_key) AS household_key, household_key IS NOT NULL AS is_linked, {sums}"
+                f" FROM person_year LEFT JOIN {left} AS l ON l.person_id = person_key GROUP BY ALL",
+            )
+    joins = "".join(f" JOIN {name} USING (household_key, is_linked)" for name, *_ in parts)
+    table = f"household_coalitions_{paid.mark}"
+    replay.engine.keep(table, f"SELECT * FROM {whole.tables['household_year']}{joins}")
+    for name, *_ in parts:
+        replay.engine.drop(name)
+    return replace(whole, tables={**whole.tables, "household_year": table}, coalitions=order)

@@ -76,7 +76,7 @@ class Desk:
         plan, replay = self._in_force(city, year), self.replay(city, year)
         if isinstance(scenario, Scenario):
             pair = carry_out(self._snapshot, replay, plan, scenario)
-            return Book(self._snapshot, coalitions(replay, pair.changed)) if game else pair.reform
+            return Book(self._snapshot, coalitions(replay, pair.changed, plan)) if game else pair.reform
         return Book(self._snapshot, coalitions(replay, plan) if game else replay.ledger(replay.pay(plan)))
 
     def _in_force(self, city: str, plan_year: int) -> Plan:

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from analytics import console, console_intake, console_quality, plans, reference, verbs
+from analytics import console, console_intake, console_quality, console_whatif, plans, reference, verbs
 from analytics.intake import Refused
 from analytics.measures import measures
 from analytics.release import Released, csv_text
@@ -73,6 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--explain", action="store_true", help="also show definition, SQL and provenance")
     measure.add_argument("--format", choices=("table", "csv", "json", "parquet"), default="table")
     measure.add_argument("--out", help="file to write (needed for parquet)")
+    measure.add_argument(
+        "--scenario",
+        default="observed",
+        metavar="observed|plan|FILE",
+        help="as recorded (default), the plan in force replayed, or a scenario file; the latter two of one city and year",
+    )
+    console_whatif.add(command)
     rules = command("plans", _plans, "benefit plans: check, show CITY YEAR, pay CITY YEAR")
     verbs_of_plans = rules.add_subparsers(dest="verb", required=True)
     verbs_of_plans.add_parser("check", help="report every problem of every plan file")
@@ -148,6 +155,7 @@ def _measure(args: argparse.Namespace) -> None:
         by=_names(args.by),
         where=where,
         parameters=_pairs(args.set, "--set"),
+        scenario=args.scenario,
         raw=args.raw,
     )
     table = pl.concat([answer.table for answer in answers], how="diagonal")

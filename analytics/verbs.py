@@ -12,10 +12,12 @@ from filelock import FileLock
 
 from analytics import facts, intake
 from analytics.answer import Desk
+from analytics.outcome import Outcome
 from analytics.quality import quality as _quality
 from analytics.release import Released
 from analytics.store import Damaged, Folder, NotBuilt, Store
 from analytics.synthetic import YEARS, write_delivery
+from analytics.whatif import Scenario, load_scenario
 
 Progress = Callable[[str, int, int], None]
 
@@ -179,11 +181,23 @@ def measure(
     by: Sequence[str] = (),
     where: Mapping[str, Sequence[str | int]] | None = None,
     parameters: Mapping[str, str] | None = None,
+    scenario: str = "observed",
     raw: bool = False,
 ) -> list[Released]:
-    """Ask the published snapshot; one protected answer per measure (unprotected with `raw`, for the local user)."""
+    """Ask the published snapshot; one protected answer per measure (unprotected with `raw`, for the local user). `scenario`:
+    "observed", "plan" (the plan in force, replayed) or the path of a scenario file; the latter two of one city and year.
+    """
     desk = Desk.open(store)
-    return [desk.ask(name, by, where, parameters, protect=not raw) for name in measures]
+    ledger = scenario if scenario in ("observed", "plan") else load_scenario(Path(scenario))
+    return [desk.ask(name, by, where, parameters, scenario=ledger, protect=not raw) for name in measures]
+
+
+def simulate(store: Path | str, scenario: Path | str | Scenario, *, raw: bool = False) -> Outcome:
+    """Carry a scenario out on the published snapshot. Raises plans.PlanErrors (every problem), plans.PlanHoles,
+    whatif.NoEffect, ValueError.
+    """
+    loaded = scenario if isinstance(scenario, Scenario) else load_scenario(Path(scenario))
+    return Desk.open(store).simulate(loaded, protect=not raw)
 
 
 def quality(store: Path | str, *, rows: int = 0, rule: str = "") -> list[dict[str, Any]]:

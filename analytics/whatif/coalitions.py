@@ -13,11 +13,11 @@ from analytics.whatif.replay import Replay
 MOST = 7  # tiers; each one doubles the replays
 
 
-def coalitions(replay: Replay, plan: Plan) -> Replayed:
+def coalitions(replay: Replay, plan: Plan, in_force: Plan | None = None) -> Replayed:
     """The ledger of the plan, with what a household owes under every coalition of tiers (columns of measures.coalition).
-    Raises plans.PlanHoles where values are missing.
+    `in_force`: as in Replay.pay. Raises plans.PlanHoles where values are missing.
     """
-    paid = replay.pay(plan)
+    paid = replay.pay(plan, in_force)
     order = paid.order
     ruled = [k for k in order if k in plan.order]
     extra = [k for k in order if k not in plan.order]

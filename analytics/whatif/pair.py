@@ -31,13 +31,13 @@ def carry_out(snapshot: Folder, replay: Replay, plan: Plan, scenario: Scenario) 
     if scenario.graded:
         scenario = scenario.model_copy(update={"change": (*scenario.change, *grade(replay, plan, scenario.graded))})
     changed = reform(plan, scenario)
-    paid = replay.pay(changed)
+    paid = replay.pay(changed, plan)
     idle = [] if replay.differing(baseline, paid) else ["all changes together"]
     if not idle and len(scenario.change) > 1 and not scenario.graded:
         for number, change in enumerate(scenario.change):
             rest = scenario.without(number)
             with replay.scratch():
-                other = replay.pay(reform(plan, rest) if rest.change or rest.add or rest.order else plan)
+                other = replay.pay(reform(plan, rest) if rest.change or rest.add or rest.order else plan, plan)
                 same = not replay.differing(paid, other)
             if same:
                 idle.append(f"change {number + 1} ({change.label})")
@@ -86,7 +86,7 @@ def grade(replay: Replay, plan: Plan, graded: Graded) -> tuple[Change, ...]:
         name = {"name": {"zh": "分级", "en": "graded"}, "city": plan.city, "plan_year": plan.plan_year}
         tried = Scenario.model_validate({**name, "change": changes(permille)})
         with replay.scratch():
-            return replay.spent(replay.pay(reform(plan, tried)), graded.tier)
+            return replay.spent(replay.pay(reform(plan, tried), plan), graded.tier)
 
     low, high = 0, 1  # a higher share means higher deductibles and never more spending
     while spending(high) > target and high < 64_000:

@@ -65,10 +65,13 @@ class Replay:
             self._hold(f"left_{_mark(sql)}", sql)
             return f"left_{_mark(sql)}"
 
-    def pay(self, plan: Plan) -> Paid:
-        """Pay the city-year by a plan. Raises plans.PlanHoles where values are missing."""
+    def pay(self, plan: Plan, in_force: Plan | None = None) -> Paid:
+        """Pay the city-year by a plan. `in_force`: the plan it changes; a tier only that one has rules for pays nothing, not
+        what was recorded. Raises plans.PlanHoles where values are missing.
+        """
         with self._lock:
-            order = (*plan.order, *(k for k in self.recorded if k not in plan.order))
+            ruled = {*plan.order, *(in_force.order if in_force else ())}
+            order = (*plan.order, *(k for k in self.recorded if k not in ruled))
             sql = self._paid_sql(plan, order)
             paid = Paid(plan, _mark(sql), sql, order)
             self._hold(paid.table, sql)

@@ -1,5 +1,7 @@
 """Benefit rules as data: plan files in, checked plans and the SQL that pays claims by them out."""
 
+from analytics.plans.case import read_case
+from analytics.plans.explain import explain
 from analytics.plans.load import (
     PlanErrors,
     build_plan,
@@ -25,6 +27,7 @@ __all__ = [
     "build_plan",
     "check_plans",
     "claims_sql",
+    "explain",
     "filled",
     "load_plans",
     "may_pay",
@@ -33,6 +36,7 @@ __all__ = [
     "pay",
     "plan_for",
     "premium_of",
+    "read_case",
     "resolve",
     "split",
 ]

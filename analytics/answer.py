@@ -67,12 +67,19 @@ class Desk:
         if isinstance(scenario, Scenario):
             for name, value in (("city", scenario.city), ("plan_year", scenario.plan_year)):
                 where.setdefault(name, [value])
-        place = [reference.city_code(str(v)) for v in where.get("city", ())], [str(v) for v in where.get("plan_year", ())]
+        place = (
+            [reference.city_code(str(v)) for v in where.get("city", ())],
+            [str(v) for v in where.get("plan_year", ())],
+        )
         if [len(values) for values in place] != [1, 1]:
-            raise ValueError("a replay is of one city and plan year: name both, such as --where city=zhuhai --where plan_year=2023")
+            raise ValueError(
+                "a replay is of one city and plan year: name both, such as --where city=zhuhai --where plan_year=2023"
+            )
         city, year = place[0][0], int(place[1][0])
         if isinstance(scenario, Scenario) and (city, year) != (scenario.city, scenario.plan_year):
-            raise ValueError(f"the scenario is of {scenario.city} {scenario.plan_year}, the question of {city} {year}")
+            raise ValueError(
+                f"the scenario is of {scenario.city} {scenario.plan_year}, the question of {city} {year}"
+            )
         plan, replay = self._in_force(city, year), self.replay(city, year)
         if isinstance(scenario, Scenario):
             pair = carry_out(self._snapshot, replay, plan, scenario)
@@ -82,7 +89,9 @@ class Desk:
     def _in_force(self, city: str, plan_year: int) -> Plan:
         plan = plan_for(city, plan_year)
         if plan is None:
-            raise ValueError(f"no plan for {city} {plan_year}: nothing to replay; `jianfu plans check` lists those there are")
+            raise ValueError(
+                f"no plan for {city} {plan_year}: nothing to replay; `jianfu plans check` lists those there are"
+            )
         return plan
 
     def replay(self, city: str, plan_year: int) -> Replay:

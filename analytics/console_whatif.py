@@ -15,10 +15,14 @@ from analytics.tiers import TIER
 
 def add(command: Callable[[str, Any, str], argparse.ArgumentParser]) -> None:
     """Add the command to the parser; `command` takes its name, what runs it and its help."""
-    sub = command("simulate", run, "carry a scenario file out: fit, people touched, spending, burden before and after")
+    sub = command(
+        "simulate", run, "carry a scenario file out: fit, people touched, spending, burden before and after"
+    )
     sub.add_argument("store")
     sub.add_argument("scenario", metavar="SCENARIO.toml")
-    sub.add_argument("--raw", action="store_true", help="without disclosure control, for the local user's own eyes")
+    sub.add_argument(
+        "--raw", action="store_true", help="without disclosure control, for the local user's own eyes"
+    )
     sub.add_argument("--format", choices=("table", "csv", "json"), default="table")
     sub.add_argument("--out", help="file to write")
 
@@ -30,7 +34,15 @@ def run(args: argparse.Namespace) -> None:
     if args.format == "csv":
         console.put(csv_text(table), args.out, bom=True)
     elif args.format == "json":
-        console.put(json.dumps({"rows": table.to_dicts(), "provenance": _told(outcome)}, ensure_ascii=False, indent=1, default=str), args.out)
+        console.put(
+            json.dumps(
+                {"rows": table.to_dicts(), "provenance": _told(outcome)},
+                ensure_ascii=False,
+                indent=1,
+                default=str,
+            ),
+            args.out,
+        )
     else:
         _print(outcome, table)
 
@@ -53,21 +65,46 @@ def _told(outcome: Outcome) -> dict[str, Any]:
 def _print(outcome: Outcome, table: pl.DataFrame) -> None:
     place = f"{outcome.scenario.city} {outcome.scenario.plan_year}"
     print(f"{outcome.scenario.name.zh} · {outcome.scenario.name.en} ({place})")
-    changes = [(c.label, json.dumps(c.value, ensure_ascii=False, default=str)) for c in outcome.scenario.change]
+    changes = [
+        (c.label, json.dumps(c.value, ensure_ascii=False, default=str)) for c in outcome.scenario.change
+    ]
     if changes:
         console.table(("change", "value"), changes)
     for section in sections():
         print(f"\n{section.title.zh} · {section.title.en}")
         rows = table.filter(pl.col("section") == section.id)
-        dimensions = [c for c in rows.columns if c not in ("section", "change") and not c.startswith(LEDGERS) and rows[c].drop_nulls().len()]
-        shown = [f"{name}_{part}" for name in LEDGERS for part in ("value", "numerator") if rows[f"{name}_value"].len() and rows[f"{name}_status"].drop_nulls().len()]
-        console.table((*dimensions, *shown, "change"), [_line(row, dimensions, shown) for row in rows.iter_rows(named=True)])
+        dimensions = [
+            c
+            for c in rows.columns
+            if c not in ("section", "change") and not c.startswith(LEDGERS) and rows[c].drop_nulls().len()
+        ]
+        shown = [
+            f"{name}_{part}"
+            for name in LEDGERS
+            for part in ("value", "numerator")
+            if rows[f"{name}_value"].len() and rows[f"{name}_status"].drop_nulls().len()
+        ]
+        console.table(
+            (*dimensions, *shown, "change"),
+            [_line(row, dimensions, shown) for row in rows.iter_rows(named=True)],
+        )
 
 
 def _line(row: dict[str, Any], dimensions: list[str], shown: list[str]) -> tuple[str, ...]:
-    cells = ["" if row[d] is None else TIER[row[d]].zh if d == "tier" and row[d] in TIER else str(row[d]) for d in dimensions]
+    cells = [
+        "" if row[d] is None else TIER[row[d]].zh if d == "tier" and row[d] in TIER else str(row[d])
+        for d in dimensions
+    ]
     for name in shown:
         hidden = row[f"{name.rpartition('_')[0]}_status"] == "hidden"
-        cells.append("protected" if hidden else "" if row[name] is None else f"{row[name]:.6g}" if name.endswith("value") else f"{row[name]:,.2f}".removesuffix(".00"))
+        cells.append(
+            "protected"
+            if hidden
+            else ""
+            if row[name] is None
+            else f"{row[name]:.6g}"
+            if name.endswith("value")
+            else f"{row[name]:,.2f}".removesuffix(".00")
+        )
     cells.append("" if row["change"] is None else f"{row['change']:+.6g}")
     return tuple(cells)

@@ -59,14 +59,20 @@ class Answer:
             if whole is None:
                 whole = shown
             elif released.by:
-                whole = whole.join(shown, on=list(released.by), how="full", coalesce=True, maintain_order="left_right")
+                whole = whole.join(
+                    shown, on=list(released.by), how="full", coalesce=True, maintain_order="left_right"
+                )
             else:
                 whole = pl.concat([whole, shown], how="horizontal")
         assert whole is not None
         if {"baseline_value", "reform_value"} <= set(whole.columns):
             whole = whole.with_columns((pl.col("reform_value") - pl.col("baseline_value")).alias("change"))
         told = ", ".join(f"{k}={v}" for k, v in self.question.parameters.items())
-        head = [pl.lit(self.section).alias("section"), pl.lit(self.question.measure).alias("measure"), pl.lit(told).alias("parameters")]
+        head = [
+            pl.lit(self.section).alias("section"),
+            pl.lit(self.question.measure).alias("measure"),
+            pl.lit(told).alias("parameters"),
+        ]
         return whole.select(*head, pl.all())
 
 
@@ -86,14 +92,20 @@ class Outcome:
             tables.append(premium)
         whole = pl.concat([*tables, self.by_payer()], how="diagonal_relaxed")
         figures = [f"{name}_{c}" for name in LEDGERS for c in ("value", "numerator", "n", "status")]
-        dimensions = [c for c in whole.columns if c not in {*figures, "section", "measure", "parameters", "change"}]
+        dimensions = [
+            c for c in whole.columns if c not in {*figures, "section", "measure", "parameters", "change"}
+        ]
         return whole.select("section", "measure", "parameters", *dimensions, *figures, "change")
 
     def answer(self, measure: str, by: tuple[str, ...] = (), **parameters: str) -> Answer:
         """The answer to a question of `outcome.toml`. Raises KeyError."""
         for answer in self.answers:
             q = answer.question
-            if (q.measure, q.by) == (measure, by) and parameters.items() <= q.parameters.items() and "reform" in q.of:
+            if (
+                (q.measure, q.by) == (measure, by)
+                and parameters.items() <= q.parameters.items()
+                and "reform" in q.of
+            ):
                 return answer
         raise KeyError(measure)
 
@@ -103,7 +115,11 @@ class Outcome:
         if not any(r.table["value"].drop_nulls().len() for r in answer.of.values()):
             return None
         ratio = float(self.scenario.target_loss_ratio)
-        row: dict[str, Any] = {"section": "spending", "measure": "premium_needed", "parameters": f"loss_ratio={ratio:g}"}
+        row: dict[str, Any] = {
+            "section": "spending",
+            "measure": "premium_needed",
+            "parameters": f"loss_ratio={ratio:g}",
+        }
         for name, released in answer.of.items():
             shown = released.table.row(0, named=True)
             row |= {
@@ -130,7 +146,11 @@ class Outcome:
 def assemble(scenario: Scenario, plan: Plan, changed: Plan, ask: Asked) -> Outcome:
     """Ask everything a result shows."""
     answers = [
-        Answer(section.id, question, {name: ask(name, question.measure, question.by, question.parameters) for name in question.of})
+        Answer(
+            section.id,
+            question,
+            {name: ask(name, question.measure, question.by, question.parameters) for name in question.of},
+        )
         for section in sections()
         for question in section.question
     ]

@@ -31,7 +31,6 @@ class Tier:
         """Ledger column: own burden left after this tier, fen."""
         return f"{self.id}_after_fen"
 
-
     @property
     def was(self) -> str:
         """Column of a replayed ledger: what this tier paid before the change, fen."""
@@ -45,10 +44,18 @@ TIERS = (
         "statutory_supplement",
         "公务员及企业补充",
         "Statutory supplement",
-        "#56B4E9", "fund",
+        "#56B4E9",
+        "fund",
         ("cvlserv_pay", "hifes_pay"),
     ),
-    Tier("serious_illness", "大病保险", "Serious-illness insurance", "#009E73", "fund", ("hifmi_pay", "hifob_pay")),
+    Tier(
+        "serious_illness",
+        "大病保险",
+        "Serious-illness insurance",
+        "#009E73",
+        "fund",
+        ("hifmi_pay", "hifob_pay"),
+    ),
     Tier("medical_assistance", "医疗救助", "Medical assistance", "#CC79A7", "public", ("maf_pay",)),
     Tier("inclusive", "惠民保", "Inclusive insurance", "#E69F00", "insurer"),
     Tier("charity", "慈善捐助", "Charity", "#8B6F00", "donor"),

@@ -38,9 +38,13 @@ def value(desk: Desk, measure: str, by: list[str], of: Scenario | str, tier: str
     return table.filter(pl.col("tier") == tier)["value"][0] if tier else table["value"][0]
 
 
-@pytest.mark.parametrize(("city", "slug"), [("440400", "zhuhai"), ("440800", "zhanjiang"), ("371000", "weihai")])
+@pytest.mark.parametrize(
+    ("city", "slug"), [("440400", "zhuhai"), ("440800", "zhanjiang"), ("371000", "weihai")]
+)
 @pytest.mark.parametrize("year", [2022, 2023])
-def test_replay_of_the_plan_in_force_meets_every_recorded_person(desk: Desk, city: str, slug: str, year: int) -> None:
+def test_replay_of_the_plan_in_force_meets_every_recorded_person(
+    desk: Desk, city: str, slug: str, year: int
+) -> None:
     """The sample was paid by these plans, settlement by settlement: refunds, versions and claims of the insurer included."""
     plan = plan_for(slug, year)
     assert plan
@@ -52,15 +56,24 @@ def test_replay_of_the_plan_in_force_meets_every_recorded_person(desk: Desk, cit
     side = f"SELECT {', '.join(columns)} FROM "
     new, old = f"{side}{told.tables['person_year']}", f"{side}person_year"
     if "inclusive" not in replay.recorded:  # nobody was paid, so no file came: NULL there, nothing here
-        old = old.replace("inclusive_after_fen", "coalesce(inclusive_after_fen, medical_assistance_after_fen)")
+        old = old.replace(
+            "inclusive_after_fen", "coalesce(inclusive_after_fen, medical_assistance_after_fen)"
+        )
     assert replay.engine.ask(f"({new} EXCEPT {old}) UNION ALL ({old} EXCEPT {new})").height == 0
     households = f"SELECT household_key, own_net_fen FROM {told.tables['household_year']}"
     facts = "SELECT household_key, own_net_fen FROM household_year"
-    assert replay.engine.ask(f"({households} EXCEPT {facts}) UNION ALL ({facts} EXCEPT {households})").height == 0
+    assert (
+        replay.engine.ask(f"({households} EXCEPT {facts}) UNION ALL ({facts} EXCEPT {households})").height
+        == 0
+    )
 
 
 def test_measures_agree_between_records_and_replay(desk: Desk) -> None:
-    for measure, by in (("catastrophic_headcount", ["tier"]), ("own_share_after", ["tier"]), ("own_burden_mean", ["cost_band"])):
+    for measure, by in (
+        ("catastrophic_headcount", ["tier"]),
+        ("own_share_after", ["tier"]),
+        ("own_burden_mean", ["cost_band"]),
+    ):
         place = {"city": ["weihai"], "plan_year": ["2023"]}
         tables = [desk.ask(measure, by, place, scenario=s, protect=False).table for s in ("observed", "plan")]
         assert tables[0].equals(tables[1])
@@ -69,7 +82,9 @@ def test_measures_agree_between_records_and_replay(desk: Desk) -> None:
 def test_lower_deductible_reaches_more_persons_and_pays_each_less(desk: Desk) -> None:
     """Weihai 16,000 -> 6,000 at 5 %: the published experience of the product."""
     lowered = load_scenario(SHIPPED / "weihai-first-band.toml")
-    assert value(desk, "reach", ["tier"], lowered, "inclusive") > value(desk, "reach", ["tier"], "plan", "inclusive")
+    assert value(desk, "reach", ["tier"], lowered, "inclusive") > value(
+        desk, "reach", ["tier"], "plan", "inclusive"
+    )
     mean = [value(desk, "paid_per_beneficiary", ["tier"], s, "inclusive") for s in (lowered, "plan")]
     assert mean[0] < mean[1]
     assert value(desk, "burdened_share", [], lowered) == 0 < value(desk, "relieved_share", [], lowered)
@@ -77,7 +92,10 @@ def test_lower_deductible_reaches_more_persons_and_pays_each_less(desk: Desk) ->
 
 def test_spending_moves_by_what_persons_gain(desk: Desk) -> None:
     outcome = desk.simulate(scenario(LOWER), protect=False)
-    spent = [outcome.answer("paid_per_insured", ("tier",)).of[k].table["numerator"].sum() for k in ("baseline", "reform")]
+    spent = [
+        outcome.answer("paid_per_insured", ("tier",)).of[k].table["numerator"].sum()
+        for k in ("baseline", "reform")
+    ]
     gain = outcome.answer("own_burden_mean").of
     fall = gain["baseline"].table["numerator"][0] - gain["reform"].table["numerator"][0]
     assert spent[1] - spent[0] == pytest.approx(fall, abs=1e-6) and fall > 0
@@ -96,14 +114,23 @@ def test_a_plan_without_tiers_leaves_the_whole_cost(desk: Desk) -> None:
     assert plan
     replay = desk.replay("371000", 2023)
     table = coalitions(replay, plan).tables["household_year"]
-    sums = replay.engine.ask(f"SELECT count(*) FILTER (own_0_fen <> own_before_fen) AS n, count(*) AS every FROM {table}").row(0)
+    sums = replay.engine.ask(
+        f"SELECT count(*) FILTER (own_0_fen <> own_before_fen) AS n, count(*) AS every FROM {table}"
+    ).row(0)
     assert sums[0] == 0 < sums[1]
     every = (1 << len(replay.pay(plan).order)) - 1
-    assert replay.engine.ask(f"SELECT count(*) AS n FROM {table} WHERE own_{every}_fen <> own_net_fen")["n"][0] == 0
+    assert (
+        replay.engine.ask(f"SELECT count(*) AS n FROM {table} WHERE own_{every}_fen <> own_net_fen")["n"][0]
+        == 0
+    )
     none = scenario(*({"tier": k, "field": "tier", "value": "none"} for k in plan.order))
     table = desk.ask("own_burden_mean", (), scenario=none, protect=False).table
-    given = replay.engine.ask("SELECT sum(own_before_fen - coalesce(other_paid_fen, 0))::DOUBLE / 100 AS yuan FROM person_year")
-    assert table["numerator"][0] == pytest.approx(given["yuan"][0], rel=1e-12)  # no rules for other funds: as recorded
+    given = replay.engine.ask(
+        "SELECT sum(own_before_fen - coalesce(other_paid_fen, 0))::DOUBLE / 100 AS yuan FROM person_year"
+    )
+    assert table["numerator"][0] == pytest.approx(
+        given["yuan"][0], rel=1e-12
+    )  # no rules for other funds: as recorded
 
 
 @pytest.mark.parametrize("deductibles", [(5_000, 12_000, 30_000)])
@@ -114,7 +141,12 @@ def test_a_higher_deductible_never_pays_more(desk: Desk, deductibles: tuple[int,
 
 
 def test_a_change_for_one_group_reaches_only_them(desk: Desk) -> None:
-    change = {"tier": "medical_assistance", "for": ["monitored"], "field": "bands", "value": [{"over": 0, "rate": 0.9}]}
+    change = {
+        "tier": "medical_assistance",
+        "for": ["monitored"],
+        "field": "bands",
+        "value": [{"over": 0, "rate": 0.9}],
+    }
     table = desk.ask("relieved_share", ["person_group"], {"city": ["371000"], "plan_year": ["2023"]}, scenario=scenario(change), protect=False).table  # fmt: skip
     assert set(table.filter(pl.col("numerator") > 0)["person_group"]) == {"monitored"}
 
@@ -145,7 +177,12 @@ def test_graded_deductibles_cost_the_same(desk: Desk) -> None:
 
 
 def test_what_reaches_nobody_is_an_error(desk: Desk) -> None:
-    idle = {"tier": "inclusive", "liability": "in_catalogue", "field": "ceiling", "value": {"on": "payout", "amount": 9_000_000}}
+    idle = {
+        "tier": "inclusive",
+        "liability": "in_catalogue",
+        "field": "ceiling",
+        "value": {"on": "payout", "amount": 9_000_000},
+    }
     with pytest.raises(NoEffect, match="all changes together: no payment of any person changes"):
         desk.simulate(scenario(idle))
     with pytest.raises(NoEffect, match=r"change 2 \(inclusive/in_catalogue: ceiling\)"):
@@ -178,7 +215,9 @@ def test_every_problem_of_a_scenario_in_one_message(desk: Desk) -> None:
         ('name = { zh = "a", en = "b" }\ncity = "weihai"\nplan_year = 2023\n[[change]]\ntier = "basic"\nfield = "colour"\nvalue = 1', "field"),
     ],
 )  # fmt: skip
-def test_a_file_that_is_no_scenario(run: Run, sample_store: Path, tmp_path: Path, content: str, part: str) -> None:
+def test_a_file_that_is_no_scenario(
+    run: Run, sample_store: Path, tmp_path: Path, content: str, part: str
+) -> None:
     (tmp_path / "s.toml").write_text(content, encoding="utf-8")
     code, out, err = run("simulate", sample_store, tmp_path / "s.toml")
     assert code == 1 and not out and part in err
@@ -190,7 +229,13 @@ def test_places_that_cannot_be_replayed(desk: Desk) -> None:
     with pytest.raises(ValueError, match="one city and plan year"):
         desk.ask("reach", scenario="plan")
     with pytest.raises(ValueError, match="own_burden = cash"):
-        desk.ask("own_burden_mean", (), {"city": ["371000"], "plan_year": [2023]}, {"own_burden": "cash"}, scenario="plan")
+        desk.ask(
+            "own_burden_mean",
+            (),
+            {"city": ["371000"], "plan_year": [2023]},
+            {"own_burden": "cash"},
+            scenario="plan",
+        )
     with pytest.raises(ValueError, match="ask it with a scenario"):
         desk.ask("relieved_share")
     with pytest.raises(ValueError, match="only under --scenario"):
@@ -201,7 +246,12 @@ def test_a_changed_input_is_not_replayed(sample_store: Path, tmp_path: Path) -> 
     copy = tmp_path / "store"
     shutil.copytree(sample_store, copy)
     store = Store(copy)
-    part = next(p for d in store.deliveries() for p in d.partitions("settlement") if (p.city, p.plan_year) == ("371000", 2023))
+    part = next(
+        p
+        for d in store.deliveries()
+        for p in d.partitions("settlement")
+        if (p.city, p.plan_year) == ("371000", 2023)
+    )
     part.path.chmod(0o644)
     part.path.write_bytes(part.path.read_bytes()[:-1] + b"x")
     with pytest.raises(Exception, match="is not as it was sealed"):
@@ -211,7 +261,11 @@ def test_a_changed_input_is_not_replayed(sample_store: Path, tmp_path: Path) -> 
 def test_small_cells_are_protected(desk: Desk) -> None:
     shown, whole = (desk.simulate(scenario(LOWER), protect=p).table() for p in (True, False))
     hidden = shown.filter(pl.col("reform_status") == "hidden")
-    assert hidden.height and hidden["reform_value"].drop_nulls().is_empty() and hidden["change"].drop_nulls().is_empty()
+    assert (
+        hidden.height
+        and hidden["reform_value"].drop_nulls().is_empty()
+        and hidden["change"].drop_nulls().is_empty()
+    )
     few = whole.filter((pl.col("measure") == "relieved_share") & pl.col("reform_numerator").is_between(1, 10))
     keys = ["measure", "person_group", "cost_band"]
     assert few.height and few.join(hidden, on=keys, how="anti", nulls_equal=True).is_empty()
@@ -225,7 +279,15 @@ def test_command_line(run: Run, sample_store: Path, tmp_path: Path) -> None:
     assert code == 0 and told["provenance"]["rules"] and told["provenance"]["synthetic"] is True
     assert any(a["ledger"] == "reform" and "WITH fact" in a["sql"] for a in told["provenance"]["answers"])
     assert all(r["reform_value"] is None for r in told["rows"] if r["reform_status"] == "hidden")
-    run("simulate", sample_store, SHIPPED / "weihai-first-band.toml", "--format", "csv", "--out", tmp_path / "o.csv")
+    run(
+        "simulate",
+        sample_store,
+        SHIPPED / "weihai-first-band.toml",
+        "--format",
+        "csv",
+        "--out",
+        tmp_path / "o.csv",
+    )
     assert pl.read_csv(tmp_path / "o.csv").height == len(told["rows"])
     place = ("--where", "city=weihai", "--where", "plan_year=2023")
     code, out, _ = run("measure", sample_store, "reach", "--by", "tier", *place, "--scenario", SHIPPED / "weihai-first-band.toml", "--format", "json")  # fmt: skip
@@ -246,4 +308,6 @@ def test_survey_stores_cannot_be_replayed(tmp_path: Path) -> None:
     verbs.ingest(tmp_path / "s", [tmp_path / "h.csv"], "household_year")
     verbs.build(tmp_path / "s")
     with pytest.raises(ValueError, match="no settlements in this store"):
-        Desk.open(tmp_path / "s").ask("catastrophic_headcount", (), {"city": ["371000"], "plan_year": [2023]}, scenario="plan")
+        Desk.open(tmp_path / "s").ask(
+            "catastrophic_headcount", (), {"city": ["371000"], "plan_year": [2023]}, scenario="plan"
+        )

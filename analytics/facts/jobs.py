@@ -28,7 +28,9 @@ AMOUNTS = {
     "own_cash_fen": ("psn_cash_pay",),
     **{f"{t.id}_settled_fen": t.national_fields for t in TIERS if t.national_fields},
 }
-_MONEY = " ".join(f"{field}_fen" for field in ("special_drug_amt", *(f for fs in AMOUNTS.values() for f in fs)))
+_MONEY = " ".join(
+    f"{field}_fen" for field in ("special_drug_amt", *(f for fs in AMOUNTS.values() for f in fs))
+)
 # What is read of each table: its columns, where it did not come at all. A number key is the key of a person known by a
 # person number only; the alias names the person whose certificate number came with it in some other file.
 READ = {

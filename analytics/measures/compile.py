@@ -191,7 +191,9 @@ def _credits(kind: str, value: str, tiers: Sequence[str], replayed: bool) -> tup
     for position, k in enumerate(tiers):
         sql, divisor = credit(kind, tiers, position)
         burden = f"{TIER[k].paid} + {TIER[k].after} AS burden_fen"
-        parts.append(f"SELECT *, '{k}' AS tier, {burden}, {sql} AS credit FROM valued WHERE {TIER[k].paid} IS NOT NULL")
+        parts.append(
+            f"SELECT *, '{k}' AS tier, {burden}, {sql} AS credit FROM valued WHERE {TIER[k].paid} IS NOT NULL"
+        )
     valued = f"WITH valued AS (SELECT *, {', '.join(columns)} FROM fact)"
     return f"{valued}\n    " + "\n    UNION ALL ".join(parts), divisor
 

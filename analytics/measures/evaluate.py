@@ -90,7 +90,9 @@ class Book:
         if question.measure.needs and not self._replay:
             raise ValueError(f"{measure} compares a scenario with what was before it; ask it with a scenario")
         if self._replay and question.parameters.get("own_burden") == "cash":
-            raise ValueError("own_burden = cash: a replay tells what is owed, not how much of it is paid in cash")
+            raise ValueError(
+                "own_burden = cash: a replay tells what is owed, not how much of it is paid in cash"
+            )
         resource = self._resource(question) if question.parameters.get("resource") == "auto" else ""
         tiers = self._tiers(question) if question.measure.credit else ()
         sql, bound = question.compile(resource, self._tables[question.measure.grain], tiers)
@@ -127,7 +129,9 @@ class Book:
         """The tiers a credit can go to, in order of payment."""
         if question.parameters["game"] == "replay":
             if not (self._replay and self._replay.coalitions):
-                raise ValueError("game = replay: the rules are paid again without a tier only under --scenario")
+                raise ValueError(
+                    "game = replay: the rules are paid again without a tier only under --scenario"
+                )
             return self._replay.coalitions
         held = ", ".join(f"count({t.paid}) AS {t.id}" for t in TIERS)
         filters = {k: v for k, v in question.where.items() if k in ("city", "plan_year")}
@@ -142,7 +146,9 @@ class Book:
         }  # fmt: skip
         order = self._replay.order if self._replay else orders.pop() if len(orders) == 1 else ()
         if not order and question.measure.credit == "sequential":
-            raise ValueError("the order of payment differs between these places: ask one city and year, or places of one order")
+            raise ValueError(
+                "the order of payment differs between these places: ask one city and year, or places of one order"
+            )
         return tuple(k for k in order or TIER if row[k])
 
     def _provenance(self, question: Question) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Benefit rules as data: plan files in, checked plans and the SQL that pays claims by them out."""
 
+from analytics.plans.case import read_case
+from analytics.plans.explain import explain
 from analytics.plans.load import (
     PlanErrors,
     build_plan,
@@ -10,6 +12,7 @@ from analytics.plans.load import (
 )
 from analytics.plans.model import Plan, TierRule
 from analytics.plans.pay import pay
+from analytics.plans.premium import premium_of
 from analytics.plans.reach import may_pay
 from analytics.plans.schedule import Schedule, resolve
 from analytics.plans.waterfall import OPTIONAL, PlanHoles, claims_sql, filled, needs, split
@@ -24,6 +27,7 @@ __all__ = [
     "build_plan",
     "check_plans",
     "claims_sql",
+    "explain",
     "filled",
     "load_plans",
     "may_pay",
@@ -31,6 +35,8 @@ __all__ = [
     "parse_plan",
     "pay",
     "plan_for",
+    "premium_of",
+    "read_case",
     "resolve",
     "split",
 ]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from analytics.plans.model import Plan, TierRule
 from analytics.plans.rowsql import COST_PARTS, Row, persons, shares
-from analytics.plans.schedule import FLAGS, Cell, case, cells, quoted, resolve_cell
-from analytics.plans.waterfall import PlanHoles
+from analytics.plans.schedule import FLAGS, Cell, case, quoted
+from analytics.plans.waterfall import rows_of
 
 _OF_PERSON = ("person_group", *FLAGS)  # what a person-year tells of the classes of a row
 
@@ -18,10 +18,8 @@ def may_pay(plan: Plan, first: int = 0) -> str:
     the claims, so its base is at most these sums; it pays nothing up to the lowest deductible that any claim of the
     person can meet. Raises PlanHoles where a value is missing.
     """
-    if holes := plan.holes():
-        raise PlanHoles(plan, holes)
-    rows = [Row(plan.tier, position) for position in range(len(plan.tier))]
-    return "(" + "\n  OR ".join([_row(plan.tier, row, first) for row in rows[first:]] or ["FALSE"]) + ")"
+    rows = rows_of(plan)[first:]
+    return "(" + "\n  OR ".join([_row(plan.tier, row, first) for row in rows] or ["FALSE"]) + ")"
 
 
 def _row(rules: Sequence[TierRule], row: Row, first: int) -> str:
@@ -46,9 +44,9 @@ def _above(rules: Sequence[TierRule], row: Row, first: int) -> str:
         return "TRUE"  # what that row saw of the year is not known any more
     base = " + ".join(_most(r) for r in (*(rules[position] for position in before), row.rule))
     floors: dict[Cell, int | None] = {}
-    for cell in cells(row.rule):
+    for cell, schedule in row.schedules.items():
         known = Cell(tuple((name, held) for name, held in cell.values if name in _OF_PERSON))
-        over = next((step.over for step in resolve_cell(row.rule, cell).steps if step.rate_bp), None)
+        over = next((step.over for step in schedule.steps if step.rate_bp), None)
         both = [o for o in (floors.get(known), over) if o is not None]
         floors[known] = min(both, default=None)
     texts = {cell: "FALSE" if over is None else f"{base} > {over}" for cell, over in floors.items()}

@@ -31,13 +31,19 @@ def coalitions(replay: Replay, plan: Plan, in_force: Plan | None = None) -> Repl
             added = [k for position, k in enumerate(extra) if more >> position & 1]
             recorded = " + ".join(f"coalesce({TIER[k].paid}, 0)" for k in added) or "0"
             mask = base + sum(bit[k] for k in added)
-            sums.append(f"sum(greatest(coalesce(left_fen, own_before_fen) - ({recorded}), 0)::DOUBLE)::BIGINT AS {coalition(mask)}")
+            sums.append(
+                f"sum(greatest(coalesce(left_fen, own_before_fen) - ({recorded}), 0)::DOUBLE)::BIGINT AS {coalition(mask)}"
+            )
         only = plan.model_copy(update={"tier": tuple(r for r in plan.tier if r.id in chosen)})
         parts.append((f"coalition_{paid.mark}_{subset}", only, ", ".join(sums)))
     whole = replay.ledger(paid)
     for name, only, sums in parts:
         with replay.scratch():
-            left = replay.left(only) if only.tier else "(SELECT NULL::BIGINT AS person_id, NULL::BIGINT AS left_fen WHERE false)"
+            left = (
+                replay.left(only)
+                if only.tier
+                else "(SELECT NULL::BIGINT AS person_id, NULL::BIGINT AS left_fen WHERE false)"
+            )
             replay.engine.keep(
                 name,
                 f"SELECT coalesce(household_key, person_key) AS household_key, household_key IS NOT NULL AS is_linked, {sums}"

@@ -29,7 +29,9 @@ def carry_out(snapshot: Folder, replay: Replay, plan: Plan, scenario: Scenario) 
     """
     baseline = replay.pay(plan)
     if scenario.graded:
-        scenario = scenario.model_copy(update={"change": (*scenario.change, *grade(replay, plan, scenario.graded))})
+        scenario = scenario.model_copy(
+            update={"change": (*scenario.change, *grade(replay, plan, scenario.graded))}
+        )
     changed = reform(plan, scenario)
     paid = replay.pay(changed, plan)
     idle = [] if replay.differing(baseline, paid) else ["all changes together"]
@@ -37,15 +39,23 @@ def carry_out(snapshot: Folder, replay: Replay, plan: Plan, scenario: Scenario) 
         for number, change in enumerate(scenario.change):
             rest = scenario.without(number)
             with replay.scratch():
-                other = replay.pay(reform(plan, rest) if rest.change or rest.add or rest.order else plan, plan)
+                other = replay.pay(
+                    reform(plan, rest) if rest.change or rest.add or rest.order else plan, plan
+                )
                 same = not replay.differing(paid, other)
             if same:
                 idle.append(f"change {number + 1} ({change.label})")
     if idle:
         raise NoEffect(
-            "\n".join(f"scenario {scenario.name.en}: {what}: no payment of any person changes; it reaches nobody here" for what in idle)
+            "\n".join(
+                f"scenario {scenario.name.en}: {what}: no payment of any person changes; it reaches nobody here"
+                for what in idle
+            )
         )
-    told = {"scenario": scenario.model_dump(mode="json", by_alias=True, exclude_defaults=True), "rules": fingerprint(changed)}
+    told = {
+        "scenario": scenario.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+        "rules": fingerprint(changed),
+    }
     return Pair(
         scenario,
         plan,
@@ -64,13 +74,17 @@ def grade(replay: Replay, plan: Plan, graded: Graded) -> tuple[Change, ...]:
         if graded.liability in (None, r.liability) and graded.insurance_type in (None, r.insurance_type)
     ]  # fmt: skip
     if not rows or any(isinstance(r.deductible, str) or not r.deductible for r in rows):
-        raise PlanErrors(["graded: no row of the tier with a deductible above zero matches; name the tier and liability"])
+        raise PlanErrors(
+            ["graded: no row of the tier with a deductible above zero matches; name the tier and liability"]
+        )
     medians = replay.engine.ask(
         "SELECT income_group, median(income_fen / n_members) / 100 AS yuan FROM household_year WHERE income_group <> 'unknown' GROUP BY ALL ORDER BY ALL"
     )
     by_fifth = dict(zip(medians["income_group"], medians["yuan"], strict=True))
     if len(by_fifth) < 5 or min(by_fifth.values()) <= 0:
-        raise ValueError("graded: needs household incomes in all five fifths; deliver household_economy and household_member")
+        raise ValueError(
+            "graded: needs household incomes in all five fifths; deliver household_economy and household_member"
+        )
     target = replay.spent(replay.pay(plan), graded.tier)
 
     def changes(permille: int) -> tuple[Change, ...]:

@@ -47,10 +47,15 @@ class Replay:
         built = {d["id"] for d in snapshot.manifest["deliveries"]}
         self.place = city, plan_year
         self._source = claims([d for d in deliveries if d.id in built], city, plan_year)
-        facts = {name: [p for p in snapshot.partitions(name) if (p.city, p.plan_year) == self.place] for name in FACTS}
+        facts = {
+            name: [p for p in snapshot.partitions(name) if (p.city, p.plan_year) == self.place]
+            for name in FACTS
+        }
         for part in (*self._source.files, *(p for parts in facts.values() for p in parts)):
             if not part.path.is_file() or sha256_of(part.path) != part.sha256:
-                raise Damaged(f"{part.path.parent.name}/{part.path.name}: is not as it was sealed; build again")
+                raise Damaged(
+                    f"{part.path.parent.name}/{part.path.name}: is not as it was sealed; build again"
+                )
         self.engine = Engine(
             {name: [p.path for p in parts] for name, parts in facts.items()},
             also=[p.path for p in self._source.files],
@@ -79,7 +84,9 @@ class Replay:
 
     def spent(self, paid: Paid, tier: str) -> int:
         """What a tier paid in the year, fen. Not to be shown as it is."""
-        total = self.engine.ask(f"SELECT coalesce(sum({TIER[tier].paid}::DOUBLE), 0)::BIGINT AS fen FROM {paid.table}")
+        total = self.engine.ask(
+            f"SELECT coalesce(sum({TIER[tier].paid}::DOUBLE), 0)::BIGINT AS fen FROM {paid.table}"
+        )
         return int(total["fen"][0])
 
     def ledger(self, paid: Paid, was: Paid | None = None, told: Mapping[str, Any] | None = None) -> Replayed:
@@ -108,7 +115,8 @@ class Replay:
         """Persons of whom some tier is paid differently."""
         columns = [TIER[k].paid for k in {*a.order, *b.order}]
         sides = [
-            ", ".join(c if c.removesuffix("_paid_fen") in side.order else f"0 AS {c}" for c in columns) for side in (a, b)
+            ", ".join(c if c.removesuffix("_paid_fen") in side.order else f"0 AS {c}" for c in columns)
+            for side in (a, b)
         ]
         differ = " OR ".join(f"a.{c} <> b.{c}" for c in columns)
         return int(self.engine.ask(
@@ -126,7 +134,9 @@ class Replay:
     @cached_property
     def knows_drugs(self) -> bool:
         """Whether the extract tells special drugs from other costs out of the catalogue."""
-        return bool(self.engine.ask(f"SELECT coalesce(max(special_drug_fen), 0) > 0 AS x FROM {self._claims}")["x"][0])
+        return bool(
+            self.engine.ask(f"SELECT coalesce(max(special_drug_fen), 0) > 0 AS x FROM {self._claims}")["x"][0]
+        )
 
     @cached_property
     def _claims(self) -> str:
@@ -168,7 +178,9 @@ class Replay:
         join = f" LEFT JOIN {self._standing} AS s USING (person_id)" if wanted else ""
         undated = "claim_date" in needs(plan) and not is_calendar(plan)
         given = "c.* REPLACE (NULL::DATE AS claim_date)" if undated else "c.*"
-        return f"(SELECT {given}{columns} FROM {self._claims} AS c{join})" if wanted or undated else self._claims
+        return (
+            f"(SELECT {given}{columns} FROM {self._claims} AS c{join})" if wanted or undated else self._claims
+        )
 
     def _paid_sql(self, plan: Plan, order: Sequence[str]) -> str:
         """SELECT of what every tier and liability paid each person with settlements.
@@ -183,7 +195,9 @@ class Replay:
         paid = _names(plan, last=first)
         sums = ", ".join(f"{_sum(c)} AS {c}" for c in ("in_policy_fen", *STATE, *paid))
         alike = ", ".join(f"any_value({c}) AS {c}" for c in PERSON)
-        self._hold(f"headsum_{mark}", f"SELECT person_id, {alike}, {sums} FROM head_{mark} GROUP BY person_id")
+        self._hold(
+            f"headsum_{mark}", f"SELECT person_id, {alike}, {sums} FROM head_{mark} GROUP BY person_id"
+        )
         can = may_pay(plan, first)
         some = f"(SELECT * FROM head_{mark} SEMI JOIN (SELECT person_id FROM headsum_{mark} WHERE {can}) USING (person_id))"
         every = _names(plan)
@@ -204,7 +218,11 @@ class Replay:
         if was is None:
             told += [f"coalesce(p.{t.paid}, 0) AS {t.was}" for t in TIERS]
         rest = [f"0::BIGINT AS {t.was}" for t in TIERS if was and t.id not in before]
-        own = " - ".join(["p.own_before_fen", *(f"coalesce(w.{TIER[k].paid}, 0)" for k in before)]) if was else "p.own_net_fen"
+        own = (
+            " - ".join(["p.own_before_fen", *(f"coalesce(w.{TIER[k].paid}, 0)" for k in before)])
+            if was
+            else "p.own_net_fen"
+        )
         inner = (
             f"SELECT p.* EXCLUDE ({', '.join(_LEDGER)}), {', '.join([*told, *rest])}, {own} AS own_was_fen"
             f" FROM person_year AS p LEFT JOIN {paid.table} AS d ON d.person_id = p.person_key{join}"
@@ -235,7 +253,9 @@ def is_calendar(plan: Plan) -> bool:
 def _names(plan: Plan, last: int | None = None) -> list[str]:
     """Payment columns of the first rows of a plan, by liability and by tier."""
     rows = plan.tier[:last]
-    return list(dict.fromkeys([f"{r.id}__{r.liability}_paid_fen" for r in rows] + [f"{r.id}_paid_fen" for r in rows]))
+    return list(
+        dict.fromkeys([f"{r.id}__{r.liability}_paid_fen" for r in rows] + [f"{r.id}_paid_fen" for r in rows])
+    )
 
 
 def _sum(column: str) -> str:

@@ -32,7 +32,18 @@ class Change(Form):
     insurance_type: InsuranceType | Literal["all"] | None = None
     groups: tuple[Group, ...] = Field(default=(), alias="for")
     capacity: tuple[Capacity, ...] = ()
-    field: Literal["deductible", "bands", "ceiling", "rate_plus", "advance_share", "base", "scope", "cross_region", "per", "tier"]
+    field: Literal[
+        "deductible",
+        "bands",
+        "ceiling",
+        "rate_plus",
+        "advance_share",
+        "base",
+        "scope",
+        "cross_region",
+        "per",
+        "tier",
+    ]
     value: Any
 
     @property
@@ -41,7 +52,6 @@ class Change(Form):
         who = "".join(f" {name} {', '.join(v)}" for name, v in self.selectors.items())
         kind = f" ({self.insurance_type})" if self.insurance_type else ""
         return f"{self.tier}{f'/{self.liability}' if self.liability else ''}{kind}: {self.field}{who}"
-
 
     @property
     def selectors(self) -> dict[str, tuple[str, ...]]:
@@ -119,7 +129,11 @@ def reform(plan: Plan, scenario: Scenario) -> Plan:
     if scenario.order:
         problems += [f"{where}: order: {text}" for text in _reorder(rows, scenario.order)]
     note = scenario.note.en if scenario.note else None
-    invented = {"title": f"{scenario.name.zh} · {scenario.name.en}", "class": "assumed", **({"note": note} if note else {})}
+    invented = {
+        "title": f"{scenario.name.zh} · {scenario.name.en}",
+        "class": "assumed",
+        **({"note": note} if note else {}),
+    }
     data["tier"] = rows
     data["sources"] = {**data.get("sources", {}), SOURCE: invented}
     used = set(_sources(data))
@@ -206,7 +220,9 @@ def _reorder(rows: list[Row], order: tuple[str, ...]) -> Iterator[str]:
 
 
 def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(value, default=lambda x: str(x.normalize()) if isinstance(x, Decimal) else list(x)))
+    return json.loads(
+        json.dumps(value, default=lambda x: str(x.normalize()) if isinstance(x, Decimal) else list(x))
+    )
 
 
 def _sources(data: Any, key: str = "") -> Iterator[str]:

@@ -49,6 +49,11 @@ def test_cities_are_prefectures_with_one_slug_each() -> None:
     assert all(re.fullmatch(r"[1-9][0-9]{3}00", code) for code in cities)
     assert len({city.slug for city in cities.values()}) == len(cities) == 8
     assert {cities[reference.city_code(slug)].slug for slug in CITIES} == set(CITIES)
+    # frames and product areas have plans, but are no cities
+    others = {code: place.kind for code, place in reference.places().items() if code not in cities}
+    assert others == {"100000": "frame", "370000": "frame", "450000": "frame", "469002": "product_area"}
+    assert [reference.place_code(s) for s in ("china", "lecheng", "zhuhai")] == ["100000", "469002", "440400"]
+    assert reference.city_code("shandong") == "shandong"  # a survey's area stays what it was called
     # the first two digits of a code are the province
     first = {"guangdong": "44", "zhejiang": "33", "shandong": "37", "guangxi": "45", "sichuan": "51"}
     assert {city.province: code[:2] for code, city in cities.items()} == first
@@ -109,7 +114,7 @@ def test_published_figures_have_form_and_source() -> None:
 
 def test_every_plan_file_is_accepted() -> None:
     assert check_plans() == []
-    assert {city for city, _ in PLANS} <= set(reference.cities())
+    assert {city for city, _ in PLANS} <= set(reference.places())
     wanted = {(reference.city_code(city), year) for city, year in SIMULATED}
     assert wanted | {("440800", 2013), ("330300", 2018), ("330300", 2019), ("330300", 2020)} <= set(PLANS)
 

@@ -219,15 +219,22 @@ def test_headline_values_are_those_of_the_rule_text(
 PREMIUMS = [
     ("zhuhai", 2021, [190]),
     ("zhuhai", 2025, [190]),
-    ("zaozhuang", 2024, [49, 69, 99, 139, 10]),
-    ("zaozhuang", 2025, [69, 99, 159, 10]),
-    ("weihai", 2025, [39, 89, 139, 150]),
+    ("zhuhai", 2019, [190]),
+    ("zaozhuang", 2023, ["missing"]),
+    ("zaozhuang", 2024, [10, 139, 49, 69, 99]),
+    ("zaozhuang", 2025, [10, 159, 69, 99]),
+    ("weihai", 2024, [39, 150, 39, 89, 139]),
+    ("weihai", 2025, [150, 39, 89, 139]),
     ("nanning", 2023, [79]),
-    ("nanning", 2024, [169, 166]),
+    ("nanning", 2024, [166, 169, 79]),
     ("mianyang", 2022, [89]),
+    ("mianyang", 2025, [89, 129]),
+    ("lecheng", 2020, [29, 39, 59, 99, 159]),
+    ("lecheng", 2021, [29, "missing"]),
+    ("lecheng", 2025, [49, 99]),
 ]
 
 
 @pytest.mark.parametrize(("city", "year", "yuan"), PREMIUMS)
-def test_premiums_are_those_of_the_notices(city: str, year: int, yuan: list[int]) -> None:
+def test_premiums_are_those_of_the_notices(city: str, year: int, yuan: list[int | str]) -> None:
     assert [p.yuan for p in shipped(city, year).premium] == yuan

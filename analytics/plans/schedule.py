@@ -90,20 +90,20 @@ def applies(
 
 @dataclass(frozen=True)
 class Terms:
-    """The values of a row for one class, and per value the variant that set it (None: the row itself)."""
+    """The values of a row for one class, and per value the variant that set it, where the row did not."""
 
     deductible: int | Missing
     bands: tuple[Band, ...] | Missing
     shift: Decimal
     ceiling: Ceiling | str
-    set_by: Mapping[str, Variant | None]
+    set_by: Mapping[str, Variant]
 
 
 def terms_of(rule: TierRule, variants: Iterable[Variant]) -> Terms:
     """The values of a row once the variants that apply, in file order, have changed them."""
     values: dict[str, Any] = {f: getattr(rule, f) for f in ("deductible", "bands", "ceiling")}
     shift = Decimal(0)
-    set_by: dict[str, Variant | None] = dict.fromkeys(values)
+    set_by: dict[str, Variant] = {}
     for variant in variants:
         for field in values:
             if (value := getattr(variant, field)) is not None:
@@ -192,7 +192,7 @@ def _dimensions(rule: TierRule) -> dict[str, tuple[str, ...]]:
     """
     used = {g for v in rule.variants for g in v.groups}
     groups = tuple(g for g in PERSON_GROUPS if g in used)
-    lists = {
+    lists: dict[str, list[str]] = {
         "hospital_level": [x for v in rule.variants for x in v.hospital_level],
         "cross_region": [x for v in rule.variants for x in v.cross_region],
         "capacity": [x for v in rule.variants for x in v.capacity],

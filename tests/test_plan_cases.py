@@ -83,6 +83,13 @@ def name_of(case: dict[str, Any]) -> str:
     return "-".join([*(str(case[k]) for k in keys if k in case), *case.get("for", ())])
 
 
+@pytest.fixture
+def one_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`pay` starts an engine per call, which takes longer than the rest of the test: here it uses ours."""
+    monkeypatch.setattr("duckdb.connect", lambda *_, **__: CONNECTION.cursor())
+
+
+@pytest.mark.usefixtures("one_engine")
 @pytest.mark.parametrize("case", CASES["case"], ids=name_of)
 def test_case(case: dict[str, Any]) -> None:
     options = {

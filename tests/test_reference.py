@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from analytics import reference
-from analytics.plans import Plan, TierRule, check_plans, claims_sql, load_plans, plan_for
+from analytics.plans import Plan, PlanHoles, TierRule, check_plans, claims_sql, load_plans, plan_for
 from analytics.plans.model import SOURCED_FIELDS, Ceiling
 from analytics.reference import Form, SourceClass
 from analytics.tiers import TIER
@@ -146,6 +146,19 @@ def test_city_year_can_be_simulated(city: str, year: int) -> None:
         assert {r.id for r in plan.rules(None, insurance_type)} == tiers
     assert claims_sql(plan).lstrip().startswith("WITH")
     assert bool(plan.product) == ("inclusive" in tiers) == any(r.voluntary for r in plan.tier)
+
+
+def test_a_plan_that_is_not_whole_is_refused_with_what_it_lacks() -> None:
+    whole = {reference.city_code(city) for city in CITIES}
+    broken = {key: plan for key, plan in PLANS.items() if plan.holes()}
+    assert {("469002", 2025), ("100000", 2021), ("440400", 2019), ("440800", 2009), ("370400", 2014)} <= set(
+        broken
+    )
+    assert not any(city in whole and 2021 <= year <= 2025 for city, year in broken)
+    for (city, year), plan in broken.items():
+        with pytest.raises(PlanHoles, match=f"plan {city}/{year} cannot be simulated") as refused:
+            claims_sql(plan)
+        assert refused.value.holes == plan.holes()
 
 
 @pytest.mark.parametrize(("city", "year"), [s for s in SIMULATED if s not in BEFORE_THE_PRODUCT])

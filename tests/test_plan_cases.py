@@ -176,10 +176,12 @@ def published(plan: Plan, tier: str) -> dict[tuple[str, str], Any]:
     """The published values of the rows of a tier that can pay."""
     found: dict[tuple[str, str], Any] = {}
     for rule in plan.rules(tier):
-        for field in () if rule.holes() else ("base", "scope", "deductible", "bands", "ceiling", "variants"):
-            if plan.source_class(rule, field) != "assumed" and field != "variants":
+        if rule.holes():
+            continue
+        for field in ("base", "scope", "deductible", "bands", "ceiling"):
+            if plan.source_class(rule, field) != "assumed":
                 found[rule.label, field] = getattr(rule, field)
-        for v in () if rule.holes() else rule.variants:
+        for v in rule.variants:
             source = plan.sources[v.source] if v.source else plan.source(rule, "variants")
             if source.source_class != "assumed":
                 found[rule.label, v.selects] = (v.deductible, v.bands, v.rate_plus, v.ceiling)

@@ -8,7 +8,7 @@ deductible, and `_spent3`, what was paid of a shared ceiling.
 
 from collections.abc import Callable, Sequence
 
-from analytics.plans.model import Loyalty, Period, TierRule
+from analytics.plans.model import Period, TierRule
 from analytics.plans.schedule import (
     Schedule,
     by_class,
@@ -79,9 +79,11 @@ def persons(rule: TierRule) -> dict[str, str]:
     return found
 
 
-def growth(rule: TierRule, loyalty: Loyalty) -> str:
+def growth(rule: TierRule) -> str:
     """SQL (fen): what the person's payout ceiling grows by."""
-    terms = []
+    loyalty, terms = rule.loyalty, []
+    if loyalty is None:
+        return "0::BIGINT"
     if loyalty.per_year:
         beyond = f"greatest({years_sql(rule)} - {loyalty.over_years}, 0)"
         terms.append(f"{beyond} * {loyalty.per_year * 100}")
@@ -155,7 +157,7 @@ class Row:
         if self.rule.advance_share:
             columns[f"_a{self.number}"] = self._mine("_adv")
         if self.rule.loyalty:
-            columns[f"_more{self.number}"] = growth(self.rule, self.rule.loyalty)
+            columns[f"_more{self.number}"] = growth(self.rule)
         return columns
 
     def _cap(self, schedule: Schedule) -> str | None:

@@ -7,7 +7,16 @@ from typing import Any, get_args
 import pytest
 
 from analytics import reference
-from analytics.plans import Plan, PlanHoles, TierRule, check_plans, claims_sql, load_plans, plan_for
+from analytics.plans import (
+    Plan,
+    PlanHoles,
+    TierRule,
+    check_plans,
+    claims_sql,
+    load_plans,
+    plan_for,
+    premium_of,
+)
 from analytics.plans.model import SOURCED_FIELDS, Ceiling
 from analytics.reference import Form, SourceClass
 from analytics.tiers import TIER
@@ -251,3 +260,42 @@ PREMIUMS = [
 @pytest.mark.parametrize(("city", "year", "yuan"), PREMIUMS)
 def test_premiums_are_those_of_the_notices(city: str, year: int, yuan: list[int | str]) -> None:
     assert [p.yuan for p in shipped(city, year).premium] == yuan
+
+
+# What a person pays, typed from the notices: product, age, groups, years of enrolment.
+PERSONS: list[tuple[str, int, str, int | None, tuple[str, ...], int | None, int | None]] = [
+    ("zaozhuang", 2024, "zhb", 18, (), None, 49),
+    ("zaozhuang", 2024, "zhb", 19, (), None, 69),
+    ("zaozhuang", 2024, "zhb", 50, (), None, 69),
+    ("zaozhuang", 2024, "zhb", 51, (), None, 99),
+    ("zaozhuang", 2024, "zhb", 18, ("pre_existing",), None, 139),
+    ("zaozhuang", 2024, "zhb", 70, ("low_income", "pre_existing"), None, 10),
+    ("zaozhuang", 2025, "zhb", 50, (), None, 69),
+    ("zaozhuang", 2025, "zhb", 51, ("pre_existing",), None, 159),
+    ("zaozhuang", 2023, "zhb", 30, (), None, None),
+    ("weihai", 2024, "wnb", 22, (), None, 39),
+    ("weihai", 2024, "wnb", 23, (), None, 89),
+    ("weihai", 2024, "wnb", 59, (), None, 89),
+    ("weihai", 2024, "wnb", 60, (), None, 139),
+    ("weihai", 2024, "wnb", 60, ("monitored",), None, 39),
+    ("weihai", 2025, "wnb", 10, ("pre_existing",), None, 150),
+    ("nanning", 2024, "hyb_premium", None, (), None, 169),
+    ("nanning", 2024, "hyb_premium", None, (), 2, 166),
+    ("nanning", 2024, "hyb", None, (), 2, 79),
+    ("mianyang", 2025, "hmb_plus", 5, (), None, 129),
+    ("zhuhai", 2020, "dawj", 80, ("low_income",), 3, 190),
+    ("lecheng", 2020, "national", 30, (), None, 39),
+    ("lecheng", 2020, "national", 31, (), None, 59),
+    ("lecheng", 2020, "national", 60, (), None, 159),
+    ("lecheng", 2020, "national", 61, (), None, None),
+    ("lecheng", 2020, "hainan", 90, (), None, 29),
+    ("lecheng", 2025, "b", 40, (), None, 99),
+]
+
+
+@pytest.mark.parametrize("person", PERSONS, ids=lambda p: "-".join(str(x) for x in p[:6]))
+def test_a_person_pays_the_premium_of_the_notice(
+    person: tuple[str, int, str, int | None, tuple[str, ...], int | None, int | None],
+) -> None:
+    city, year, product, age, groups, years, yuan = person
+    assert premium_of(shipped(city, year), product, age, groups, years) == yuan

@@ -217,6 +217,33 @@ HEADLINES: list[tuple[str, int, str, str, str, str, Any, str]] = [
     ("nanning", 2025, "serious_illness", "main", "resident", "ceiling", ("payout", 500_000), "page_C"),
     ("mianyang", 2022, "inclusive", "in_catalogue", "resident", "advance_share", "0.50", "page_C"),
     ("mianyang", 2023, "inclusive", "out_of_catalogue", "resident", "bands", [(0, "0.40")], "page_C"),
+    ("zhanjiang", 2009, "serious_illness", "main", "resident", "deductible", 15_000, "page_C"),
+    ("zhanjiang", 2012, "serious_illness", "main", "resident", "ceiling", ("payout", 80_000), "page_C"),
+    ("zhanjiang", 2010, "serious_illness", "main", "resident", "bands", "missing", "page_C"),
+    ("zhuhai", 2019, "inclusive", "ultra_high", "resident", "deductible", "missing", "page_B"),
+    ("zhuhai", 2020, "inclusive", "personal_burden", "resident", "ceiling", ("eligible", 300_000), "page_B"),
+    ("zhuhai", 2021, "inclusive", "ultra_high", "resident", "waiting_days", 60, "page_B"),
+    ("zhuhai", 2023, "inclusive", "personal_burden", "resident", "waiting_days", 60, "assumed"),
+    ("zhuhai", 2025, "inclusive", "special_drugs", "resident", "waiting_days", 60, "page_B"),
+    ("wenzhou", 2015, "serious_illness", "main", "resident", "bands", "missing", "seed"),
+    ("zaozhuang", 2014, "serious_illness", "main", "resident", "deductible", 10_000, "page_B"),
+    ("zaozhuang", 2015, "serious_illness", "main", "resident", "bands",
+     [(0, "0.50"), (100_000, "0.60"), (200_000, "0.65")], "page_B"),
+    ("zaozhuang", 2015, "serious_illness", "main", "resident", "ceiling", ("payout", 300_000), "page_B"),
+    ("weihai", 2014, "serious_illness", "main", "resident", "deductible", 12_000, "page_B"),
+    ("weihai", 2015, "serious_illness", "main", "resident", "ceiling", ("payout", 300_000), "page_B"),
+    ("chongzuo", 2021, "other", "medical_leg", "resident", "deductible", 5_000, "page_B"),
+    ("chongzuo", 2021, "other", "medical_leg", "resident", "bands", [(0, "0.70")], "page_B"),
+    ("lecheng", 2020, "inclusive", "hainan", "resident", "ceiling", ("payout", 1_000_000), "page_A"),
+    ("lecheng", 2020, "inclusive", "national", "resident", "waiting_days", 90, "page_C"),
+    ("lecheng", 2025, "inclusive", "special_drugs", "resident", "deductible", 0, "seed"),
+    ("lecheng", 2025, "inclusive", "special_drugs_b", "resident", "ceiling", ("payout", 2_000_000), "seed"),
+    ("lecheng", 2025, "inclusive", "inpatient_b", "resident", "ceiling", ("payout", 1_000_000), "seed"),
+    ("china", 2012, "serious_illness", "main", "resident", "bands", [(0, "0.50")], "page_B"),
+    ("china", 2019, "serious_illness", "main", "resident", "bands", [(0, "0.60")], "page_A"),
+    ("china", 2021, "serious_illness", "main", "resident", "deductible", "missing", "known"),
+    ("guangxi", 2014, "serious_illness", "main", "resident", "bands", [(0, "0.53")], "page_A"),
+    ("shandong", 2025, "serious_illness", "main", "resident", "bands", BANDS_SHANDONG, "page_C"),
 ]  # fmt: skip
 
 
@@ -228,11 +255,11 @@ def test_headline_values_are_those_of_the_rule_text(
     plan = shipped(city, year)
     rule = row(plan, tier, liability, insurance_type)
     got = getattr(rule, field)
-    if field == "bands":
+    if isinstance(got, tuple):
         got, value = [(b.over, b.rate) for b in got], [(over, Decimal(rate)) for over, rate in value]
     elif isinstance(got, Ceiling):
         got = (got.on, got.amount)
-    elif isinstance(value, str):
+    elif isinstance(got, Decimal):
         value = Decimal(value)
     assert got == value
     assert plan.source_class(rule, field) == source_class

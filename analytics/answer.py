@@ -58,15 +58,15 @@ class Desk:
         """
         book = self._book
         if scenario != "observed":
-            where = {name: list(values) for name, values in (where or {}).items()}
-            book = self._replayed(scenario, where, (parameters or {}).get("game") == "replay")
+            book, where = self._replayed(scenario, where or {}, (parameters or {}).get("game") == "replay")
         return release(book.ask(measure, by, where, parameters), protect=protect)
 
-    def _replayed(self, scenario: Scenario | str, where: dict[str, list[str | int]], game: bool) -> Book:
-        """The ledger of a scenario; `where` is filled with its place."""
+    def _replayed(
+        self, scenario: Scenario | str, where: Mapping[str, Sequence[str | int]], game: bool
+    ) -> tuple[Book, Mapping[str, Sequence[str | int]]]:
+        """The ledger of a scenario, and the filter with its place."""
         if isinstance(scenario, Scenario):
-            for name, value in (("city", scenario.city), ("plan_year", scenario.plan_year)):
-                where.setdefault(name, [value])
+            where = {"city": [scenario.city], "plan_year": [scenario.plan_year], **where}
         place = (
             [reference.city_code(str(v)) for v in where.get("city", ())],
             [str(v) for v in where.get("plan_year", ())],
@@ -83,8 +83,10 @@ class Desk:
         plan, replay = self._in_force(city, year), self.replay(city, year)
         if isinstance(scenario, Scenario):
             pair = carry_out(self._snapshot, replay, plan, scenario)
-            return Book(self._snapshot, coalitions(replay, pair.changed, plan)) if game else pair.reform
-        return Book(self._snapshot, coalitions(replay, plan) if game else replay.ledger(replay.pay(plan)))
+            book = Book(self._snapshot, coalitions(replay, pair.changed, plan)) if game else pair.reform
+        else:
+            book = Book(self._snapshot, coalitions(replay, plan) if game else replay.ledger(replay.pay(plan)))
+        return book, where
 
     def _in_force(self, city: str, plan_year: int) -> Plan:
         plan = plan_for(city, plan_year)
@@ -117,7 +119,7 @@ class Desk:
         plan, replay = self._in_force(city, year), self.replay(city, year)
         pair = carry_out(self._snapshot, replay, plan, scenario)
         books = {"observed": self._book, "baseline": pair.baseline, "reform": pair.reform}
-        where = {"city": [city], "plan_year": [year]}
+        where: dict[str, list[str | int]] = {"city": [city], "plan_year": [year]}
 
         def ask(of: Ledger, measure: str, by: Sequence[str], parameters: Mapping[str, str]) -> Released:
             return release(books[of].ask(measure, by, where, parameters), protect=protect)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+from pydantic import Field
 
 from analytics.plans import Plan
 from analytics.reference import Form, Text, load_toml
@@ -22,7 +23,7 @@ Asked = Callable[[Ledger, str, tuple[str, ...], Mapping[str, str]], Released]
 class Question(Form):
     measure: str
     by: tuple[str, ...] = ()
-    parameters: dict[str, str] = {}
+    parameters: dict[str, str] = Field(default_factory=dict)
     of: tuple[Ledger, ...]
 
 

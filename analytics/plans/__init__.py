@@ -1,11 +1,13 @@
 """Benefit rules as data: plan files in, checked plans and the SQL that pays claims by them out."""
 
 from analytics.plans.case import read_case
+from analytics.plans.coverage import Covered, coverage
 from analytics.plans.explain import explain
 from analytics.plans.load import (
     PlanErrors,
     build_plan,
     check_plans,
+    folder_of_plans,
     load_plans,
     parse_plan,
     plan_for,
@@ -19,6 +21,7 @@ from analytics.plans.waterfall import OPTIONAL, PlanHoles, claims_sql, filled, n
 
 __all__ = [
     "OPTIONAL",
+    "Covered",
     "Plan",
     "PlanErrors",
     "PlanHoles",
@@ -27,8 +30,10 @@ __all__ = [
     "build_plan",
     "check_plans",
     "claims_sql",
+    "coverage",
     "explain",
     "filled",
+    "folder_of_plans",
     "load_plans",
     "may_pay",
     "needs",

@@ -10,7 +10,7 @@ from analytics.plans import Plan
 from analytics.tiers import TIER
 from analytics.whatif.replay import Replay
 
-MOST = 7  # tiers; each one doubles the replays
+_NOBODY = "(SELECT NULL::BIGINT AS person_id, NULL::BIGINT AS left_fen WHERE false)"
 
 
 def coalitions(replay: Replay, plan: Plan, in_force: Plan | None = None) -> Replayed:
@@ -22,36 +22,26 @@ def coalitions(replay: Replay, plan: Plan, in_force: Plan | None = None) -> Repl
     ruled = [k for k in order if k in plan.order]
     extra = [k for k in order if k not in plan.order]
     bit = {k: 1 << position for position, k in enumerate(order)}
-    parts = []
+    whole, names = replay.ledger(paid), []
     for subset in range(1 << len(ruled)):
         chosen = [k for position, k in enumerate(ruled) if subset >> position & 1]
-        base = sum(bit[k] for k in chosen)
-        sums = []
+        owed = []
         for more in range(1 << len(extra)):
             added = [k for position, k in enumerate(extra) if more >> position & 1]
             recorded = " + ".join(f"coalesce({TIER[k].paid}, 0)" for k in added) or "0"
-            mask = base + sum(bit[k] for k in added)
-            sums.append(
-                f"sum(greatest(coalesce(left_fen, own_before_fen) - ({recorded}), 0)::DOUBLE)::BIGINT AS {coalition(mask)}"
-            )
+            rest = f"sum(greatest(coalesce(left_fen, own_before_fen) - ({recorded}), 0)::DOUBLE)::BIGINT"
+            owed.append(f"{rest} AS {coalition(sum(bit[k] for k in (*chosen, *added)))}")
         only = plan.model_copy(update={"tier": tuple(r for r in plan.tier if r.id in chosen)})
-        parts.append((f"coalition_{paid.mark}_{subset}", only, ", ".join(sums)))
-    whole = replay.ledger(paid)
-    for name, only, sums in parts:
+        names.append(f"coalition_{paid.mark}_{subset}")
         with replay.scratch():
-            left = (
-                replay.left(only)
-                if only.tier
-                else "(SELECT NULL::BIGINT AS person_id, NULL::BIGINT AS left_fen WHERE false)"
-            )
             replay.engine.keep(
-                name,
-                f"SELECT coalesce(household_key, person_key) AS household_key, household_key IS NOT NULL AS is_linked, {sums}"
-                f" FROM person_year LEFT JOIN {left} AS l ON l.person_id = person_key GROUP BY ALL",
+                names[-1],
+                f"SELECT coalesce(household_key, person_key) AS household_key, household_key IS NOT NULL AS is_linked, {', '.join(owed)}"
+                f" FROM person_year LEFT JOIN {replay.left(only) if chosen else _NOBODY} AS l ON l.person_id = person_key GROUP BY ALL",
             )
-    joins = "".join(f" JOIN {name} USING (household_key, is_linked)" for name, *_ in parts)
+    joins = "".join(f" JOIN {name} USING (household_key, is_linked)" for name in names)
     table = f"household_coalitions_{paid.mark}"
     replay.engine.keep(table, f"SELECT * FROM {whole.tables['household_year']}{joins}")
-    for name, *_ in parts:
+    for name in names:
         replay.engine.drop(name)
     return replace(whole, tables={**whole.tables, "household_year": table}, coalitions=order)

@@ -18,7 +18,7 @@ economy AS (
     GROUP BY ALL
 )
 SELECT
-    * EXCLUDE (size, n_persons),
+    * EXCLUDE (size, n_persons, inpatient_cost_fen, inpatient_in_policy_fen, inpatient_basic_fen),
     coalesce(size, n_persons)::INTEGER AS n_members,
     1::DOUBLE AS weight,
     household_key::VARCHAR AS cluster_id,

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from analytics import console, console_intake, console_quality, plans, reference, verbs
+from analytics import console, console_benchmarks, console_intake, console_quality, plans, reference, verbs
 from analytics.intake import Refused
 from analytics.measures import measures
 from analytics.release import Released, csv_text
@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--for", dest="groups", default="general", help="person groups, comma-separated")
     sub.add_argument("--liability")
     console_quality.add(command)
+    console_benchmarks.add(command)
     command("verify", _verify, "hash every file of a store again").add_argument("store")
     serve = command("serve", _serve, "serve the dashboard on this machine")
     serve.add_argument("store", nargs="?", default="store")

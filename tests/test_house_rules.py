@@ -16,8 +16,8 @@ from analytics.store import Query
 
 # fmt: off
 WINGS = (
-    "tiers", "reference", "store", "plans", "intake", "facts", "measures", "whatif", "release", "quality", "answer",
-    "synthetic", "verbs", "report", "view", "console", "console_intake", "console_quality", "cli",
+    "tiers", "reference", "store", "plans", "intake", "facts", "measures", "whatif", "release", "quality", "answer", "benchmarks",
+    "synthetic", "verbs", "report", "view", "console", "console_intake", "console_quality", "console_benchmarks", "cli",
 )
 # fmt: on
 DRAWING = ("streamlit", "plotly")

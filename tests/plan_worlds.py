@@ -21,7 +21,9 @@ SCHEMA = {
     "person_id": polars.String, "seq": polars.Int64, "insurance_type": polars.String, "person_group": polars.String,
     "is_pre_existing": polars.Boolean, "is_retired": polars.Boolean, "product": polars.String,
     "hospital_level": polars.String, "care_type": polars.String, "cross_region": polars.String,
-    **dict.fromkeys(PARTS, polars.Int64),
+    **dict.fromkeys(PARTS, polars.Int64), "claim_date": polars.Date, "cover_start": polars.Date,
+    "product_years": polars.Int32, "insured_years": polars.Int32, "zero_claim_years": polars.Int32,
+    "capacity": polars.String,
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from analytics import reference
-from analytics.plans import Plan, build_plan, claims_sql, pay, plan_for
+from analytics.plans import Plan, build_plan, claims_sql, filled, pay, plan_for
 
 CASES = reference.load_toml(Path(__file__).parent / "cases" / "plans.toml")
 
@@ -57,7 +57,9 @@ def test_stack(case: dict[str, Any]) -> None:
         {case.get("is_retired", False)} AS is_retired, {case.get("product", "'x'")} AS product,
         '{case.get("hospital_level", "3")}' AS hospital_level, '{case.get("care_type", "inpatient")}' AS care_type,
         '{case.get("cross_region", "local")}' AS cross_region, {", ".join(f"{v} AS {k}_fen" for k, v in parts.items())}"""
-    relation = duckdb.connect().sql(claims_sql(plan_of(case["plan"]), f"({person})"))
+    held = ()
+    plan = plan_of(case["plan"])
+    relation = duckdb.connect().sql(claims_sql(plan, filled(plan, f"({person})", held)))
     row = dict(zip(relation.columns, relation.fetchall()[0], strict=True))
     expected = {f"{k}_paid_fen": int(Decimal(v) * 100) for k, v in case["paid"].items()}
     assert {k: row[k] for k in expected} == expected, case["rule"]

@@ -10,10 +10,12 @@ from analytics.plans.load import (
 )
 from analytics.plans.model import Plan, TierRule
 from analytics.plans.pay import pay
+from analytics.plans.reach import may_pay
 from analytics.plans.schedule import Schedule, resolve
-from analytics.plans.waterfall import PlanHoles, claims_sql
+from analytics.plans.waterfall import OPTIONAL, PlanHoles, claims_sql, filled, needs, split
 
 __all__ = [
+    "OPTIONAL",
     "Plan",
     "PlanErrors",
     "PlanHoles",
@@ -22,9 +24,13 @@ __all__ = [
     "build_plan",
     "check_plans",
     "claims_sql",
+    "filled",
     "load_plans",
+    "may_pay",
+    "needs",
     "parse_plan",
     "pay",
     "plan_for",
     "resolve",
+    "split",
 ]

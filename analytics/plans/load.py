@@ -10,11 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from analytics import reference
-from analytics.plans.checks import Problem, check_place, check_rows, check_sources
-from analytics.plans.model import NotModelled, Plan, Premium, Product, TierRule
+from analytics.plans.checks import Problem, check_place, check_products, check_rows, check_sources
+from analytics.plans.model import Eligibility, NotModelled, Plan, Premium, Product, TierRule
 
 _PARTS: dict[str, type[reference.Form]] = {
-    "tier": TierRule, "product": Product, "premium": Premium, "not_modelled": NotModelled
+    "tier": TierRule, "product": Product, "premium": Premium, "eligibility": Eligibility, "not_modelled": NotModelled
 }  # fmt: skip
 
 
@@ -113,6 +113,9 @@ def _examine(data: Mapping[str, Any]) -> tuple[Plan | None, list[Problem]]:
     rows = [row for row in parts["tier"] if isinstance(row, TierRule)]
     declared = data.get("sources")
     problems += check_rows(rows)
+    premiums = [row for row in parts["premium"] if isinstance(row, Premium)]
+    joining = [row for row in parts["eligibility"] if isinstance(row, Eligibility)]
+    problems += check_products(_codes(data.get("product")), rows, premiums, joining)
     problems += check_sources(
         declared if isinstance(declared, Mapping) else (),
         _uses(parts),
@@ -131,6 +134,12 @@ def _readable(items: Any, form: type[reference.Form]) -> Iterator[reference.Form
             continue
 
 
+def _codes(products: Any) -> list[str]:
+    """The codes written under [[product]], of rows that cannot be read too: what names one is not to blame."""
+    rows = products if isinstance(products, list | tuple) else ()
+    return [str(row["code"]) for row in rows if isinstance(row, Mapping) and "code" in row]
+
+
 def _uses(parts: Mapping[str, list[reference.Form]]) -> Iterator[tuple[str, str, str]]:
     """Every place that names a source: (label, field, source id)."""
     for rule in parts["tier"]:
@@ -141,14 +150,14 @@ def _uses(parts: Mapping[str, list[reference.Form]]) -> Iterator[tuple[str, str,
         for position, variant in enumerate(rule.variants, 1):
             if variant.source:
                 yield rule.label, f"variants[{position}].source", variant.source
-    for name in ("product", "premium", "not_modelled"):
+    for name in ("product", "premium", "eligibility", "not_modelled"):
         for position, item in enumerate(parts[name], 1):
             if used := getattr(item, "source", None):
                 yield f"{name}[{position}]", "source", used
 
 
 def _whole(plan: Plan) -> list[Problem]:
-    """Dates, products and premiums."""
+    """Dates."""
     found: list[Problem] = []
     if plan.period and not plan.period.start < plan.period.end:
         found.append(("", "period", "ends before it starts: correct the dates"))
@@ -163,21 +172,6 @@ def _whole(plan: Plan) -> list[Problem]:
                 f"neither starts nor ends in {plan.plan_year}: correct the dates or plan_year",
             )
         )
-    codes = [product.code for product in plan.product]
-    found += [
-        ("", "product", f"code {code!r} stands twice: keep one")
-        for code in sorted({c for c in codes if codes.count(c) > 1})
-    ]
-    for position, premium in enumerate(plan.premium, 1):
-        if premium.product not in codes:
-            known = ", ".join(codes) or "none declared"
-            found.append(
-                (
-                    f"premium[{position}]",
-                    "product",
-                    f"{premium.product!r} is no product here ({known}): add or correct it",
-                )
-            )
     return found
 
 
@@ -187,7 +181,7 @@ _REMEDY = {
     "too_short": "is empty: give at least one value",
     "string_too_short": "is empty: write a text",
     "int_type": "is not a whole number: write whole yuan without quotes or decimals",
-    "greater_than": "is not above zero: write a positive amount",
+    "greater_than": "is not above zero: write a positive number",
     "greater_than_equal": "is below zero: write zero or more",
     "dict_type": "is not a table",
     "model_type": "is not a table",

@@ -28,6 +28,7 @@ InsuranceType = Literal["resident", "employee"]
 CareType = Literal["inpatient", "special_outpatient", "outpatient", "pharmacy"]
 CrossRegion = Literal["local", "in_province", "out_province"]
 HospitalLevel = Literal["3", "2", "1", "ungraded"]
+Capacity = Literal["1", "2", "3", "4", "5"]  # fifth of household income per member, "1" the poorest
 BaseKind = Literal["in_policy_cost", "in_policy_own", "out_of_catalogue", "special_drug", "total_own"]
 GROUPS: tuple[str, ...] = get_args(Group)
 
@@ -99,11 +100,30 @@ class Product(Form):
 
 
 class Premium(Form):
-    """What a product costs a person per plan year, yuan."""
+    """What a product costs a person per plan year, yuan; `who` in words, the selectors for `premium_of`."""
 
     product: str
     who: Text
+    groups: tuple[Group, ...] = Field(default=(), alias="for")
+    age_from: Whole | None = None
+    age_to: Whole | None = None
+    years_at_least: Positive | None = None
     yuan: YuanOrMissing
+    source: str
+    note: str | None = None
+
+    @property
+    def selects(self) -> bool:
+        """Whether the row says in selectors whom it is for."""
+        limits = (self.age_from, self.age_to, self.years_at_least)
+        return bool(self.groups) or any(limit is not None for limit in limits)
+
+
+class Eligibility(Form):
+    """Who may join, or is covered without joining: shown, not simulated."""
+
+    who: Text
+    product: str | None = None
     source: str
     note: str | None = None
 
@@ -122,6 +142,19 @@ class Ceiling(Form):
     amount: Positive
 
 
+class Loyalty(Form):
+    """What a person's payout ceiling grows by, yuan: `per_year` for every continuous year of cover beyond `over_years`,
+    `zero_claim` for every year without a claim, together at most `at_most`."""
+
+    over_years: Whole
+    per_year: Whole
+    zero_claim: Whole = 0
+    at_most: Annotated[
+        Annotated[Positive, Tag("value")] | Annotated[Literal["none"], Tag("word")],
+        Discriminator(_word_or_value),
+    ]
+
+
 BandsOrMissing = Annotated[
     Annotated[tuple[Band, ...], Field(min_length=1), Tag("value")] | Annotated[Missing, Tag("word")],
     Discriminator(_word_or_value),
@@ -137,11 +170,16 @@ class Variant(Form):
 
     Every matching variant is applied in file order, a later one overriding an earlier one field by field. `bands`
     and `rate_plus` are one field in this sense: new bands drop an earlier shift, a new shift replaces an earlier one.
+    Years are continuous years of cover, this one included: of the product for voluntary rows, of basic insurance for
+    others. A person whose years are not known is in the first one; an unknown capacity is none of those named.
     """
 
     groups: tuple[Group, ...] = Field(default=(), alias="for")
     hospital_level: tuple[HospitalLevel, ...] = ()
     cross_region: tuple[CrossRegion, ...] = ()
+    years_at_least: Positive | None = None
+    years_at_most: Positive | None = None
+    capacity: tuple[Capacity, ...] = ()
     deductible: YuanOrMissing | None = None
     bands: BandsOrMissing | None = None
     rate_plus: Shift | None = None
@@ -150,13 +188,22 @@ class Variant(Form):
     note: str | None = None
 
     @property
+    def selectors(self) -> tuple[Any, ...]:
+        """What decides whom the variant is for."""
+        years = (self.years_at_least, self.years_at_most)
+        return (self.groups, self.hospital_level, self.cross_region, *years, self.capacity)
+
+    @property
     def selects(self) -> str:
         """Short text of the selectors, for messages."""
+        limits = (("years>=", self.years_at_least), ("years<=", self.years_at_most))
         return " ".join(
             (
                 *self.groups,
                 *(f"level-{v}" for v in self.hospital_level),
                 *self.cross_region,
+                *(f"{name}{years}" for name, years in limits if years is not None),
+                *(f"capacity-{v}" for v in self.capacity),
             )
         )
 
@@ -169,7 +216,10 @@ class TierRule(Form):
     name: Text | None = None
     insurance_type: Literal["resident", "employee", "all"]
     groups: tuple[Group, ...] = Field(default=(), alias="for")
+    not_for: tuple[Group, ...] = ()
     voluntary: bool = False
+    product: tuple[Slug, ...] = ()
+    waiting_days: Positive | None = None
     base: BaseKind
     advance_share: Rate = Decimal(0)
     scope: tuple[CareType, ...] = Field(min_length=1)
@@ -179,6 +229,8 @@ class TierRule(Form):
     shared_deductible: Slug | None = None
     bands: BandsOrMissing
     ceiling: CeilingOrWord
+    shared_ceiling: Slug | None = None
+    loyalty: Loyalty | None = None
     variants: tuple[Variant, ...] = ()
     source: str
     source_of: dict[str, str] = Field(default_factory=dict)
@@ -186,21 +238,19 @@ class TierRule(Form):
 
     @property
     def label(self) -> str:
-        """`tier/liability`, with the insurance type where the row is for one only."""
-        return f"{self.id}/{self.liability}" + (
-            "" if self.insurance_type == "all" else f" ({self.insurance_type})"
-        )
+        """`tier/liability`, with the insurance type and the products where the row is for these only."""
+        only = [*([] if self.insurance_type == "all" else [self.insurance_type]), *self.product]
+        return f"{self.id}/{self.liability}" + (f" ({', '.join(only)})" if only else "")
 
     def is_for(self, insurance_type: str | None) -> bool:
         """Whether persons of this insurance type can be paid by the row; None asks for no type in particular."""
         return insurance_type is None or self.insurance_type in ("all", insurance_type)
 
     def shares_persons_with(self, other: "TierRule") -> bool:
-        """Whether some person can fall under both rows, judged by the insurance type."""
-        return (
-            "all" in (self.insurance_type, other.insurance_type)
-            or self.insurance_type == other.insurance_type
-        )
+        """Whether some person can fall under both rows, judged by insurance type and product."""
+        kinds = {self.insurance_type, other.insurance_type}
+        products = not self.product or not other.product or bool(set(self.product) & set(other.product))
+        return products and ("all" in kinds or len(kinds) == 1)
 
     def holes(self) -> list[str]:
         """Fields that are "missing"."""
@@ -235,6 +285,7 @@ class Plan(Form):
     sources: dict[str, Source] = Field(default_factory=dict)
     product: tuple[Product, ...] = ()
     premium: tuple[Premium, ...] = ()
+    eligibility: tuple[Eligibility, ...] = ()
     tier: tuple[TierRule, ...] = ()
     not_modelled: tuple[NotModelled, ...] = ()
 
@@ -265,13 +316,14 @@ class Plan(Form):
         """Every value of the tiers that is assumed, one line each: `tier/liability: field`."""
         found = []
         for rule in self.tier:
+            given = ("not_for", "waiting_days", "loyalty", "variants")
             fields = (
                 "base",
                 "scope",
                 "deductible",
                 "bands",
                 "ceiling",
-                *(("variants",) if rule.variants else ()),
+                *(f for f in given if getattr(rule, f)),
             )
             found += [f"{rule.label}: {f}" for f in fields if self.source_class(rule, f) == "assumed"]
             for variant in rule.variants:

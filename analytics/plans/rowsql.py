@@ -2,13 +2,22 @@
 
 Columns of row 3 end in 3: `_b3` base of the claim, `_a3` advance self-pay beside it, `_now3` and `_before3` base
 accumulated with and without the claim, `_p3` payment. The state of a claim, fen: `_in` in-policy cost not yet paid,
-`_adv` advance self-pay, `_out` out of catalogue, `_drug` special drugs.
+`_adv` advance self-pay, `_out` out of catalogue, `_drug` special drugs; of the year `_total3`, base used up of a shared
+deductible, and `_spent3`, what was paid of a shared ceiling.
 """
 
 from collections.abc import Callable, Sequence
 
-from analytics.plans.model import TierRule
-from analytics.plans.schedule import Schedule, by_class, cells, in_group, quoted, resolve_cell
+from analytics.plans.model import Loyalty, Period, TierRule
+from analytics.plans.schedule import (
+    Schedule,
+    by_class,
+    cells,
+    in_group,
+    quoted,
+    resolve_cell,
+    years_sql,
+)
 
 COST_PARTS = {
     "_in": "in_policy_fen",
@@ -34,18 +43,53 @@ def same_claims(a: TierRule, b: TierRule) -> bool:
     return a.shares_persons_with(b) and bool(set(a.scope) & set(b.scope)) and places
 
 
-def claims_of(rule: TierRule) -> str:
-    """SQL condition: the claims a row looks at."""
-    terms = [f"care_type IN ({quoted(rule.scope)})"]
+def shares(a: TierRule, b: TierRule, what: str) -> bool:
+    """Whether both rows share a deductible or a ceiling (`what`: the field that names it)."""
+    name = getattr(a, what)
+    return name is not None and (a.id, name) == (b.id, getattr(b, what))
+
+
+def conditions(rule: TierRule, period: Period | None) -> dict[str, str]:
+    """What a claim must fulfil so that a row looks at it: field of the row (or `period`) -> SQL."""
+    found = {"scope": f"care_type IN ({quoted(rule.scope)})"}
     if rule.insurance_type != "all":
-        terms.append(f"insurance_type = '{rule.insurance_type}'")
+        found["insurance_type"] = f"insurance_type = '{rule.insurance_type}'"
     if rule.cross_region:
-        terms.append(f"cross_region IN ({quoted(rule.cross_region)})")
+        found["cross_region"] = f"cross_region IN ({quoted(rule.cross_region)})"
     if rule.voluntary:
-        terms.append("product IS NOT NULL")
+        found["voluntary"] = "product IS NOT NULL"
+    if rule.product:
+        found["product"] = f"product IN ({quoted(rule.product)})"
+    if rule.voluntary and period:
+        days = f"DATE '{period.start.isoformat()}' AND DATE '{period.end.isoformat()}'"
+        found["period"] = f"(claim_date IS NULL OR claim_date BETWEEN {days})"
+    if rule.waiting_days:
+        waited = f"claim_date >= cover_start + {rule.waiting_days}"
+        found["waiting_days"] = f"(cover_start IS NULL OR claim_date IS NULL OR {waited})"
+    return found | persons(rule)
+
+
+def persons(rule: TierRule) -> dict[str, str]:
+    """The conditions on the groups of a person: field of the row -> SQL."""
+    found = {}
     if rule.groups:
-        terms.append(f"({' OR '.join(in_group(group) for group in rule.groups)})")
-    return " AND ".join(terms)
+        found["for"] = f"({' OR '.join(in_group(group) for group in rule.groups)})"
+    if rule.not_for:
+        # who is not known to be in the group is not excluded
+        found["not_for"] = f"NOT coalesce({' OR '.join(in_group(group) for group in rule.not_for)}, false)"
+    return found
+
+
+def growth(rule: TierRule, loyalty: Loyalty) -> str:
+    """SQL (fen): what the person's payout ceiling grows by."""
+    terms = []
+    if loyalty.per_year:
+        beyond = f"greatest({years_sql(rule)} - {loyalty.over_years}, 0)"
+        terms.append(f"{beyond} * {loyalty.per_year * 100}")
+    if loyalty.zero_claim:
+        terms.append(f"greatest(coalesce(zero_claim_years, 0), 0) * {loyalty.zero_claim * 100}")
+    grown = f"({' + '.join(terms)})::BIGINT"
+    return grown if loyalty.at_most == "none" else f"least({grown}, {loyalty.at_most * 100})"
 
 
 def running(what: str) -> str:
@@ -62,21 +106,20 @@ def of_year(what: str) -> str:
 class Row:
     """One row of a plan, with what it must know of the rows before and after it."""
 
-    def __init__(self, rules: Sequence[TierRule], position: int) -> None:
+    def __init__(self, rules: Sequence[TierRule], position: int, period: Period | None = None) -> None:
         self.rule, self.number = rules[position], position + 1
         self.paid = f"_p{self.number}"
         self.total = f"_total{self.number}"
+        self.spent = f"_spent{self.number}"
         self.parts = paid_parts(self.rule)
-        self.condition = claims_of(self.rule)
-        earlier = [
-            (f"_total{n}", r) for n, r in enumerate(rules[:position], 1) if r.shares_persons_with(self.rule)
-        ]
+        self.condition = " AND ".join(conditions(self.rule, period).values())
+        earlier = [(n, r) for n, r in enumerate(rules[:position], 1) if r.shares_persons_with(self.rule)]
         later = [r for r in rules[position + 1 :] if r.shares_persons_with(self.rule)]
-        name = (self.rule.id, self.rule.shared_deductible)
         self.is_shared = self.rule.shared_deductible is not None
-        # base that rows before have used up of the same deductible
-        used = [total for total, r in earlier if self.is_shared and (r.id, r.shared_deductible) == name]
-        self.used = f"({' + '.join(used)})" if used else None
+        # base that rows before have used up of the same deductible, payments they have made under the same ceiling
+        self.used_by = [f"_total{n}" for n, r in earlier if shares(r, self.rule, "shared_deductible")]
+        self.spent_by = [f"_spent{n}" for n, r in earlier if shares(r, self.rule, "shared_ceiling")]
+        self.used = f"({' + '.join(self.used_by)})" if self.used_by else None
         # the base is gross, and a row before may have paid part of it
         gross = self.rule.base == "in_policy_cost"
         self.is_limited = gross and any(
@@ -89,13 +132,21 @@ class Row:
 
     def is_blind_to(self, other: "Row") -> bool:
         """Whether nothing this row computes depends on what `other` pays."""
+        if other.spent in self.spent_by:
+            return False
         if not set(self.parts) & set(other.parts):
             return True
         return not (self.is_mixed or other.is_mixed or same_claims(self.rule, other.rule))
 
     def layers(self) -> list[Columns]:
         """New columns of the row, layer by layer: base, total, accumulated base, payment, rest of mixed parts."""
-        return [self._base(), self._total(), self._accumulated(), *self._payment(), *self._pool()]
+        spent = [{self.spent: of_year(self.paid)}] if self.rule.shared_ceiling else []
+        return [self._base(), self._total(), self._accumulated(), *self._payment(), *self._pool(), *spent]
+
+    def kept(self) -> list[str]:
+        """New columns that later rows or the result need."""
+        shared = [(self.total, self.is_shared), (self.spent, self.rule.shared_ceiling)]
+        return [self.paid, *(column for column, needed in shared if needed)]
 
     def _base(self) -> Columns:
         whole = {"in_policy_cost": "in_policy_fen::BIGINT", "total_own": " + ".join(COST_PARTS)}
@@ -103,7 +154,18 @@ class Row:
         columns = {f"_b{self.number}": self._mine(base)}
         if self.rule.advance_share:
             columns[f"_a{self.number}"] = self._mine("_adv")
+        if self.rule.loyalty:
+            columns[f"_more{self.number}"] = growth(self.rule, self.rule.loyalty)
         return columns
+
+    def _cap(self, schedule: Schedule) -> str | None:
+        """SQL of the payout ceiling that holds for the person: grown by loyalty, less what earlier rows have paid."""
+        if schedule.payout_ceiling is None:
+            return None
+        grown = f" + _more{self.number}" if self.rule.loyalty else ""
+        if not self.spent_by:
+            return f"{schedule.payout_ceiling}{grown}"
+        return f"greatest({schedule.payout_ceiling}{grown} - {' - '.join(self.spent_by)}, 0)"
 
     def _counted(self, amount: Callable[[str], str]) -> str:
         """Own cost plus the counted share of advance self-pay; the share is rounded half up, once, on the sum."""
@@ -139,7 +201,7 @@ class Row:
             return [{self.paid: due}]
 
         def still_allowed(schedule: Schedule) -> str:
-            cap = schedule.payout_ceiling
+            cap = self._cap(schedule)
             return f"_due{n}" if cap is None else f"least(_sum{n}, {cap}) - least(_sum{n} - _due{n}, {cap})"
 
         return [
@@ -152,7 +214,10 @@ class Row:
         n = self.number
 
         def earned(schedule: Schedule) -> str:
-            return f"{schedule.sql(f'_now{n}', self.used)} - ({schedule.sql(f'_before{n}', self.used)})"
+            now, before = (
+                schedule.sql(f"_{when}{n}", self.used, self._cap(schedule)) for when in ("now", "before")
+            )
+            return f"{now} - ({before})"
 
         due = by_class(self.rule, earned)
         if not self.is_limited:

@@ -3,12 +3,13 @@
 `Schedule.sql` is the only place where the formula is written; everything that pays runs this text.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import product
+from typing import Any
 
-from analytics.plans.model import MISSING, Ceiling, TierRule, Variant
+from analytics.plans.model import MISSING, Band, Ceiling, Missing, TierRule, Variant
 
 
 @dataclass(frozen=True)
@@ -37,19 +38,19 @@ class Schedule:
     payout_ceiling: int | None = None
     starts_late: bool = False
 
-    def sql(self, x: str, used: str | None = None) -> str:
+    def sql(self, x: str, used: str | None = None, cap: str | None = None) -> str:
         """SQL (BIGINT, fen) of what the accumulated base `x` has been paid so far.
 
         Rounded once, half up, on the sum over the steps. `used` is the part of the base that an earlier liability
         has used up where both share a deductible: it moves this one up the steps but is not paid here. The ceiling
-        limits what is paid here.
+        limits what is paid here; `cap`: SQL of the ceiling where it is a person's own.
         """
         due = (
             self._uncapped(x)
             if used is None or not self.steps
             else f"{self._uncapped(x)} - {self._uncapped(used)}"
         )
-        return due if self.payout_ceiling is None else f"least({due}, {self.payout_ceiling})"
+        return due if self.payout_ceiling is None else f"least({due}, {cap or self.payout_ceiling})"
 
     def uncapped(self) -> "Schedule":
         """The same schedule without the limit of the payment."""
@@ -72,13 +73,46 @@ def applies(
     groups: Collection[str],
     hospital_level: str | None,
     cross_region: str | None,
+    years: int | None = None,
+    capacity: str | None = None,
 ) -> bool:
     """Whether a variant is for these persons and this settlement: every selector it names must hold."""
+    covered = FIRST if years is None else years
     return (
         (not variant.groups or any(g in groups for g in variant.groups))
         and (not variant.hospital_level or hospital_level in variant.hospital_level)
         and (not variant.cross_region or cross_region in variant.cross_region)
+        and (variant.years_at_least is None or covered >= variant.years_at_least)
+        and (variant.years_at_most is None or covered <= variant.years_at_most)
+        and (not variant.capacity or capacity in variant.capacity)
     )
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The values of a row for one class, and per value the variant that set it, where the row did not."""
+
+    deductible: int | Missing
+    bands: tuple[Band, ...] | Missing
+    shift: Decimal
+    ceiling: Ceiling | str
+    set_by: Mapping[str, Variant]
+
+
+def terms_of(rule: TierRule, variants: Iterable[Variant]) -> Terms:
+    """The values of a row once the variants that apply, in file order, have changed them."""
+    values: dict[str, Any] = {f: getattr(rule, f) for f in ("deductible", "bands", "ceiling")}
+    shift = Decimal(0)
+    set_by: dict[str, Variant] = {}
+    for variant in variants:
+        for field in values:
+            if (value := getattr(variant, field)) is not None:
+                values[field], set_by[field] = value, variant
+        if variant.bands is not None:
+            shift = Decimal(0)
+        if variant.rate_plus is not None:
+            shift, set_by["bands"] = variant.rate_plus, variant
+    return Terms(shift=shift, set_by=set_by, **values)
 
 
 def resolve(
@@ -86,26 +120,21 @@ def resolve(
     groups: Iterable[str] = (),
     hospital_level: str | None = None,
     cross_region: str | None = None,
+    years: int | None = None,
+    capacity: str | None = None,
 ) -> Schedule:
     """The schedule of a row for a person in these groups and, for a row per event, this settlement.
 
-    Raises Unresolved where a value needed is "missing".
+    `years` None: the first year of cover. Raises Unresolved where a value needed is "missing".
     """
-    deductible, bands, ceiling, shift = (
-        rule.deductible,
-        rule.bands,
-        rule.ceiling,
-        Decimal(0),
-    )
     members = frozenset(groups)
-    for variant in rule.variants:
-        if not applies(variant, members, hospital_level, cross_region):
-            continue
-        deductible = deductible if variant.deductible is None else variant.deductible
-        ceiling = ceiling if variant.ceiling is None else variant.ceiling
-        if variant.bands is not None:
-            bands, shift = variant.bands, Decimal(0)
-        shift = shift if variant.rate_plus is None else variant.rate_plus
+    chosen = [v for v in rule.variants if applies(v, members, hospital_level, cross_region, years, capacity)]
+    return schedule_of(rule, terms_of(rule, chosen))
+
+
+def schedule_of(rule: TierRule, terms: Terms) -> Schedule:
+    """Terms in fen and basis points. Raises Unresolved."""
+    deductible, bands, ceiling = terms.deductible, terms.bands, terms.ceiling
     if deductible == MISSING or bands == MISSING or ceiling == MISSING:
         raise Unresolved(f"{rule.label}: {', '.join(rule.holes())} missing")
     floor = deductible * 100
@@ -118,7 +147,7 @@ def resolve(
         ends = [end for end in (following, top) if end is not None]
         up_to = min(ends) if ends else None
         if up_to is None or up_to > over:
-            steps.append(Step(over, up_to, int((band.rate + shift) * 10_000)))
+            steps.append(Step(over, up_to, int((band.rate + terms.shift) * 10_000)))
     cap = limit.amount * 100 if limit and limit.on == "payout" else None
     return Schedule(tuple(steps), cap, starts_late=bands[0].over * 100 > floor)
 
@@ -130,6 +159,7 @@ FLAGS = {
     "employee": "insurance_type = 'employee'",
 }
 OTHER = "other"
+FIRST = 1  # year of cover of a person whose years are not known
 
 
 @dataclass(frozen=True)
@@ -144,6 +174,11 @@ class Cell:
         flags = frozenset(flag for flag in FLAGS if named.get(flag) == frozenset({"yes"}))
         return flags | (named.get("person_group", frozenset()) - {OTHER})
 
+    def years(self) -> int | None:
+        """Years of cover of this (single-valued) class: the first of its span."""
+        start = self.one("years")
+        return None if start is None else int(start)
+
     def one(self, dimension: str) -> str | None:
         """The value of a dimension of a single-valued class; None if it is not named or any other."""
         value = next(iter(dict(self.values).get(dimension, frozenset({OTHER}))))
@@ -151,13 +186,23 @@ class Cell:
 
 
 def _dimensions(rule: TierRule) -> dict[str, tuple[str, ...]]:
-    """The values that the variants of a row tell apart, per dimension, with `other` for all the rest."""
+    """The values that the variants of a row tell apart, per dimension, with `other` for all the rest.
+
+    `years` is cut into spans, each named by its first year.
+    """
     used = {g for v in rule.variants for g in v.groups}
-    levels = tuple(dict.fromkeys(x for v in rule.variants for x in v.hospital_level))
-    regions = tuple(dict.fromkeys(x for v in rule.variants for x in v.cross_region))
     groups = tuple(g for g in PERSON_GROUPS if g in used)
-    named = {"person_group": groups, "hospital_level": levels, "cross_region": regions}
+    lists: dict[str, list[str]] = {
+        "hospital_level": [x for v in rule.variants for x in v.hospital_level],
+        "cross_region": [x for v in rule.variants for x in v.cross_region],
+        "capacity": [x for v in rule.variants for x in v.capacity],
+    }
+    named = {"person_group": groups, **{name: tuple(dict.fromkeys(xs)) for name, xs in lists.items()}}
     found: dict[str, tuple[str, ...]] = {k: (*values, OTHER) for k, values in named.items() if values}
+    starts = {v.years_at_least for v in rule.variants if v.years_at_least}
+    starts |= {v.years_at_most + 1 for v in rule.variants if v.years_at_most}
+    if starts:
+        found["years"] = tuple(str(start) for start in sorted({FIRST, *starts}))
     return found | {flag: ("yes", "no") for flag in FLAGS if flag in used}
 
 
@@ -172,7 +217,13 @@ def cells(rule: TierRule) -> list[Cell]:
 
 def resolve_cell(rule: TierRule, cell: Cell) -> Schedule:
     """The schedule of a class. Raises Unresolved."""
-    return resolve(rule, cell.groups(), cell.one("hospital_level"), cell.one("cross_region"))
+    level, region, capacity = (cell.one(name) for name in ("hospital_level", "cross_region", "capacity"))
+    return resolve(rule, cell.groups(), level, region, cell.years(), capacity)
+
+
+def years_sql(rule: TierRule) -> str:
+    """SQL: the person's continuous years of the cover that a row belongs to."""
+    return f"coalesce({'product_years' if rule.voluntary else 'insured_years'}, {FIRST})"
 
 
 def by_class(rule: TierRule, text: Callable[[Schedule], str]) -> str:
@@ -180,13 +231,17 @@ def by_class(rule: TierRule, text: Callable[[Schedule], str]) -> str:
 
     Classes with equal text are one branch. Raises Unresolved.
     """
-    rest = text(resolve(rule))
+    return case(rule, {cell: text(resolve_cell(rule, cell)) for cell in cells(rule)}, text(resolve(rule)))
+
+
+def case(rule: TierRule, texts: Mapping[Cell, str], rest: str) -> str:
+    """SQL: the text of the class that the claim is in, as few branches as the texts differ; `rest` is the last one."""
     members: dict[str, list[Cell]] = {}
-    for cell in cells(rule):
-        members.setdefault(text(resolve_cell(rule, cell)), []).append(cell)
+    for cell, sql in texts.items():
+        members.setdefault(sql, []).append(cell)
     dimensions = _dimensions(rule)
     branches = [
-        f"WHEN {' OR '.join(_condition(cell, dimensions) for cell in _merged(group))} THEN {sql}"
+        f"WHEN {' OR '.join(_condition(rule, cell, dimensions) for cell in _merged(group))} THEN {sql}"
         for sql, group in members.items()
         if sql != rest
     ]
@@ -194,38 +249,45 @@ def by_class(rule: TierRule, text: Callable[[Schedule], str]) -> str:
 
 
 def _merged(group: list[Cell]) -> list[Cell]:
-    """Fewer classes for the same rows: two that differ in one dimension become one, until none do."""
-    group = list(group)
-    pairs = [(0, 0)]
-    while pairs:
-        pairs = [(i, j) for i in range(len(group)) for j in range(i) if _joined(group[j], group[i])]
-        for i, j in pairs[:1]:
-            joined = _joined(group[j], group[i])
-            group = [joined if k == j and joined else cell for k, cell in enumerate(group) if k != i]
+    """Fewer classes for the same rows: those that differ in one dimension become one, dimension by dimension."""
+    for k in range(len(group[0].values)):
+        joined: dict[tuple[Any, ...], frozenset[str]] = {}
+        for cell in group:
+            apart = (cell.values[:k], cell.values[k + 1 :])
+            joined[apart] = joined.get(apart, frozenset()) | cell.values[k][1]
+        name = group[0].values[k][0]
+        group = [Cell((*before, (name, held), *after)) for (before, after), held in joined.items()]
     return group
 
 
-def _joined(a: Cell, b: Cell) -> Cell | None:
-    """Both classes as one, where they differ in one dimension only."""
-    differ = [k for k, (x, y) in enumerate(zip(a.values, b.values, strict=True)) if x != y]
-    if len(differ) != 1:
-        return None
-    k = differ[0]
-    return Cell((*a.values[:k], (a.values[k][0], a.values[k][1] | b.values[k][1]), *a.values[k + 1 :]))
-
-
-def _condition(cell: Cell, dimensions: dict[str, tuple[str, ...]]) -> str:
+def _condition(rule: TierRule, cell: Cell, dimensions: dict[str, tuple[str, ...]]) -> str:
     terms = []
     for name, values in cell.values:
         if len(values) == len(dimensions[name]):
             continue
         if name in FLAGS:
             terms.append(FLAGS[name] if "yes" in values else f"NOT ({FLAGS[name]})")
-        elif OTHER in values:
-            terms.append(_among(name, [v for v in dimensions[name] if v not in values], "<>", "NOT IN"))
+        elif name == "years":
+            terms.append(_spans(years_sql(rule), values, dimensions[name]))
         else:
-            terms.append(_among(name, [v for v in dimensions[name] if v in values], "=", "IN"))
+            # an unknown capacity is none of those named, and a comparison with NULL would be neither true nor false
+            column = f"coalesce({name}, '{OTHER}')" if name == "capacity" else name
+            named = [v for v in dimensions[name] if v != OTHER and (v in values) != (OTHER in values)]
+            words = ("<>", "NOT IN") if OTHER in values else ("=", "IN")
+            terms.append(_among(column, named, *words))
     return "(" + " AND ".join(terms) + ")"
+
+
+def _spans(years: str, values: frozenset[str], starts: tuple[str, ...]) -> str:
+    """SQL: the years lie in one of these spans; neighbours are written as one."""
+    spans = []
+    for position, start in enumerate(starts):
+        if start not in values or (position and starts[position - 1] in values):
+            continue
+        end = next((later for later in starts[position:] if later not in values), None)
+        low = [f"{years} >= {start}"] if position else []
+        spans.append(" AND ".join([*low, *([f"{years} < {end}"] if end else [])]))
+    return f"({' OR '.join(spans)})" if len(spans) > 1 else spans[0]
 
 
 def _among(name: str, values: list[str], one: str, several: str) -> str:

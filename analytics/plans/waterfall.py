@@ -6,7 +6,8 @@ this holds as long as a later row looks at all claims the earlier one looked at,
 part, or a row per event follows a yearly one, it matters which claim used up the deductible.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from itertools import zip_longest
 
 from analytics.plans.model import Plan
@@ -16,6 +17,14 @@ _WINDOWS = {
     "OVER run": "run AS (PARTITION BY person_id ORDER BY seq ROWS UNBOUNDED PRECEDING)",
     "OVER all_year": "all_year AS (PARTITION BY person_id)",
 }
+
+
+# Columns of claims that only some plans ask for, and their types. NULL: inside the period, cover renewed, the first
+# year, no year without claim, no fifth.
+OPTIONAL = {
+    "claim_date": "DATE", "cover_start": "DATE", "product_years": "INTEGER", "insured_years": "INTEGER",
+    "zero_claim_years": "INTEGER", "capacity": "VARCHAR",
+}  # fmt: skip
 
 
 class PlanHoles(ValueError):
@@ -30,39 +39,84 @@ class PlanHoles(ValueError):
         self.holes = holes
 
 
-def claims_sql(plan: Plan, relation: str = "claims") -> str:
+def claims_sql(
+    plan: Plan, relation: str = "claims", *, first: int = 0, last: int | None = None, keep_state: bool = False
+) -> str:
     """One SELECT that pays every claim of `relation` (one city and plan year) by the plan.
 
     Needs person_id, seq (unique within the person), insurance_type, person_group, is_pre_existing, is_retired,
     product (NULL: not enrolled), hospital_level, care_type, cross_region and the four cost parts in fen, none
-    negative. Groups are those of the claim and are taken to hold for the year. Adds, in fen,
-    `<tier>__<liability>_paid_fen`, `<tier>_paid_fen` and `own_fen`; paid and own add up to the cost parts in every
-    row. Raises PlanHoles where a value is missing.
+    negative; and of OPTIONAL the columns `needs` names. Groups, years and capacity are those of the claim and are
+    taken to hold for the year. Adds, in fen, `<tier>__<liability>_paid_fen`, `<tier>_paid_fen` and `own_fen`; paid
+    and own add up to the cost parts in every row. Raises PlanHoles where a value is missing.
+
+    Only the rows `first` to `last` (positions in plan.tier, the last one not included) pay. With `keep_state` the
+    state they leave is given instead of own_fen: the four parts still owed and what later rows must know. With
+    `first` > 0 the relation is such an answer of the rows before, or some whole persons of it; payments of those rows
+    under the same name are added to.
     """
     if holes := plan.holes():
         raise PlanHoles(plan, holes)
-    rows = [Row(plan.tier, position) for position in range(len(plan.tier))]
+    rows = [Row(plan.tier, position, plan.period) for position in range(len(plan.tier))]
+    last = len(rows) if last is None else last
     parts = ", ".join(f"{column}::BIGINT AS {part}" for part, column in COST_PARTS.items())
-    ctes, source = [f"claim AS (\n  SELECT *, {parts}\n  FROM {relation}\n)"], "claim"
-    for stage in _stages(rows):
+    start = "*" if first else f"*, {parts}"
+    ctes, source = [f"claim AS (\n  SELECT {start}\n  FROM {relation}\n)"], "claim"
+    for stage in _stages(rows[first:last]):
         name = f"after_{stage[-1].number}"
         ctes += _stage(stage, source, name)
         source = name
+    state = [*COST_PARTS, *_carried(rows, last)] if keep_state else []
+    helpers = [*COST_PARTS, *_carried(rows, first), *(c for row in rows[first:last] for c in row.kept())]
+    chosen = _chosen(rows[:first], rows[first:last], [c for c in helpers if c not in state])
+    own = [] if keep_state else [f"{' + '.join(COST_PARTS)} AS own_fen"]
+    return "WITH " + ",\n".join(ctes) + "\nSELECT " + ",\n  ".join([*chosen, *own]) + f"\nFROM {source}"
+
+
+def needs(plan: Plan) -> frozenset[str]:
+    """The columns of OPTIONAL that the query of this plan refers to. Raises PlanHoles."""
+    return frozenset(re.findall(r"\w+", claims_sql(plan))) & OPTIONAL.keys()
+
+
+def filled(plan: Plan, relation: str = "claims", held: Collection[str] = ()) -> str:
+    """`relation` with the columns of OPTIONAL that the plan needs and that are not `held`, all unknown."""
+    lacking = [f"NULL::{OPTIONAL[name]} AS {name}" for name in sorted(needs(plan) - set(held))]
+    return f"(SELECT {', '.join(['*', *lacking])} FROM {relation})"
+
+
+def split(plan: Plan) -> int:
+    """How many rows at the head pay per event: what they pay hangs on nothing but the claim and a yearly ceiling."""
+    return next((i for i, rule in enumerate(plan.tier) if rule.per != "event"), len(plan.tier))
+
+
+def _carried(rows: Sequence[Row], at: int) -> list[str]:
+    """Columns of the rows before `at` that later ones need."""
+    before = {column for row in rows[:at] for column in row.kept()}
+    wanted = dict.fromkeys(c for row in rows[at:] for c in (*row.used_by, *row.spent_by))
+    return [column for column in wanted if column in before]
+
+
+def _chosen(before: Sequence[Row], rows: Sequence[Row], dropped: Sequence[str]) -> list[str]:
+    """The columns of the answer: the given ones without those dropped, and payments by liability and by tier."""
     outputs: dict[str, list[str]] = {}
-    for row in rows:
-        outputs.setdefault(f"{row.rule.id}__{row.rule.liability}_paid_fen", []).append(row.paid)
-    for row in rows:
-        outputs.setdefault(f"{row.rule.id}_paid_fen", []).append(row.paid)
-    outputs["own_fen"] = list(COST_PARTS)
-    selected = ",\n  ".join(f"{' + '.join(columns)} AS {name}" for name, columns in outputs.items())
-    kept = [*COST_PARTS, *(column for row in rows for column in _kept(row))]
-    head = "WITH " + ",\n".join(ctes)
-    return f"{head}\nSELECT * EXCLUDE ({', '.join(kept)}),\n  {selected}\nFROM {source}"
+    for name in (_by_liability, _by_tier):
+        for row in rows:
+            outputs.setdefault(name(row), []).append(row.paid)
+    already = {name(row) for row in before for name in (_by_liability, _by_tier)}
+    sums = {name: f"{' + '.join(columns)} AS {name}" for name, columns in outputs.items()}
+    more = ", ".join(f"{name} + {sql}" for name, sql in sums.items() if name in already)
+    given = (
+        "*" + (f" EXCLUDE ({', '.join(dropped)})" if dropped else "") + (f" REPLACE ({more})" if more else "")
+    )
+    return [given, *(sql for name, sql in sums.items() if name not in already)]
 
 
-def _kept(row: Row) -> list[str]:
-    """Columns of a row that later ones or the result need."""
-    return [row.paid, row.total] if row.is_shared else [row.paid]
+def _by_liability(row: Row) -> str:
+    return f"{row.rule.id}__{row.rule.liability}_paid_fen"
+
+
+def _by_tier(row: Row) -> str:
+    return f"{row.rule.id}_paid_fen"
 
 
 def _stages(rows: Sequence[Row]) -> list[list[Row]]:
@@ -95,7 +149,7 @@ def _stage(stage: Sequence[Row], source: str, name: str) -> list[str]:
     for row in stage:
         for part, rest in row.left().items():
             left[part] = f"{left[part]} - {row.paid}" if part in left else rest
-    kept = {column for row in stage for column in _kept(row)}
+    kept = {column for row in stage for column in row.kept()}
     helpers = ", ".join(column for columns in layers for column in columns if column not in kept)
     rests = ", ".join(f"{sql} AS {part}" for part, sql in left.items())
     ctes.append(f"{name} AS (\n  SELECT * EXCLUDE ({helpers}) REPLACE ({rests})\n  FROM {source}\n)")

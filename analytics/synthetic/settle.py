@@ -4,7 +4,7 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from analytics.plans import Plan, claims_sql
+from analytics.plans import OPTIONAL, Plan, claims_sql, filled
 from analytics.synthetic.calibration import Calibration, City
 from analytics.synthetic.claims import CARE, LEVELS, REGIONS
 from analytics.synthetic.people import GROUPS, Bools, Ints, Population, generator
@@ -64,9 +64,11 @@ def settle(
     )
     with duckdb.connect(":memory:", config={"threads": 2}) as con:
         con.register("claims", claims.to_arrow())
-        paid = con.sql(claims_sql(plan, "claims")).pl()
-    paid = paid.sort("seq").drop(
-        "in_policy_fen", "advance_fen", "out_of_catalogue_fen", "special_drug_fen", "person_id"
+        paid = con.sql(claims_sql(plan, filled(plan))).pl()
+    paid = (
+        paid.sort("seq")
+        .drop("in_policy_fen", "advance_fen", "out_of_catalogue_fen", "special_drug_fen", "person_id")
+        .select(pl.exclude(*OPTIONAL))
     )
     return _personal(cal, pop, retired, pl.concat([bills, paid], how="horizontal"), rng)
 

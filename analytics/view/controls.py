@@ -12,7 +12,7 @@ from analytics import reference
 from analytics.view import words
 from analytics.view.words import t
 
-_PLACES = ("city", "cities", "benchmark")
+_PLACES = ("city", "cities", "benchmark", "other_city")
 _PREFIX = "w_"
 
 

@@ -57,8 +57,13 @@ def _date_free(value: Any) -> str:
 
 
 class City(Form):
-    """One city (prefecture level), named by six-digit code or slug."""
+    """A place with benefit rules, named by six-digit code or slug.
 
+    `kind`: a `city` (prefecture level) has persons and claims and stands on the dashboard; a `frame` is a province or
+    the country, whose rules bind its cities; a `product_area` only gives a product its name.
+    """
+
+    kind: Literal["city", "frame", "product_area"] = "city"
     code: str
     slug: str
     zh: str
@@ -91,10 +96,16 @@ class Band(Form):
 
 
 @cache
-def cities() -> dict[str, City]:
-    """Known cities by six-digit code."""
+def places() -> dict[str, City]:
+    """Every place that may have a plan file, by six-digit code: cities, frames and product areas."""
     rows = load_toml(root() / "data" / "reference" / "cities.toml")["city"]
     return {city.code: city for city in (City.model_validate(row) for row in rows)}
+
+
+@cache
+def cities() -> dict[str, City]:
+    """Known cities by six-digit code."""
+    return {code: place for code, place in places().items() if place.kind == "city"}
 
 
 def city_code(name: str) -> str:
@@ -103,9 +114,15 @@ def city_code(name: str) -> str:
     return by_slug.get(name.lower(), name)
 
 
+def place_code(name: str) -> str:
+    """Six-digit code of any place with plans, named by code or slug; any other text is returned as it is."""
+    by_slug = {place.slug: place.code for place in places().values()}
+    return by_slug.get(name.lower(), name)
+
+
 def city_label(code: str, language: str) -> str:
-    city = cities().get(code)
-    return city.in_(language) if city else code
+    place = places().get(code)
+    return place.in_(language) if place else code
 
 
 @cache
@@ -120,7 +137,7 @@ def policy_line(code: str, plan_year: int) -> Income | None:
 
     The city's own figure where a source states it; else the province's; None where neither is known.
     """
-    city = cities().get(code)
+    city = places().get(code)
     own = incomes().get((code, plan_year - 1))
     if own and own.source_class != "assumed":
         return own

@@ -36,6 +36,11 @@ def test_cities_are_prefectures_with_one_slug_each() -> None:
     assert all(re.fullmatch(r"[1-9][0-9]{3}00", code) for code in cities)
     assert len({city.slug for city in cities.values()}) == len(cities) == 8
     assert {cities[reference.city_code(slug)].slug for slug in CITIES} == set(CITIES)
+    # frames and product areas have plans, but are no cities
+    others = {code: place.kind for code, place in reference.places().items() if code not in cities}
+    assert others == {"100000": "frame", "370000": "frame", "450000": "frame", "469002": "product_area"}
+    assert [reference.place_code(s) for s in ("china", "lecheng", "zhuhai")] == ["100000", "469002", "440400"]
+    assert reference.city_code("shandong") == "shandong"  # a survey's area stays what it was called
     # the first two digits of a code are the province
     first = {"guangdong": "44", "zhejiang": "33", "shandong": "37", "guangxi": "45", "sichuan": "51"}
     assert {city.province: code[:2] for code, city in cities.items()} == first
@@ -91,7 +96,7 @@ def test_published_figures_have_form_and_source() -> None:
 
 def test_every_plan_file_is_accepted() -> None:
     assert check_plans() == []
-    assert {city for city, _ in PLANS} <= set(reference.cities())
+    assert {city for city, _ in PLANS} <= set(reference.places())
     wanted = {(reference.city_code(city), year) for city, year in SIMULATED}
     assert wanted | {("440800", 2013), ("330300", 2018), ("330300", 2019), ("330300", 2020)} <= set(PLANS)
 
@@ -196,15 +201,22 @@ def test_headline_values_are_those_of_the_rule_text(
 PREMIUMS = [
     ("zhuhai", 2021, [190]),
     ("zhuhai", 2025, [190]),
-    ("zaozhuang", 2024, [49, 69, 99, 139, 10]),
-    ("zaozhuang", 2025, [69, 99, 159, 10]),
-    ("weihai", 2025, [39, 89, 139, 150]),
+    ("zhuhai", 2019, [190]),
+    ("zaozhuang", 2023, ["missing"]),
+    ("zaozhuang", 2024, [10, 139, 49, 69, 99]),
+    ("zaozhuang", 2025, [10, 159, 69, 99]),
+    ("weihai", 2024, [39, 150, 39, 89, 139]),
+    ("weihai", 2025, [150, 39, 89, 139]),
     ("nanning", 2023, [79]),
-    ("nanning", 2024, [169, 166]),
+    ("nanning", 2024, [166, 169, 79]),
     ("mianyang", 2022, [89]),
+    ("mianyang", 2025, [89, 129]),
+    ("lecheng", 2020, [29, 39, 59, 99, 159]),
+    ("lecheng", 2021, [29, "missing"]),
+    ("lecheng", 2025, [49, 99]),
 ]
 
 
 @pytest.mark.parametrize(("city", "year", "yuan"), PREMIUMS)
-def test_premiums_are_those_of_the_notices(city: str, year: int, yuan: list[int]) -> None:
+def test_premiums_are_those_of_the_notices(city: str, year: int, yuan: list[int | str]) -> None:
     assert [p.yuan for p in shipped(city, year).premium] == yuan

@@ -138,7 +138,7 @@ def jobs_of(deliveries: Iterable[Folder]) -> list[Job]:
         }
         jobs.append(Job(
             number, city, year, with_alias(inputs), with_alias(around), frozenset(numbered), covered,
-            tuple(plan.order) if plan else (), f"{reference.cities()[city].slug}/{year}.toml" if plan else "",
+            tuple(plan.order) if plan else (), f"{reference.places()[city].slug}/{year}.toml" if plan else "",
             line.yuan * 100 if line else None,
         ))  # fmt: skip
     return jobs

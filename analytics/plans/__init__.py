@@ -1,9 +1,11 @@
 """Benefit rules as data: plan files in, checked plans and the SQL that pays claims by them out."""
 
+from analytics.plans.coverage import Covered, coverage
 from analytics.plans.load import (
     PlanErrors,
     build_plan,
     check_plans,
+    folder_of_plans,
     load_plans,
     parse_plan,
     plan_for,
@@ -16,6 +18,7 @@ from analytics.plans.waterfall import OPTIONAL, PlanHoles, claims_sql, filled, n
 
 __all__ = [
     "OPTIONAL",
+    "Covered",
     "Plan",
     "PlanErrors",
     "PlanHoles",
@@ -24,7 +27,9 @@ __all__ = [
     "build_plan",
     "check_plans",
     "claims_sql",
+    "coverage",
     "filled",
+    "folder_of_plans",
     "load_plans",
     "may_pay",
     "needs",

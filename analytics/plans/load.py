@@ -56,8 +56,8 @@ def check_plans(root: Path | None = None) -> list[str]:
 
 
 def plan_for(city: str, plan_year: int, root: Path | None = None) -> Plan | None:
-    """The plan of a city, named by six-digit code or slug, and a plan year; None if there is none."""
-    return load_plans(root).get((reference.city_code(city), plan_year))
+    """The plan of a place, named by six-digit code or slug, and a plan year; None if there is none."""
+    return load_plans(root).get((reference.place_code(city), plan_year))
 
 
 def _stamp(root: Path | None) -> tuple[Path, tuple[tuple[Path, int], ...]]:
@@ -72,7 +72,7 @@ def _read(
     """Files into plans and problems; remembered until a file changes."""
     plans: dict[tuple[str, int], Plan] = {}
     problems: list[str] = []
-    known = _known_cities()
+    known = _known_places()
     for path, _ in files:
         where = path.relative_to(folder).as_posix()
         try:
@@ -88,9 +88,9 @@ def _read(
     return plans, tuple(problems)
 
 
-def _known_cities() -> dict[str, reference.City] | None:
+def _known_places() -> dict[str, reference.City] | None:
     try:
-        return reference.cities()
+        return reference.places()
     except FileNotFoundError:
         return None
 

@@ -2,10 +2,8 @@
 
 import streamlit as st
 
-from analytics.view import asking, beside, controls, explain, figure, tables
+from analytics.view import beside, controls, explain, figure, tables
 from analytics.view.words import say, t
-
-METHODS = ("R1", "R2", "R3", "unknown")
 
 with st.container(width=280):
     place = beside.place()
@@ -23,7 +21,7 @@ if drawn := beside.drawn(rows):
         tables.unmarked(beside.table(drawn)),
         beside.answers(drawn),
         t("beside.pairs_note"),
-        left=7,
+        left=3,
         called=beside.titles(drawn),
     )
 
@@ -38,16 +36,17 @@ if others:
         if box.open:
             tables.text(beside.targets(others))
 
-st.subheader(t("beside.reductions"), anchor=False)
-for method in METHODS:
+everywhere = place == "all"
+methods = [m for m in beside.KINDS if everywhere or beside.of_method(rows, m)]
+if methods:
+    st.subheader(t("beside.reductions"), anchor=False)
+for method in methods:
     found, measure = beside.of_method(rows, method), beside.formula(method)
     with st.container(border=True):
         st.markdown(f"**{t(f'method.{method}')}**")
+        st.markdown(say(measure.plain) if measure else t("beside.unknown"))
         if measure:
-            st.markdown(say(measure.plain))
             st.latex(measure.formula)
-        else:
-            st.markdown(t("beside.unknown"))
         if found:
             tables.text(beside.table(found))
         else:
@@ -55,16 +54,15 @@ for method in METHODS:
         if answers := beside.answers(found):
             explain.drawer(f"m_{method}", answers, beside.titles(found))
 told, cities = beside.three()
-figure.show(
-    "three", t("beside.three"), None, tables.by_measure(told, "city", cities), told, t("beside.three_note")
-)
+if everywhere and cities:
+    title, note = t("beside.three"), t("beside.three_note")
+    figure.show("three", title, None, tables.by_measure(told, "city", cities), told, note)
 
 st.subheader(t("beside.places"), anchor=False)
-known = asking.published()
 for name, found in beside.by_place(rows).items():
     label = t("beside.of_place", place=name, n=len(found))
     key = f"p_{found[0].place}"
-    with st.expander(label, key=key, expanded=place in known, on_change="rerun") as box:
+    with st.expander(label, key=key, expanded=not everywhere, on_change="rerun") as box:
         if box.open:
             tables.text(beside.table(found))
             if answers := beside.answers(found):

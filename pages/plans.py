@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from analytics.view import benefits, choose, controls, tables
+from analytics.view import benefits, choose, controls, registry, tables, words
 from analytics.view.words import t
 
 with choose.row():
@@ -35,3 +35,13 @@ for one in [plan] if other is None else [plan, other]:
     st.markdown(f"**{benefits.name(one)}**")
     clauses = benefits.left_out(one)
     st.markdown("\n".join(f"* {line}" for line in clauses) if clauses else t("benefit.nothing_left_out"))
+
+st.subheader(t("coverage.title", place=words.city(plan.city)), anchor=False)
+st.caption(t("coverage.lead"))
+if known := registry.of_city(plan.city):
+    tables.text(registry.table(known))
+whole, schemes, count = registry.grid()
+label = t("coverage.all", schemes=schemes, n=count)
+with st.expander(label, icon=":material/inventory:", key="register", on_change="rerun") as box:
+    if box.open:
+        tables.show(whole, label, left=count, whole=True)

@@ -15,7 +15,8 @@ from analytics import benchmarks as figures
 from analytics.answer import Desk
 from analytics.benchmarks import Place
 from analytics.measures import Measure, measures
-from analytics.plans import Plan, load_plans
+from analytics.plans import Covered, Plan, load_plans
+from analytics.plans import coverage as registered
 from analytics.release import Released
 from analytics.store import Damaged, NotBuilt, QueryTimeout, Store
 from analytics.view import words
@@ -160,6 +161,11 @@ def order(city: str, year: str | int) -> tuple[str, ...]:
 def plans() -> dict[tuple[str, int], Plan]:
     """Every benefit plan on file by city and plan year, whether or not the store holds data of it."""
     return load_plans()
+
+
+def coverage() -> list[Covered]:
+    """What is known of every scheme in every year."""
+    return registered()
 
 
 def assumed(city: str, year: str | int) -> list[str]:

@@ -32,7 +32,8 @@ class Item:
 
 @dataclass(frozen=True)
 class Pair:
-    """The same item in two plans; None where a plan does not have it, or where nothing is compared."""
+    """The same item in two plans; None where a plan does not have it, or where nothing is compared. Values that differ only
+    in being assumed do not differ."""
 
     item: Item
     first: Item | None
@@ -107,7 +108,7 @@ def table(found: Sequence[Pair], first: Plan, second: Plan | None, only: bool) -
     for pair in found:
         told = ""
         for field in _fields(pair):
-            texts = [_text(item, field) for item in (pair.first, pair.second)]
+            texts = [_text(item, field, told != pair.item.name) for item in (pair.first, pair.second)]
             apart = second is not None and _differs(pair, field)
             if only and not apart:
                 continue
@@ -117,7 +118,7 @@ def table(found: Sequence[Pair], first: Plan, second: Plan | None, only: bool) -
                 name(first): texts[0],
             }
             if second is not None:
-                line[name(second)] = f"{t('benefit.mark')} {texts[1]}" if apart else texts[1]
+                line[name(second)] = f"{t('benefit.mark')} {texts[1]}" if apart and texts[1] else texts[1]
             told = pair.item.name
             lines.append(line)
     return pl.DataFrame(lines)
@@ -164,16 +165,20 @@ def _fields(pair: Pair) -> list[str]:
     )
 
 
-def _text(item: Item | None, field: str) -> str:
+def _text(item: Item | None, field: str, begins: bool = True) -> str:
+    """A line of an item; an item a plan does not have says so once, where it `begins`."""
     if item is None:
-        return t("benefit.absent")
+        return t("benefit.absent") if begins else ""
     return item.lines.get(field) or item.aside.get(field) or formats.NOTHING
 
 
 def _differs(pair: Pair, field: str) -> bool:
     if pair.first is None or pair.second is None:
         return True
-    return pair.first.lines.get(field) != pair.second.lines.get(field)
+    ours, theirs = (
+        item.lines.get(field, "").replace(t("benefit.assumed"), "") for item in (pair.first, pair.second)
+    )
+    return ours != theirs
 
 
 # --- a plan in words
@@ -196,7 +201,7 @@ def _whole(plan: Plan) -> dict[str, str]:
     if plan.premium:
         found["premium"] = _rows(
             t("benefit.premium_line", who=_premium_who(plan, p.product, say(p.who)), yuan=rules.yuan(p.yuan))
-            + _assumed(plan.sources[p.source])
+            + (_assumed(plan.sources[p.source]) if p.yuan != "missing" else "")
             for p in plan.premium
         )
     if plan.eligibility:
@@ -260,13 +265,13 @@ def _aside(plan: Plan, rule: TierRule) -> dict[str, str]:
     ids = [rule.source, *rule.source_of.values(), *(v.source for v in rule.variants if v.source)]
     found = {"source": _rows(_source(plan.sources[i]) for i in dict.fromkeys(ids))}
     if rule.note:
-        found["note"] = _plain(rule.note)
+        found["note"] = _plain(words.either(rule.note))
     return found
 
 
 def _source(source: Source) -> str:
     address = f" {source.url}" if source.url else ""
-    return beside.source(source.title + address, source.source_class).replace("  \n", " · ")
+    return beside.source(source.title + address, source.source_class)
 
 
 def _who(plan: Plan, rule: TierRule) -> str:

@@ -13,7 +13,8 @@ from analytics.release import Released
 from analytics.view import asking, charts, choose, controls, formats, names, words
 from analytics.view.words import say, t
 
-_OPEN, _FULL = "#8A93A0", "#00639C"
+KINDS = (*METHODS, "unknown")
+_LINE, _PUBLISHED, _OURS = "#8A93A0", "#D55E00", "#00639C"
 
 
 def place() -> str:
@@ -23,7 +24,7 @@ def place() -> str:
 
 
 def _place(known: dict[str, Place], code: str) -> str:
-    return t("group.all") if code == "all" else say(known[code].place)
+    return t("beside.everywhere") if code == "all" else say(known[code].place)
 
 
 def rows(chosen: str) -> list[Row]:
@@ -82,27 +83,25 @@ def formula(method: str) -> Measure | None:
 
 
 def three() -> tuple[list[Released], list[str]]:
-    """Burden reduction by the city product in the newest year held, under each of the three definitions, and the cities."""
+    """Burden reduction by the city product in the newest year held, under each of the three definitions, and the cities;
+    nothing where the store cannot tell."""
     year = str(max(year for _, year in asking.desk().places))
-    told = [
-        asking.ask(m, ["city", "tier"], {"tier": ["inclusive"], "plan_year": [year]})
-        for m in METHODS.values()
-    ]
+    where = {"tier": ["inclusive"], "plan_year": [year]}
+    try:
+        told = [asking.ask(m, ["city", "tier"], where) for m in METHODS.values()]
+    except asking.Unanswered:
+        return [], []
     return told, names.ordered("city", told[0].table["city"])
 
 
 def table(found: Sequence[Row]) -> pl.DataFrame:
-    """One line per figure: what was published, ours, how they differ, the definition, the source with its class."""
+    """One line per figure: what it is, by which definition and source, what was published, ours and how they differ."""
     return pl.DataFrame(
         [
             {
-                t("beside.figure"): f"**{_plain(_title(row.figure))}**  \n{_plain(_one(row.figure.scope))}",
-                t("beside.period"): _plain(_one(row.figure.period)),
+                t("beside.figure"): _about(row),
                 t("beside.published"): published(row.figure),
-                t("beside.ours"): ours(row),
-                t("beside.apart"): apart(row),
-                t("beside.definition"): _definition(row),
-                t("beside.source"): source(row.figure.source, row.figure.source_class),
+                t("beside.ours"): _beside(row),
             }
             for row in found
         ]
@@ -114,17 +113,21 @@ def targets(found: Sequence[Row]) -> pl.DataFrame:
     return pl.DataFrame(
         [
             {
-                t("beside.target"): row.figure.target.id if row.figure.target else "",
-                t("beside.figure"): f"{_plain(_title(row.figure))} ({_plain(_one(row.figure.period))})",
+                t(
+                    "beside.target"
+                ): f"**{row.figure.target.id if row.figure.target else ''}** {tolerance(row.figure)}  \n{_plain(_name(row))}",
                 t("beside.published"): published(row.figure),
-                t("beside.ours"): ours(row),
-                t("beside.apart"): apart(row),
-                t("beside.tolerance"): tolerance(row.figure),
+                t("beside.ours"): _beside(row),
                 t("beside.verdict"): f"**{t(f'verdict.{row.verdict}')}**",
             }
             for row in found
         ]
     )
+
+
+def _beside(row: Row) -> str:
+    """Ours, and below it the difference."""
+    return ours(row) + (f"  \n{t('beside.apart', apart=apart(row))}" if row.apart is not None else "")
 
 
 def published(figure: Figure) -> str:
@@ -146,14 +149,17 @@ def ours(row: Row) -> str:
 
 
 def apart(row: Row) -> str:
-    """Ours less the figure; of shares in percentage points, of money also in percent of the figure."""
+    """Ours less the figure: of shares in percentage points; in percent of the figure too where it is money, or where a
+    target allows a percentage."""
+    figure = row.figure
     if row.apart is None:
         return formats.NOTHING
-    if row.figure.unit != "yuan":
-        return formats.points(float(row.apart) / 100, words.language())
-    text = formats.difference(float(row.apart), "yuan", words.language(), choose.money_unit())
-    share = formats.percent(float(row.apart / row.figure.value)) if row.figure.value else ""
-    return f"{text} ({share})" if share else text
+    if figure.unit == "yuan":
+        text = formats.difference(float(row.apart), "yuan", words.language(), choose.money_unit())
+    else:
+        text = f"{row.apart:+.2f}{t('tables.points')}"
+    relative = figure.unit == "yuan" or (figure.target is not None and figure.target.tolerance.endswith("%"))
+    return f"{text} ({row.apart / figure.value:+.1%})" if relative and figure.value else text
 
 
 def tolerance(figure: Figure) -> str:
@@ -177,29 +183,42 @@ def amount(number: Decimal, unit: str) -> str:
 def source(text: str, source_class: SourceClass | str) -> str:
     """A source as a link where it has an address, and its class in words."""
     title, _, url = text.rpartition(" http")
-    said = f"[{_plain(title)}](http{url})" if title else _plain(text)
-    return f"{said}  \n{t(f'class.{source_class}')}"
+    said = _plain(words.either(title or text))
+    return (f"[{said}](http{url})" if title else said) + f" · {t(f'class.{source_class}')}"
 
 
 def pairs(found: Sequence[Row]) -> charts.Chart:
-    """For every share, the published value (open) and ours (filled) on one line."""
+    """For every share, the published value (open diamond) and ours (filled circle) on one line."""
     labels = [_short(row) for row in found]
-    ends: list[tuple[str, str, list[float], str, str]] = [
-        (t("beside.published"), "circle-open", [float(r.figure.value) for r in found], _OPEN, "published"),
-        (t("beside.ours"), "circle", [float(r.value) for r in found if r.value is not None], _FULL, "ours"),
+    ends: list[tuple[str, list[float], dict[str, Any]]] = [
+        (
+            t("beside.ours"),
+            [float(r.value) for r in found if r.value is not None],
+            {"size": 11, "symbol": "circle", "color": _OURS},
+        ),
+        (
+            t("beside.published"),
+            [float(r.figure.value) for r in found],
+            {
+                "size": 15,
+                "symbol": "diamond-open",
+                "color": _PUBLISHED,
+                "line": {"width": 2, "color": _PUBLISHED},
+            },
+        ),
     ]
     data: list[dict[str, Any]] = [
         {
             "type": "scatter",
             "mode": "lines",
-            "x": [x for pair in zip(ends[0][2], ends[1][2], strict=True) for x in (*pair, None)],
+            "x": [x for pair in zip(ends[0][1], ends[1][1], strict=True) for x in (*pair, None)],
             "y": [y for label in labels for y in (label, label, None)],
-            "line": {"color": _OPEN, "width": 2},
+            "line": {"color": _LINE, "width": 2},
             "hoverinfo": "skip",
             "showlegend": False,
         }
     ]
-    for name, symbol, values, colour, _ in ends:
+    for name, values, marker in ends:
         data.append(
             {
                 "type": "scatter",
@@ -207,12 +226,7 @@ def pairs(found: Sequence[Row]) -> charts.Chart:
                 "name": name,
                 "x": values,
                 "y": labels,
-                "marker": {
-                    "size": 12,
-                    "symbol": symbol,
-                    "color": colour,
-                    "line": {"width": 3, "color": colour},
-                },
+                "marker": marker,
                 "hovertemplate": "%{y}: %{x:.2f}<extra>" + name + "</extra>",
             }
         )
@@ -239,7 +253,7 @@ def _title(figure: Figure) -> str:
 
 
 def _name(row: Row) -> str:
-    return f"{_title(row.figure)} ({_one(row.figure.period)})"
+    return f"{_title(row.figure)} ({say(row.figure.period)})"
 
 
 def _short(row: Row) -> str:
@@ -249,26 +263,26 @@ def _short(row: Row) -> str:
     if half < 0 and len(title) > 14:
         half = len(title) // 2
     text = f"{title[:half]}<br>{title[half:].strip()}" if half > 0 and len(title) > 14 else title
-    return f"{text} {_one(row.figure.period)}"
+    return f"{text} {say(row.figure.period)}"
 
 
-def _definition(row: Row) -> str:
-    """The definition, and whatever must be known to read the line."""
+def _about(row: Row) -> str:
+    """What a figure is, and whatever must be known to read it, line by line."""
     figure = row.figure
-    parts = [_plain(_one(figure.definition))]
-    if figure.method:
-        parts.insert(0, f"**{t(f'method.{figure.method}')}**")
+    parts = [
+        f"**{_plain(_title(figure))}**",
+        f"{_plain(say(figure.period))} · {_plain(say(figure.scope))}",
+        (f"{t(f'method.{figure.method}')}{t('explain.semicolon')}" if figure.method else "")
+        + _plain(say(figure.definition)),
+    ]
     for key, text in (("derived", figure.derived), ("note", figure.note), ("differs", figure.differs)):
         if text:
             parts.append(f"{t(f'beside.{key}')}{_plain(say(text))}")
     if figure.not_computed or row.reason:
         why = say(figure.not_computed) if figure.not_computed else row.reason
         parts.append(f"{t('beside.why')}{_plain(why)}")
+    parts.append(t("beside.source") + source(figure.source, figure.source_class))
     return "  \n".join(parts)
-
-
-def _one(text: object) -> str:
-    return say(text)
 
 
 def _plain(text: str) -> str:

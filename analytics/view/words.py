@@ -56,6 +56,18 @@ def say(text: Any) -> str:
     return str(getattr(text, language())) if hasattr(text, "zh") else str(text or "")
 
 
+_BOTH = re.compile(
+    r"(.*[\u3000-\u9fff\uff00-\uffef])[\s·]*([^\u3000-\u9fff\uff00-\uffef]*[A-Za-z]{3}[^\u3000-\u9fff\uff00-\uffef]*)",
+    re.DOTALL,
+)
+
+
+def either(text: str) -> str:
+    """Of a text of the data that says it in Chinese and then in English, the part in the session's language."""
+    found = _BOTH.fullmatch(text)
+    return text if found is None else found[1] if language() == "zh" else found[2]
+
+
 def plain(text: object) -> str:
     """A text of the data inside a sentence: nothing in it is markup."""
     return re.sub(r"([\\`*_{}\[\]()#+!|~$:<>&])", r"\\\1", str(text))

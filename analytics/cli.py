@@ -13,6 +13,7 @@ import polars as pl
 
 from analytics import (
     console,
+    console_benchmarks,
     console_intake,
     console_plans,
     console_quality,
@@ -90,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     console_whatif.add(command)
     console_plans.add(command)
     console_quality.add(command)
+    console_benchmarks.add(command)
     command("verify", _verify, "hash every file of a store again").add_argument("store")
     serve = command("serve", _serve, "serve the dashboard on this machine")
     serve.add_argument("store", nargs="?", default="store")

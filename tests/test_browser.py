@@ -28,7 +28,7 @@ ARGUMENTS = [
     "--disable-quic",
 ]
 SETTLED = "[data-testid=stApp][data-test-script-state=notRunning]"
-PAGES = ("", "tiers", "catastrophic", "cost_bands", "compare", "methods", "data")
+PAGES = ("", "tiers", "catastrophic", "cost_bands", "compare", "plans", "benchmarks", "methods", "data")
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -148,6 +148,34 @@ def test_measures_of_the_whole_year(golden: tuple[Desk, dict[str, list[Path]]]) 
         assert answer.table["value"][0] == pytest.approx(float(value), rel=1e-12), (measure, own)
 
 
+def test_stays_in_hospital(golden: tuple[Desk, dict[str, list[Path]]]) -> None:
+    """Admissions are distinct encounters of care type 21 (ordinary stays); what the fund paid is hifp_pay alone."""
+    desk, files = golden
+    rows = pl.concat(pl.read_parquet(p) for p in files["settlement"])
+    refunded = {r["init_setl_id"] for r in rows.iter_rows(named=True) if r["init_setl_id"]}
+    stays = [
+        r
+        for r in rows.iter_rows(named=True)
+        if r["med_type"] == "21"
+        and r["insuplc_admdvs"][:4] == "4404"
+        and r["medfee_sumamt"] > 0
+        and r["setl_id"] not in refunded
+    ]
+    admissions = len({r["mdtrt_id"] for r in stays})
+    cost, policy, fund = (
+        sum(Fraction(r[f]) for r in stays) for f in ("medfee_sumamt", "inscp_scp_amt", "hifp_pay")
+    )
+    assert admissions < len(stays), "no stay is settled in parts, so counting settlements would look right"
+    expected = {
+        "admission_rate": Fraction(admissions, len(persons(files, "440400"))),
+        "cost_per_admission": cost / admissions,
+        "inpatient_fund_share": fund / policy,
+    }
+    for measure, value in expected.items():
+        got = desk.ask(measure, (), {"city": ["440400"]}, protect=False).table["value"][0]
+        assert got == pytest.approx(float(value), rel=1e-12), measure
+
+
 def test_catastrophic_by_household(golden: tuple[Desk, dict[str, list[Path]]]) -> None:
     desk, files = golden
     book = persons(files, "440400")

@@ -16,9 +16,9 @@ from analytics.store import Query
 
 # fmt: off
 WINGS = (
-    "tiers", "reference", "store", "plans", "intake", "facts", "measures", "whatif", "release", "quality", "answer",
-    "synthetic", "verbs", "report", "view", "console", "console_intake", "console_plans", "console_quality",
-    "cli",
+    "tiers", "reference", "store", "plans", "intake", "facts", "measures", "whatif", "release", "quality", "outcome", "answer",
+    "benchmarks", "synthetic", "verbs", "report", "view", "console", "console_benchmarks", "console_intake", "console_plans",
+    "console_quality", "console_whatif", "cli",
 )
 # fmt: on
 DRAWING = ("streamlit", "plotly")

@@ -7,17 +7,19 @@ import ast
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from house import ROOT, Problems, relative, texts, tracked
 from packaging.requirements import Requirement
 
+from analytics.benchmarks import Method, Sign, Unit, Verdict
 from analytics.intake import TABLES, contract
 from analytics.measures import grammar, measures
-from analytics.plans import load_plans
-from analytics.reference import places
+from analytics.plans import TierRule, load_plans
+from analytics.plans.coverage import Status
+from analytics.plans.model import BaseKind, Group
+from analytics.reference import SourceClass, places
 from analytics.view import words
 
 PAGES = sorted((ROOT / "pages").glob("*.py"))
@@ -223,13 +225,16 @@ def codes() -> set[str]:
         found |= {form.grain, form.unit, form.better}
     found |= {*rules.parameters, *rules.weights, *rules.resources}
     found |= {rule.severity for table in TABLES for rule in contract(table).rules}
+    for closed in (Unit, Sign, Method, Verdict, SourceClass, Status, BaseKind, Group):
+        found |= set(get_args(closed))
+    found |= set(get_args(TierRule.model_fields["per"].annotation))
     return found | {"resident", "employee", "all", "shown", "hidden", "undefined", "protection"} | {
         "snapshot", "synthetic", "plans", "facts_version", "measures_version", "code",
     }  # fmt: skip
 
 
 def test_texts_are_whole_and_used() -> None:
-    groups = tomllib.loads(Path(words.__file__).with_name("words.toml").read_text("utf-8"))
+    groups = words.groups()
     sources = [p.read_text("utf-8") for p in [*PAGES, *VIEW]]
     both = {"zh": "字", "en": "word"}
     for planted, source in (

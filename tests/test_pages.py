@@ -20,7 +20,17 @@ from analytics.view import asking
 
 VIEW = Path(asking.__file__).parent
 PAGES = root() / "pages"
-NAMES = ("overview", "tiers", "catastrophic", "cost_bands", "compare", "methods", "data")
+NAMES = (
+    "overview",
+    "tiers",
+    "catastrophic",
+    "cost_bands",
+    "compare",
+    "plans",
+    "benchmarks",
+    "methods",
+    "data",
+)
 ZHUHAI = {"city": ["440400"], "plan_year": ["2022"]}
 Visit = Callable[..., AppTest]
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
-from analytics import reference
+from analytics import benchmarks, reference
 from analytics.plans import (
     Plan,
     PlanHoles,
@@ -18,7 +18,7 @@ from analytics.plans import (
     premium_of,
 )
 from analytics.plans.model import SOURCED_FIELDS, Ceiling
-from analytics.reference import Form, SourceClass
+from analytics.reference import SourceClass
 from analytics.tiers import TIER
 
 CITIES = ("zhanjiang", "zhuhai", "wenzhou", "zaozhuang", "weihai", "nanning", "mianyang")
@@ -26,19 +26,6 @@ PLANS = load_plans()
 SIMULATED = [(city, year) for city in CITIES for year in range(2021, 2026)]
 BEFORE_THE_PRODUCT = {("zaozhuang", 2021), ("nanning", 2021), ("mianyang", 2021)}
 CLASSES = set(get_args(SourceClass))
-
-
-class Figure(Form):
-    id: str
-    zh: str
-    en: str
-    value: Decimal | int
-    unit: str
-    period: str
-    scope: str
-    definition: str
-    source: str
-    source_class: SourceClass
 
 
 def shipped(city: str, year: int) -> Plan:
@@ -104,12 +91,7 @@ def test_bands_of_money_join_without_gap() -> None:
 
 
 def test_published_figures_have_form_and_source() -> None:
-    rows = reference.load_toml(reference.root() / "data" / "published" / "national.toml")["figure"]
-    figures = [
-        Figure.model_validate({**{k: v for k, v in r.items() if k != "class"}, "source_class": r["class"]})
-        for r in rows
-    ]
-    assert len({f.id for f in figures}) == len(figures)
+    figures = [figure for place in benchmarks.places().values() for figure in place.figure]
     assert all(f.source and f.definition for f in figures)
     values = {f.id: f.value for f in figures}
     assert values["policy_share_resident_2023"] == Decimal("68.1")

@@ -8,7 +8,10 @@ settled AS (
         count(*) AS n_settlements,
         {ranks},
         max(birth_year) AS settled_birth_year,
-        sum(COLUMNS('_fen$')::DOUBLE)::BIGINT
+        sum(COLUMNS('_fen$')::DOUBLE)::BIGINT,
+        sum(cost_fen::DOUBLE) FILTER (care_type = 'inpatient')::BIGINT AS inpatient_cost_fen,
+        sum(in_policy_fen::DOUBLE) FILTER (care_type = 'inpatient')::BIGINT AS inpatient_in_policy_fen,
+        sum(basic_settled_fen::DOUBLE) FILTER (care_type = 'inpatient')::BIGINT AS inpatient_basic_fen
     FROM counted GROUP BY ALL
 ),
 admitted AS (
@@ -69,6 +72,7 @@ SELECT
     coalesce(n_settlements, 0)::INTEGER AS n_settlements,
     coalesce(n_admissions, 0)::INTEGER AS n_admissions,
     cost_fen, in_policy_fen, advance_fen, out_of_catalogue_fen, hospital_borne_fen, own_cash_fen,
+    inpatient_cost_fen, inpatient_in_policy_fen, inpatient_basic_fen,
     {statutory} AS statutory_paid_fen,
     claimed_fen,
     cost_fen - hospital_borne_fen AS own_before_fen,

@@ -11,8 +11,12 @@ from urllib.parse import urlsplit
 import polars as pl
 import streamlit as st
 
+from analytics import benchmarks as figures
 from analytics.answer import Desk
+from analytics.benchmarks import Place
 from analytics.measures import Measure, measures
+from analytics.plans import Covered, Plan, load_plans
+from analytics.plans import coverage as registered
 from analytics.release import Released
 from analytics.store import Damaged, NotBuilt, QueryTimeout, Store
 from analytics.view import words
@@ -121,6 +125,21 @@ def _quality(path: str, snapshot: str, deliveries: tuple[str, ...]) -> list[dict
     return _open(path, snapshot).quality()
 
 
+def published() -> dict[str, Place]:
+    """The places with published figures, in order."""
+    return figures.places()
+
+
+def benchmarks() -> list[figures.Row]:
+    """Every published figure beside ours, asked once per snapshot."""
+    return _benchmarks(str(store_path()), desk().snapshot_id)
+
+
+@st.cache_data(max_entries=2, show_spinner=False)
+def _benchmarks(path: str, snapshot: str) -> list[figures.Row]:
+    return figures.compare(_open(path, snapshot))
+
+
 def is_local() -> bool:
     """Whether the page is looked at on the machine that serves it, by its own address and not through another server."""
     headers = st.context.headers
@@ -137,6 +156,16 @@ def measure(measure_id: str) -> Measure:
 def order(city: str, year: str | int) -> tuple[str, ...]:
     """Tiers in the order in which they pay in a city and plan year."""
     return desk().order(city, int(year))
+
+
+def plans() -> dict[tuple[str, int], Plan]:
+    """Every benefit plan on file by city and plan year, whether or not the store holds data of it."""
+    return load_plans()
+
+
+def coverage() -> list[Covered]:
+    """What is known of every scheme in every year."""
+    return registered()
 
 
 def assumed(city: str, year: str | int) -> list[str]:

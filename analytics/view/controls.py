@@ -12,7 +12,7 @@ from analytics import reference
 from analytics.view import words
 from analytics.view.words import t
 
-_PLACES = ("city", "cities", "benchmark")
+_PLACES = ("city", "cities", "benchmark", "other_city")
 _PREFIX = "w_"
 
 
@@ -43,11 +43,11 @@ def push() -> None:
 
 def _from_link(name: str, text: str) -> list[str]:
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    return [reference.city_code(part) for part in parts] if name in _PLACES else parts
+    return [reference.place_code(part) for part in parts] if name in _PLACES else parts
 
 
 def _to_link(name: str, values: Sequence[str]) -> str:
-    known = reference.cities()
+    known = reference.places()
     return ",".join(known[v].slug if name in _PLACES and v in known else v for v in values)
 
 

@@ -12,8 +12,9 @@ from analytics.view import choose, formats, names, tables, words
 from analytics.view.words import say, t
 
 
-def drawer(key: str, answers: Sequence[Released]) -> None:
-    """A closed drawer; its content is drawn when it is opened. Several answers: one at a time."""
+def drawer(key: str, answers: Sequence[Released], called: Sequence[str] = ()) -> None:
+    """A closed drawer; its content is drawn when it is opened. Several answers: one at a time, by the names in `called`
+    or by what tells them apart."""
     box = st.expander(t("explain.title"), icon=":material/function:", key=f"x_{key}", on_change="rerun")
     if not box.open:
         return
@@ -23,7 +24,8 @@ def drawer(key: str, answers: Sequence[Released]) -> None:
             one = len({a.measure.id for a in answers}) < len(
                 answers
             )  # the same measure under several settings
-            titles = {str(i): settings(a) if one else say(a.measure.title) for i, a in enumerate(answers)}
+            told = called or [settings(a) if one else say(a.measure.title) for a in answers]
+            titles = {str(i): title for i, title in enumerate(told)}
             chosen = st.selectbox(
                 t("explain.which"), list(titles), format_func=titles.__getitem__, key=f"w_x_{key}"
             )

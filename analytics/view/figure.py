@@ -25,8 +25,10 @@ def show(
     answers: Sequence[Released],
     note: str = "",
     left: int = 1,
+    called: Sequence[str] = (),
 ) -> None:
-    """Draw a figure in its card. `key` is unique on the page; `left`: columns of the table that hold words."""
+    """Draw a figure in its card. `key` is unique on the page; `left`: columns of the table that hold words; `called`: what
+    the drawer calls the answers."""
     with st.container(border=True):
         st.subheader(title, anchor=False)
         if chart is None:
@@ -46,4 +48,4 @@ def show(
             st.caption(note)
         if any("hidden" in answer.table["status"] for answer in answers):
             st.caption(t("figure.hidden", k=policy().k))
-        explain.drawer(key, answers)
+        explain.drawer(key, answers, called)

@@ -15,7 +15,7 @@ from analytics.view.words import t  # noqa: E402
 
 PAGES = {
     "results": ("overview", "tiers", "catastrophic", "cost_bands", "compare"),
-    "behind": ("methods", "data"),
+    "behind": ("plans", "benchmarks", "methods", "data"),
 }
 
 

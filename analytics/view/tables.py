@@ -165,6 +165,19 @@ def show(
     )
 
 
+def text(frame: pl.DataFrame) -> None:
+    """Draw a table of sentences: nothing is cut off, marks and links in the cells are drawn. A wide one scrolls by itself."""
+    st.table(frame, border="horizontal", hide_index=True)
+
+
+def unmarked(frame: pl.DataFrame) -> pl.DataFrame:
+    """A table of sentences as plain words, for a grid that draws no marks."""
+    links = pl.all().str.replace_all(r"\[(.*?[^\\])\]\([^)]*\)", "$1")
+    return frame.with_columns(links).with_columns(
+        pl.all().str.replace_all("  \n", " · ").str.replace_all(r"\*\*", "").str.replace_all(r"\\(.)", "$1")
+    )
+
+
 def csv(released: Released) -> bytes:
     """The answer as a file a spreadsheet opens (UTF-8 with BOM): codes and words of every dimension, exact values."""
     table = released.table

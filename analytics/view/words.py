@@ -15,10 +15,23 @@ from analytics.tiers import TIER
 LANGUAGES = {"zh": "中文", "en": "English"}
 
 
+def groups() -> dict[str, dict[str, dict[str, str]]]:
+    """All texts by group and key: `words.toml`, and `words_rules.toml` for published figures and benefit rules.
+
+    Raises ValueError where a group stands in both.
+    """
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for path in sorted(Path(__file__).parent.glob("words*.toml")):
+        read = tomllib.loads(path.read_text(encoding="utf-8"))
+        if twice := found.keys() & read.keys():
+            raise ValueError(f"{path.name}: groups {', '.join(sorted(twice))} stand in another file too")
+        found |= read
+    return found
+
+
 @cache
 def _texts() -> dict[str, dict[str, str]]:
-    raw = tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))
-    return {f"{group}.{key}": text for group, entries in raw.items() for key, text in entries.items()}
+    return {f"{group}.{key}": text for group, entries in groups().items() for key, text in entries.items()}
 
 
 def language() -> str:
@@ -41,6 +54,18 @@ def say(text: Any) -> str:
     if isinstance(text, Mapping):
         return str(text.get(language(), text.get("zh", "")))
     return str(getattr(text, language())) if hasattr(text, "zh") else str(text or "")
+
+
+_BOTH = re.compile(
+    r"(.*[\u3000-\u9fff\uff00-\uffef])[\s·]*([^\u3000-\u9fff\uff00-\uffef]*[A-Za-z]{3}[^\u3000-\u9fff\uff00-\uffef]*)",
+    re.DOTALL,
+)
+
+
+def either(text: str) -> str:
+    """Of a text of the data that says it in Chinese and then in English, the part in the session's language."""
+    found = _BOTH.fullmatch(text)
+    return text if found is None else found[1] if language() == "zh" else found[2]
 
 
 def plain(text: object) -> str:

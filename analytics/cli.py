@@ -6,13 +6,12 @@ import os
 import runpy
 import sys
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from analytics import console, console_intake, console_quality, plans, reference, verbs
+from analytics import console, console_intake, console_plans, console_quality, plans, reference, verbs
 from analytics.intake import Refused
 from analytics.measures import measures
 from analytics.release import Released, csv_text
@@ -73,20 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--explain", action="store_true", help="also show definition, SQL and provenance")
     measure.add_argument("--format", choices=("table", "csv", "json", "parquet"), default="table")
     measure.add_argument("--out", help="file to write (needed for parquet)")
-    rules = command("plans", _plans, "benefit plans: check, show CITY YEAR, pay CITY YEAR")
-    verbs_of_plans = rules.add_subparsers(dest="verb", required=True)
-    verbs_of_plans.add_parser("check", help="report every problem of every plan file")
-    for verb in ("show", "pay"):
-        sub = verbs_of_plans.add_parser(verb)
-        sub.add_argument("city")
-        sub.add_argument("year", type=int)
-        sub.add_argument("--format", choices=("table", "json"), default="table")
-    sub.add_argument("--tier", required=True)
-    sub.add_argument(
-        "--amount", required=True, help="yuan: the tier's eligible base accumulated over the year"
-    )
-    sub.add_argument("--for", dest="groups", default="general", help="person groups, comma-separated")
-    sub.add_argument("--liability")
+    console_plans.add(command)
     console_quality.add(command)
     command("verify", _verify, "hash every file of a store again").add_argument("store")
     serve = command("serve", _serve, "serve the dashboard on this machine")
@@ -207,86 +193,6 @@ def _explained(answer: Released, whole: bool) -> dict[str, Any]:
         "sql": answer.sql, "bound": dict(answer.bound), **answer.provenance,
     }  # fmt: skip
     return {**short, **more}
-
-
-def _plans(args: argparse.Namespace) -> int:
-    if args.verb == "check":
-        found = plans.check_plans()
-        for line in found:
-            print(line, file=sys.stderr)
-        print(f"{len(found)} problems" if found else f"{len(plans.load_plans())} plans, no problem")
-        return 1 if found else 0
-    plan = plans.plan_for(args.city, args.year)
-    if plan is None:
-        raise ValueError(
-            f"no plan for {args.city} {args.year}; plans are {', '.join(f'{c}/{y}' for c, y in plans.load_plans())}"
-        )
-    if args.verb == "show":
-        return _show_plan(plan, args.format)
-    groups = [g for g in _names(args.groups) if g not in ("general", "resident")]
-    result = plans.pay(plan, args.tier, _fen(args.amount), groups=groups, liability=args.liability)
-    steps = [
-        {
-            "over_yuan": step["over_fen"] / 100,
-            "up_to_yuan": None if step["up_to_fen"] is None else step["up_to_fen"] / 100,
-            "rate": step["rate_bp"] / 10_000,
-            "base_yuan": step["base_fen"] / 100,
-            "paid_yuan": step["paid_fen_bp"] / 1_000_000,
-        }
-        for step in result["steps"]
-    ]
-    if args.format == "json":
-        answer = {"paid_yuan": result["paid_fen"] / 100, "own_yuan": result["own_fen"] / 100, "steps": steps}
-        more = {key: result[key] for key in ("tier", "liability", "insurance_type", "eligible", "source")}
-        print(json.dumps({**answer, **more}, ensure_ascii=False, indent=1))
-    else:
-        console.table(
-            ("paid_yuan", "own_yuan"), [(f"{result['paid_fen'] / 100:.2f}", f"{result['own_fen'] / 100:.2f}")]
-        )
-        if steps:
-            console.table(
-                tuple(steps[0]), [tuple("" if v is None else str(v) for v in step.values()) for step in steps]
-            )
-    return 0
-
-
-def _fen(yuan: str) -> int:
-    try:
-        fen = Decimal(yuan) * 100
-        if fen != fen.to_integral_value() or fen < 0:
-            raise InvalidOperation
-    except InvalidOperation as error:
-        raise ValueError(
-            f"--amount {yuan}: write yuan with at most two decimals, such as 60000 or 60000.50"
-        ) from error
-    return int(fen)
-
-
-def _show_plan(plan: plans.Plan, form: str) -> int:
-    if form == "json":
-        print(
-            json.dumps(
-                {"rows": [plan.model_dump(mode="json", by_alias=True)], "provenance": {}},
-                ensure_ascii=False,
-                indent=1,
-            )
-        )
-        return 0
-    rows = []
-    for r in plan.tier:  # every value with the class of its own source
-        values = {"deductible": str(r.deductible), "bands": _bands(r.bands), "ceiling": _ceiling(r.ceiling)}
-        shown = [f"{text} ({plan.source_class(r, field)})" for field, text in values.items()]
-        rows.append((r.id, r.liability, r.insurance_type, *shown, str(len(r.variants))))
-    console.table(("tier", "liability", "for", "deductible", "bands", "ceiling", "variants"), rows)
-    return 0
-
-
-def _bands(bands: Any) -> str:
-    return bands if isinstance(bands, str) else "; ".join(f">{b.over}: {float(b.rate):.0%}" for b in bands)
-
-
-def _ceiling(ceiling: Any) -> str:
-    return ceiling if isinstance(ceiling, str) else f"{ceiling.on} {ceiling.amount}"
 
 
 def _verify(args: argparse.Namespace) -> int:

@@ -17,7 +17,8 @@ from analytics.store import Query
 # fmt: off
 WINGS = (
     "tiers", "reference", "store", "plans", "intake", "facts", "measures", "whatif", "release", "quality", "answer",
-    "synthetic", "verbs", "report", "view", "console", "console_intake", "console_quality", "cli",
+    "synthetic", "verbs", "report", "view", "console", "console_intake", "console_plans", "console_quality",
+    "cli",
 )
 # fmt: on
 DRAWING = ("streamlit", "plotly")
@@ -30,6 +31,7 @@ SQL_HOMES = {
     "analytics/plans/rowsql.py": "the columns of a plan row",
     "analytics/plans/waterfall.py": "all rows of a plan, in order of payment",
     "analytics/plans/pay.py": "the same formula on one amount",
+    "analytics/plans/explain.py": "the same query on one person's claims, written out",
     "analytics/intake/": "columns, conversions and checks of a contract",
     "analytics/facts/": "staging of partitions around the .sql files",
     "analytics/measures/compile.py": "a measure",

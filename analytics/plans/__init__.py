@@ -1,6 +1,8 @@
 """Benefit rules as data: plan files in, checked plans and the SQL that pays claims by them out."""
 
+from analytics.plans.case import read_case
 from analytics.plans.coverage import Covered, coverage
+from analytics.plans.explain import explain
 from analytics.plans.load import (
     PlanErrors,
     build_plan,
@@ -29,6 +31,7 @@ __all__ = [
     "check_plans",
     "claims_sql",
     "coverage",
+    "explain",
     "filled",
     "folder_of_plans",
     "load_plans",
@@ -38,6 +41,7 @@ __all__ = [
     "pay",
     "plan_for",
     "premium_of",
+    "read_case",
     "resolve",
     "split",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from analytics.plans.model import Plan, TierRule
 from analytics.plans.rowsql import COST_PARTS, Row, persons, shares
 from analytics.plans.schedule import FLAGS, Cell, case, quoted
-from analytics.plans.waterfall import PlanHoles
+from analytics.plans.waterfall import rows_of
 
 _OF_PERSON = ("person_group", *FLAGS)  # what a person-year tells of the classes of a row
 
@@ -18,10 +18,8 @@ def may_pay(plan: Plan, first: int = 0) -> str:
     the claims, so its base is at most these sums; it pays nothing up to the lowest deductible that any claim of the
     person can meet. Raises PlanHoles where a value is missing.
     """
-    if holes := plan.holes():
-        raise PlanHoles(plan, holes)
-    rows = [Row(plan.tier, position) for position in range(len(plan.tier))]
-    return "(" + "\n  OR ".join([_row(plan.tier, row, first) for row in rows[first:]] or ["FALSE"]) + ")"
+    rows = rows_of(plan)[first:]
+    return "(" + "\n  OR ".join([_row(plan.tier, row, first) for row in rows] or ["FALSE"]) + ")"
 
 
 def _row(rules: Sequence[TierRule], row: Row, first: int) -> str:

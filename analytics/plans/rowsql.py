@@ -114,7 +114,8 @@ class Row:
         self.spent = f"_spent{self.number}"
         self.parts = paid_parts(self.rule)
         self.schedules = {cell: s for cell, s in classes(self.rule).items() if s is not None}
-        self.condition = " AND ".join(conditions(self.rule, period).values())
+        self.conditions = conditions(self.rule, period)
+        self.condition = " AND ".join(self.conditions.values())
         earlier = [(n, r) for n, r in enumerate(rules[:position], 1) if r.shares_persons_with(self.rule)]
         later = [r for r in rules[position + 1 :] if r.shares_persons_with(self.rule)]
         self.is_shared = self.rule.shared_deductible is not None
@@ -149,6 +150,18 @@ class Row:
         """New columns that later rows or the result need."""
         shared = [(self.total, self.is_shared), (self.spent, self.rule.shared_ceiling)]
         return [self.paid, *(column for column, needed in shared if needed)]
+
+    def traced(self) -> Columns:
+        """What explains a payment, beside the columns that made it: `_from3` base up to the claim, with what others
+        used up of the deductible; `_cap3` the person's payout ceiling; `_gave3` paid in the year before the claim;
+        `_looks3_<field>` whether the claim fulfils each condition."""
+        n = self.number
+        before = f"_before{n}" if self.rule.per == "year" else self.used or "0::BIGINT"
+        cap = by_class(self.rule, self.schedules, lambda schedule: self._cap(schedule) or "NULL::BIGINT")
+        seen = {f"_from{n}": before, f"_cap{n}": cap, f"_gave{n}": f"{running(self.paid)} - {self.paid}"}
+        return seen | {
+            f"_looks{n}_{field}": f"coalesce({sql}, false)" for field, sql in self.conditions.items()
+        }
 
     def _base(self) -> Columns:
         whole = {"in_policy_cost": "in_policy_fen::BIGINT", "total_own": " + ".join(COST_PARTS)}

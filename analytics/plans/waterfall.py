@@ -55,13 +55,9 @@ def claims_sql(
     `first` > 0 the relation is such an answer of the rows before, or some whole persons of it; payments of those rows
     under the same name are added to.
     """
-    if holes := plan.holes():
-        raise PlanHoles(plan, holes)
-    rows = [Row(plan.tier, position, plan.period) for position in range(len(plan.tier))]
+    rows = rows_of(plan)
     last = len(rows) if last is None else last
-    parts = ", ".join(f"{column}::BIGINT AS {part}" for part, column in COST_PARTS.items())
-    start = "*" if first else f"*, {parts}"
-    ctes, source = [f"claim AS (\n  SELECT {start}\n  FROM {relation}\n)"], "claim"
+    ctes, source = [f"claim AS (\n  SELECT *\n  FROM {relation}\n)" if first else _claim(relation)], "claim"
     for stage in _stages(rows[first:last]):
         name = f"after_{stage[-1].number}"
         ctes += _stage(stage, source, name)
@@ -71,6 +67,31 @@ def claims_sql(
     chosen = _chosen(rows[:first], rows[first:last], [c for c in helpers if c not in state])
     own = [] if keep_state else [f"{' + '.join(COST_PARTS)} AS own_fen"]
     return "WITH " + ",\n".join(ctes) + "\nSELECT " + ",\n  ".join([*chosen, *own]) + f"\nFROM {source}"
+
+
+def trace_sql(plan: Plan, relation: str = "claims") -> str:
+    """The same payments row by row, with everything each row saw and left: for a person's claims, not for a city's.
+
+    Adds for every row of the plan the columns of `Row` (see there), those of `Row.traced`, and what the claim still
+    owed of each part once the row had paid: `_in3`, `_adv3`, `_out3`, `_drug3` of row 3. Raises PlanHoles.
+    """
+    ctes, source = [_claim(relation)], "claim"
+    for row in rows_of(plan):
+        ctes += _stage([row], source, f"after_{row.number}", trace=True)
+        source = f"after_{row.number}"
+    return "WITH " + ",\n".join(ctes) + f"\nSELECT * FROM {source}"
+
+
+def rows_of(plan: Plan) -> list[Row]:
+    """The rows of a plan, in order of payment. Raises PlanHoles where a value is missing."""
+    if holes := plan.holes():
+        raise PlanHoles(plan, holes)
+    return [Row(plan.tier, position, plan.period) for position in range(len(plan.tier))]
+
+
+def _claim(relation: str) -> str:
+    parts = ", ".join(f"{column}::BIGINT AS {part}" for part, column in COST_PARTS.items())
+    return f"claim AS (\n  SELECT *, {parts}\n  FROM {relation}\n)"
 
 
 def needs(plan: Plan) -> frozenset[str]:
@@ -130,13 +151,15 @@ def _stages(rows: Sequence[Row]) -> list[list[Row]]:
     return stages
 
 
-def _stage(stage: Sequence[Row], source: str, name: str) -> list[str]:
-    """The CTEs of one stage; the last one, `name`, holds what is left and drops the helper columns."""
+def _stage(stage: Sequence[Row], source: str, name: str, trace: bool = False) -> list[str]:
+    """The CTEs of one stage; the last one, `name`, holds what is left and drops the helper columns, unless they are
+    to be traced."""
     empty: Columns = {}
     layers: list[Columns] = []
     for step in zip_longest(*(row.layers() for row in stage), fillvalue=empty):
         columns = {column: sql for new in step for column, sql in new.items()}
         layers += [columns] if columns else []
+    layers += [row.traced() for row in stage if trace]
     ctes = []
     for position, columns in enumerate(layers):
         title = "".join(f"  -- {row.rule.label}\n" for row in stage) if position == 0 else ""
@@ -152,5 +175,7 @@ def _stage(stage: Sequence[Row], source: str, name: str) -> list[str]:
     kept = {column for row in stage for column in row.kept()}
     helpers = ", ".join(column for columns in layers for column in columns if column not in kept)
     rests = ", ".join(f"{sql} AS {part}" for part, sql in left.items())
-    ctes.append(f"{name} AS (\n  SELECT * EXCLUDE ({helpers}) REPLACE ({rests})\n  FROM {source}\n)")
+    given = f"* REPLACE ({rests})" if trace else f"* EXCLUDE ({helpers}) REPLACE ({rests})"
+    copies = [f"{left.get(p, p)} AS {p}{row.number}" for row in stage for p in COST_PARTS if trace]
+    ctes.append(f"{name} AS (\n  SELECT {', '.join([given, *copies])}\n  FROM {source}\n)")
     return ctes

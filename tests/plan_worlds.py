@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +18,7 @@ CARE = ["inpatient", "special_outpatient", "outpatient", "pharmacy"]
 REGIONS = ["local", "in_province", "out_province"]
 LEVELS = ["3", "2", "1", "ungraded"]
 PERSON_GROUPS = ["general", "low_income", "destitute", "near_low_income", "monitored"]
+PERIOD = {"start": date(2023, 3, 1), "end": date(2024, 2, 29)}
 SCHEMA = {
     "person_id": polars.String, "seq": polars.Int64, "insurance_type": polars.String, "person_group": polars.String,
     "is_pre_existing": polars.Boolean, "is_retired": polars.Boolean, "product": polars.String,
@@ -29,10 +31,17 @@ SCHEMA = {
 
 def run(plan: Plan, claims: Sequence[Claim]) -> list[dict[str, Any]]:
     """The claims with what the plan pays, in the order given."""
+    return ask({"paid": claims_sql(plan)}, claims)[0]
+
+
+def ask(queries: Mapping[str, str], claims: Sequence[Claim]) -> list[list[dict[str, Any]]]:
+    """The rows of every query over claims, in the order of the claims; a later query may ask an earlier one by name."""
     frame = polars.DataFrame(claims, schema=SCHEMA).with_row_index("at")
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.register("claims", frame)
-        return list(connection.sql(claims_sql(plan)).pl().sort("at").to_dicts())
+        for name, sql in queries.items():
+            connection.execute(f"CREATE TABLE {name} AS {sql}")
+        return [connection.table(name).pl().sort("at").to_dicts() for name in queries]
 
 
 def year_sums(plan: Plan, claims: Sequence[Claim]) -> dict[str, dict[str, int]]:
@@ -58,9 +67,23 @@ def edges_of(rows: Sequence[Mapping[str, Any]]) -> list[int]:
     return sorted(100 * x for x in found)
 
 
-def random_claims(seed: int, persons: int, edges: Sequence[int], scale: int = 30_000_000) -> list[Claim]:
-    """Claims of many persons; amounts from nothing to `scale` fen, often exactly at or one fen beside an edge."""
+def random_claims(
+    seed: int, persons: int, content: Mapping[str, Any], scale: int = 30_000_000
+) -> list[Claim]:
+    """Claims of many persons; amounts from nothing to `scale` fen, often exactly at or one fen beside an edge of the
+    plan; days often the first or last of its period or of a waiting time, or one beside."""
     dice = random.Random(seed)
+    rows, period = content["tier"], content.get("period", PERIOD)
+    edges = edges_of(rows)
+    waits = [row.get("waiting_days", 30) for row in rows] or [30]
+    products = [None, *sorted({code for row in rows for code in row.get("product", ())} | {"x"})]
+    days = [*period.values(), None, date(2023, 8, 15)]
+
+    def day(start: date | None) -> date | None:
+        near = dice.choice(days)
+        if start is not None and dice.random() < 0.5:
+            near = start + timedelta(days=dice.choice(waits))
+        return None if near is None else near + timedelta(days=dice.choice((-1, 0, 1)))
 
     def amount(likely: float) -> int:
         if dice.random() > likely:
@@ -77,7 +100,12 @@ def random_claims(seed: int, persons: int, edges: Sequence[int], scale: int = 30
             "person_group": dice.choice(PERSON_GROUPS),
             "is_pre_existing": dice.random() < 0.4,
             "is_retired": dice.random() < 0.3,
-            "product": dice.choice([None, "x"]),
+            "product": dice.choice(products),
+            "cover_start": day(None),
+            "product_years": dice.choice([None, 1, 2, 4, 5, 6, 40]),
+            "insured_years": dice.choice([None, 1, 2, 4, 5, 6, 40]),
+            "zero_claim_years": dice.choice([None, 0, 1, 3]),
+            "capacity": dice.choice([None, "1", "2", "3", "4", "5"]),
         }
         count = dice.randint(1, 5)
         for seq in dice.sample(range(100), count):
@@ -87,7 +115,7 @@ def random_claims(seed: int, persons: int, edges: Sequence[int], scale: int = 30
                 "care_type": dice.choice([*CARE, "inpatient", "inpatient"]),
                 "cross_region": dice.choice([*REGIONS, "local"]),
             }
-            claims.append({**person, "seq": seq, **place, **parts})
+            claims.append({**person, "seq": seq, "claim_date": day(person["cover_start"]), **place, **parts})
     return claims
 
 
@@ -107,91 +135,132 @@ def _subset(values: Sequence[str]) -> st.SearchStrategy[list[str]]:
     return st.lists(st.sampled_from(values), min_size=1, max_size=len(values), unique=True)
 
 
+BASES = [
+    "in_policy_cost",
+    "in_policy_own",
+    "in_policy_own",
+    "out_of_catalogue",
+    "special_drug",
+    "total_own",
+]
+TOPS = st.sampled_from([25_000, 60_000, 150_000])
+LOYALTY = st.fixed_dictionaries(
+    {
+        "over_years": st.sampled_from([0, 1, 4]),
+        "per_year": st.sampled_from([900, 3_800]),
+        "zero_claim": st.sampled_from([0, 3_800]),
+        "at_most": st.sampled_from(["none", 5_000, 120_000]),
+    }
+)
+
+
+def _one_in(draw: st.DrawFn, number: int) -> bool:
+    return draw(st.integers(1, number)) == number
+
+
 @st.composite
-def _row(draw: st.DrawFn, tier: str, liability: str, per: str | None, shared: bool) -> dict[str, Any]:
+def _row(draw: st.DrawFn, tier: str, liability: str, alike: Mapping[str, Any]) -> dict[str, Any]:
+    """A row; `alike` holds what it shares with its neighbour."""
     shifts = draw(st.booleans())
-    rates = MIDDLE_RATES if shifts else RATES
+    shared = "shared_deductible" in alike or "shared_ceiling" in alike
     row: dict[str, Any] = {
         "id": tier,
         "liability": liability,
         "insurance_type": "all" if shared else draw(st.sampled_from(["all", "all", "resident", "employee"])),
-        "base": draw(
-            st.sampled_from(
-                [
-                    "in_policy_cost",
-                    "in_policy_own",
-                    "in_policy_own",
-                    "out_of_catalogue",
-                    "special_drug",
-                    "total_own",
-                ]
-            )
-        ),
+        "base": draw(st.sampled_from(BASES)),
         "scope": draw(_subset(CARE)),
-        "per": per or draw(st.sampled_from(["year", "year", "event"])),
-        "deductible": 800 if shared else draw(AMOUNTS),
-        "bands": draw(_bands(rates)),
+        "per": draw(st.sampled_from(["year", "year", "event"])),
+        "deductible": draw(AMOUNTS),
+        "bands": draw(_bands(MIDDLE_RATES if shifts else RATES)),
         "source": "s",
     }
-    kinds = ["none", "payout", *(["eligible"] if row["per"] == "year" else [])]
-    kind = draw(st.sampled_from(kinds))
-    top = draw(st.sampled_from([25_000, 60_000, 150_000]))
-    row["ceiling"] = "none" if kind == "none" else {"on": kind, "amount": top}
+    row |= alike
+    if "ceiling" not in row:
+        kind = draw(st.sampled_from(["none", "payout", *(["eligible"] if row["per"] == "year" else [])]))
+        row["ceiling"] = "none" if kind == "none" else {"on": kind, "amount": draw(TOPS)}
+        if kind == "payout" and _one_in(draw, 2):
+            row["loyalty"] = draw(LOYALTY)
     if row["base"] == "in_policy_own":
         row["advance_share"] = draw(
             st.sampled_from([Decimal(0), Decimal("0.5"), Decimal("0.3333"), Decimal(1)])
         )
-    if draw(st.integers(0, 3)) == 0:
+    if _one_in(draw, 4):
         row["for"] = draw(_subset(["low_income", "monitored", "pre_existing", "retired", "employee"]))
-    if draw(st.integers(0, 5)) == 0:
+    if _one_in(draw, 4):
+        left = [g for g in ("destitute", "pre_existing", "retired") if g not in row.get("for", ())]
+        row["not_for"] = draw(_subset(left))
+    if _one_in(draw, 6):
         row["cross_region"] = draw(_subset(REGIONS))
-    row["voluntary"] = draw(st.booleans())
-    row["variants"] = draw(st.lists(_variant(row["per"], shared, shifts), max_size=3))
-    if shared:
-        row["shared_deductible"] = "together"
+    row.setdefault("voluntary", draw(st.booleans()))
+    if row["voluntary"] and not shared and _one_in(draw, 3):
+        row.setdefault("product", draw(_subset(["x", "y"])))
+    if row["voluntary"] and _one_in(draw, 3):
+        row["waiting_days"] = draw(st.sampled_from([1, 30, 60]))
+    row["variants"] = draw(st.lists(_variant(row, shifts), max_size=3))
     return row
 
 
 @st.composite
-def _variant(draw: st.DrawFn, per: str, shared: bool, shifts: bool) -> dict[str, Any]:
-    rates = MIDDLE_RATES if shifts else RATES
+def _variant(draw: st.DrawFn, row: Mapping[str, Any], shifts: bool) -> dict[str, Any]:
     changes = [
         "bands",
         *(["rate_plus", "rate_plus"] if shifts else []),
-        *([] if shared else ["deductible"]),
-        *(["ceiling"] if per == "year" else []),
+        *([] if "shared_deductible" in row else ["deductible"]),
+        *(["ceiling"] if row["per"] == "year" and "shared_ceiling" not in row else []),
     ]
     chosen = draw(st.lists(st.sampled_from(changes), min_size=1))
-    made: dict[str, Any] = {
-        "for": draw(_subset(["low_income", "destitute", "pre_existing", "employee", "retired"]))
-    }
-    if per == "event" and draw(st.booleans()):
+    made: dict[str, Any] = {}
+    selectors = draw(_subset(["for", "for", "years", "capacity"]))
+    if "for" in selectors:
+        made["for"] = draw(_subset(["low_income", "destitute", "pre_existing", "employee", "retired"]))
+    if "years" in selectors:
+        spans = [{"years_at_least": 5}, {"years_at_most": 1}, {"years_at_least": 2, "years_at_most": 4}]
+        made |= draw(st.sampled_from(spans))
+    if "capacity" in selectors:
+        made["capacity"] = draw(_subset(["1", "2", "3"]))
+    if row["per"] == "event" and draw(st.booleans()):
         made["hospital_level"] = draw(_subset(LEVELS))
     if "bands" in chosen:
-        made["bands"] = draw(_bands(rates))
+        made["bands"] = draw(_bands(MIDDLE_RATES if shifts else RATES))
     if "rate_plus" in chosen:
         made["rate_plus"] = draw(SHIFTS)
     if "deductible" in chosen:
         made["deductible"] = draw(AMOUNTS)
-    if "ceiling" in chosen:
+    if "ceiling" in chosen and (row["ceiling"] != "none" or "hospital_level" not in made):
         made["ceiling"] = draw(st.sampled_from(["none", {"on": "payout", "amount": 30_000}]))
     return made
 
 
 @st.composite
+def _pair(draw: st.DrawFn, tier: str) -> list[dict[str, Any]]:
+    """Two rows of a tier: apart, under one deductible, one ceiling or both, or for buyers of different products."""
+    kind = draw(st.sampled_from(["apart", "deductible", "ceiling", "both", "products"]))
+    same: dict[str, Any] = {}
+    if kind in ("deductible", "both"):
+        same |= {"shared_deductible": "together", "deductible": 800}
+    if kind in ("ceiling", "both"):
+        same |= {"shared_ceiling": "one", "ceiling": {"on": "payout", "amount": draw(TOPS)}}
+        same |= {"loyalty": draw(LOYALTY)} if draw(st.booleans()) else {}
+    if same:
+        same["per"] = draw(st.sampled_from(["year", "event"]))
+    if kind == "products":
+        return [draw(_row(tier, "l0", {"voluntary": True, "product": [code]})) for code in ("x", "y")]
+    return [draw(_row(tier, f"l{number}", same)) for number in range(2)]
+
+
+@st.composite
 def plans(draw: st.DrawFn) -> dict[str, Any]:
-    """Content of a valid plan file with one to five rows of every kind."""
+    """Content of a valid plan file with one to six rows of every kind."""
     rows: list[dict[str, Any]] = []
     tiers = ["basic", "statutory_supplement", "serious_illness", "medical_assistance", "inclusive", "charity"]
     for tier in draw(st.lists(st.sampled_from(tiers), min_size=1, max_size=3, unique=True)):
-        count = draw(st.integers(1, 2))
-        shared = count == 2 and draw(st.booleans())
-        per = draw(st.sampled_from(["year", "event"])) if shared else None
-        rows += [draw(_row(tier, f"l{i}", per, shared)) for i in range(count)]
+        rows += draw(_pair(tier)) if draw(st.booleans()) else [draw(_row(tier, "l0", {}))]
     return {
         "city": "440800",
         "plan_year": 2023,
+        **({"period": PERIOD} if draw(st.booleans()) else {}),
         "sources": {"s": {"title": "made up", "class": "assumed"}},
+        "product": [{"code": code, "name": {"zh": code, "en": code}} for code in ("x", "y")],
         "tier": rows,
     }
 
@@ -204,14 +273,16 @@ def alike(content: dict[str, Any], events_in_first_tier: bool = False) -> dict[s
     """
     rows, events = [], events_in_first_tier
     for row in content["tier"]:
-        changed = {k: v for k, v in row.items() if k != "cross_region"} | {"scope": CARE}
+        changed = without(row, "cross_region", "waiting_days") | {"scope": CARE}
         events = events and row["per"] == "event" and row["id"] == content["tier"][0]["id"]
         if events:
-            changed["ceiling"] = "none"
+            changed = without(changed, "shared_ceiling", "loyalty") | {"ceiling": "none"}
         else:
             changed["per"] = "year"
-            changed["variants"] = [
-                {k: v for k, v in x.items() if k != "hospital_level"} for x in row["variants"]
-            ]
+            changed["variants"] = [without(x, "hospital_level") for x in row["variants"]]
         rows.append(changed)
-    return content | {"tier": rows}
+    return without(content, "period") | {"tier": rows}
+
+
+def without(row: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {k: v for k, v in row.items() if k not in names}

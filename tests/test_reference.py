@@ -7,7 +7,16 @@ from typing import Any, get_args
 import pytest
 
 from analytics import benchmarks, reference
-from analytics.plans import Plan, TierRule, check_plans, claims_sql, load_plans, plan_for
+from analytics.plans import (
+    Plan,
+    PlanHoles,
+    TierRule,
+    check_plans,
+    claims_sql,
+    load_plans,
+    plan_for,
+    premium_of,
+)
 from analytics.plans.model import SOURCED_FIELDS, Ceiling
 from analytics.reference import SourceClass
 from analytics.tiers import TIER
@@ -130,6 +139,19 @@ def test_city_year_can_be_simulated(city: str, year: int) -> None:
     assert bool(plan.product) == ("inclusive" in tiers) == any(r.voluntary for r in plan.tier)
 
 
+def test_a_plan_that_is_not_whole_is_refused_with_what_it_lacks() -> None:
+    whole = {reference.city_code(city) for city in CITIES}
+    broken = {key: plan for key, plan in PLANS.items() if plan.holes()}
+    assert {("469002", 2025), ("100000", 2021), ("440400", 2019), ("440800", 2009), ("370400", 2014)} <= set(
+        broken
+    )
+    assert not any(city in whole and 2021 <= year <= 2025 for city, year in broken)
+    for (city, year), plan in broken.items():
+        with pytest.raises(PlanHoles, match=f"plan {city}/{year} cannot be simulated") as refused:
+            claims_sql(plan)
+        assert refused.value.holes == plan.holes()
+
+
 @pytest.mark.parametrize(("city", "year"), [s for s in SIMULATED if s not in BEFORE_THE_PRODUCT])
 def test_order_of_payment(city: str, year: int) -> None:
     last = ("inclusive", "medical_assistance") if city == "zhuhai" else ("medical_assistance", "inclusive")
@@ -177,6 +199,33 @@ HEADLINES: list[tuple[str, int, str, str, str, str, Any, str]] = [
     ("nanning", 2025, "serious_illness", "main", "resident", "ceiling", ("payout", 500_000), "page_C"),
     ("mianyang", 2022, "inclusive", "in_catalogue", "resident", "advance_share", "0.50", "page_C"),
     ("mianyang", 2023, "inclusive", "out_of_catalogue", "resident", "bands", [(0, "0.40")], "page_C"),
+    ("zhanjiang", 2009, "serious_illness", "main", "resident", "deductible", 15_000, "page_C"),
+    ("zhanjiang", 2012, "serious_illness", "main", "resident", "ceiling", ("payout", 80_000), "page_C"),
+    ("zhanjiang", 2010, "serious_illness", "main", "resident", "bands", "missing", "page_C"),
+    ("zhuhai", 2019, "inclusive", "ultra_high", "resident", "deductible", "missing", "page_B"),
+    ("zhuhai", 2020, "inclusive", "personal_burden", "resident", "ceiling", ("eligible", 300_000), "page_B"),
+    ("zhuhai", 2021, "inclusive", "ultra_high", "resident", "waiting_days", 60, "page_B"),
+    ("zhuhai", 2023, "inclusive", "personal_burden", "resident", "waiting_days", 60, "assumed"),
+    ("zhuhai", 2025, "inclusive", "special_drugs", "resident", "waiting_days", 60, "page_B"),
+    ("wenzhou", 2015, "serious_illness", "main", "resident", "bands", "missing", "seed"),
+    ("zaozhuang", 2014, "serious_illness", "main", "resident", "deductible", 10_000, "page_B"),
+    ("zaozhuang", 2015, "serious_illness", "main", "resident", "bands",
+     [(0, "0.50"), (100_000, "0.60"), (200_000, "0.65")], "page_B"),
+    ("zaozhuang", 2015, "serious_illness", "main", "resident", "ceiling", ("payout", 300_000), "page_B"),
+    ("weihai", 2014, "serious_illness", "main", "resident", "deductible", 12_000, "page_B"),
+    ("weihai", 2015, "serious_illness", "main", "resident", "ceiling", ("payout", 300_000), "page_B"),
+    ("chongzuo", 2021, "other", "medical_leg", "resident", "deductible", 5_000, "page_B"),
+    ("chongzuo", 2021, "other", "medical_leg", "resident", "bands", [(0, "0.70")], "page_B"),
+    ("lecheng", 2020, "inclusive", "hainan", "resident", "ceiling", ("payout", 1_000_000), "page_A"),
+    ("lecheng", 2020, "inclusive", "national", "resident", "waiting_days", 90, "page_C"),
+    ("lecheng", 2025, "inclusive", "special_drugs", "resident", "deductible", 0, "seed"),
+    ("lecheng", 2025, "inclusive", "special_drugs_b", "resident", "ceiling", ("payout", 2_000_000), "seed"),
+    ("lecheng", 2025, "inclusive", "inpatient_b", "resident", "ceiling", ("payout", 1_000_000), "seed"),
+    ("china", 2012, "serious_illness", "main", "resident", "bands", [(0, "0.50")], "page_B"),
+    ("china", 2019, "serious_illness", "main", "resident", "bands", [(0, "0.60")], "page_A"),
+    ("china", 2021, "serious_illness", "main", "resident", "deductible", "missing", "known"),
+    ("guangxi", 2014, "serious_illness", "main", "resident", "bands", [(0, "0.53")], "page_A"),
+    ("shandong", 2025, "serious_illness", "main", "resident", "bands", BANDS_SHANDONG, "page_C"),
 ]  # fmt: skip
 
 
@@ -188,11 +237,11 @@ def test_headline_values_are_those_of_the_rule_text(
     plan = shipped(city, year)
     rule = row(plan, tier, liability, insurance_type)
     got = getattr(rule, field)
-    if field == "bands":
+    if isinstance(got, tuple):
         got, value = [(b.over, b.rate) for b in got], [(over, Decimal(rate)) for over, rate in value]
     elif isinstance(got, Ceiling):
         got = (got.on, got.amount)
-    elif isinstance(value, str):
+    elif isinstance(got, Decimal):
         value = Decimal(value)
     assert got == value
     assert plan.source_class(rule, field) == source_class
@@ -220,3 +269,42 @@ PREMIUMS = [
 @pytest.mark.parametrize(("city", "year", "yuan"), PREMIUMS)
 def test_premiums_are_those_of_the_notices(city: str, year: int, yuan: list[int | str]) -> None:
     assert [p.yuan for p in shipped(city, year).premium] == yuan
+
+
+# What a person pays, typed from the notices: product, age, groups, years of enrolment.
+PERSONS: list[tuple[str, int, str, int | None, tuple[str, ...], int | None, int | None]] = [
+    ("zaozhuang", 2024, "zhb", 18, (), None, 49),
+    ("zaozhuang", 2024, "zhb", 19, (), None, 69),
+    ("zaozhuang", 2024, "zhb", 50, (), None, 69),
+    ("zaozhuang", 2024, "zhb", 51, (), None, 99),
+    ("zaozhuang", 2024, "zhb", 18, ("pre_existing",), None, 139),
+    ("zaozhuang", 2024, "zhb", 70, ("low_income", "pre_existing"), None, 10),
+    ("zaozhuang", 2025, "zhb", 50, (), None, 69),
+    ("zaozhuang", 2025, "zhb", 51, ("pre_existing",), None, 159),
+    ("zaozhuang", 2023, "zhb", 30, (), None, None),
+    ("weihai", 2024, "wnb", 22, (), None, 39),
+    ("weihai", 2024, "wnb", 23, (), None, 89),
+    ("weihai", 2024, "wnb", 59, (), None, 89),
+    ("weihai", 2024, "wnb", 60, (), None, 139),
+    ("weihai", 2024, "wnb", 60, ("monitored",), None, 39),
+    ("weihai", 2025, "wnb", 10, ("pre_existing",), None, 150),
+    ("nanning", 2024, "hyb_premium", None, (), None, 169),
+    ("nanning", 2024, "hyb_premium", None, (), 2, 166),
+    ("nanning", 2024, "hyb", None, (), 2, 79),
+    ("mianyang", 2025, "hmb_plus", 5, (), None, 129),
+    ("zhuhai", 2020, "dawj", 80, ("low_income",), 3, 190),
+    ("lecheng", 2020, "national", 30, (), None, 39),
+    ("lecheng", 2020, "national", 31, (), None, 59),
+    ("lecheng", 2020, "national", 60, (), None, 159),
+    ("lecheng", 2020, "national", 61, (), None, None),
+    ("lecheng", 2020, "hainan", 90, (), None, 29),
+    ("lecheng", 2025, "b", 40, (), None, 99),
+]
+
+
+@pytest.mark.parametrize("person", PERSONS, ids=lambda p: "-".join(str(x) for x in p[:6]))
+def test_a_person_pays_the_premium_of_the_notice(
+    person: tuple[str, int, str, int | None, tuple[str, ...], int | None, int | None],
+) -> None:
+    city, year, product, age, groups, years, yuan = person
+    assert premium_of(shipped(city, year), product, age, groups, years) == yuan

@@ -12,6 +12,7 @@ from analytics.plans.load import (
 )
 from analytics.plans.model import Plan, TierRule
 from analytics.plans.pay import pay
+from analytics.plans.premium import premium_of
 from analytics.plans.reach import may_pay
 from analytics.plans.schedule import Schedule, resolve
 from analytics.plans.waterfall import OPTIONAL, PlanHoles, claims_sql, filled, needs, split
@@ -36,6 +37,7 @@ __all__ = [
     "parse_plan",
     "pay",
     "plan_for",
+    "premium_of",
     "resolve",
     "split",
 ]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from analytics.plans.model import SOURCED_FIELDS, Ceiling, Eligibility, Premium, TierRule, Variant
-from analytics.plans.schedule import OTHER, Unresolved, cells, resolve_cell
+from analytics.plans.schedule import OTHER, classes
 from analytics.reference import City
 from analytics.tiers import TIER
 
@@ -152,14 +152,12 @@ def _payout_only(rule: TierRule, what: str) -> list[Problem]:
 def _classes(rule: TierRule) -> list[Problem]:
     """Every class of persons the variants make: bands reach down to the deductible, rates stay shares."""
     found: dict[tuple[str, str], str] = {}
-    for cell in cells(rule):
+    for cell, schedule in classes(rule).items():
         values = {
             _value(name, value) for name, held in cell.values for value in held if value not in ("no", OTHER)
         }
         who = f" for {', '.join(sorted(values))}" if values else ""
-        try:
-            schedule = resolve_cell(rule, cell)
-        except Unresolved:
+        if schedule is None:
             continue
         for step in schedule.steps:
             if not 0 <= step.rate_bp <= 10_000:

@@ -308,6 +308,20 @@ class Plan(Form):
             raise KeyError(f"{field} is no field with a source; these are: {', '.join(SOURCED_FIELDS)}")
         return self.sources[rule.source_of.get(field, rule.source)]
 
+    def clause(self, rule: TierRule, field: str, variant: Variant | None = None) -> dict[str, Any]:
+        """What a value of a row rests on, `variant` being the one that set it: the source, as title, url and class, the
+        note of the row or variant, and the persons and settlements the variant is for."""
+        named = variant.source if variant else None
+        source = self.sources[named] if named else self.source(rule, "variants" if variant else field)
+        return {
+            "field": field,
+            "title": source.title,
+            "url": source.url,
+            "class": source.source_class,
+            "note": variant.note if variant else rule.note,
+            "for": variant.selects if variant else None,
+        }
+
     def source_class(self, rule: TierRule, field: str) -> SourceClass:
         """How reliable a field of a row is."""
         return self.source(rule, field).source_class

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from analytics.plans.model import Plan, TierRule
 from analytics.plans.rowsql import COST_PARTS, Row, persons, shares
-from analytics.plans.schedule import FLAGS, Cell, case, cells, quoted, resolve_cell
+from analytics.plans.schedule import FLAGS, Cell, case, quoted
 from analytics.plans.waterfall import PlanHoles
 
 _OF_PERSON = ("person_group", *FLAGS)  # what a person-year tells of the classes of a row
@@ -46,9 +46,9 @@ def _above(rules: Sequence[TierRule], row: Row, first: int) -> str:
         return "TRUE"  # what that row saw of the year is not known any more
     base = " + ".join(_most(r) for r in (*(rules[position] for position in before), row.rule))
     floors: dict[Cell, int | None] = {}
-    for cell in cells(row.rule):
+    for cell, schedule in row.schedules.items():
         known = Cell(tuple((name, held) for name, held in cell.values if name in _OF_PERSON))
-        over = next((step.over for step in resolve_cell(row.rule, cell).steps if step.rate_bp), None)
+        over = next((step.over for step in schedule.steps if step.rate_bp), None)
         both = [o for o in (floors.get(known), over) if o is not None]
         floors[known] = min(both, default=None)
     texts = {cell: "FALSE" if over is None else f"{base} > {over}" for cell, over in floors.items()}

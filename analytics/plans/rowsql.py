@@ -8,14 +8,13 @@ deductible, and `_spent3`, what was paid of a shared ceiling.
 
 from collections.abc import Callable, Sequence
 
-from analytics.plans.model import Loyalty, Period, TierRule
+from analytics.plans.model import Period, TierRule
 from analytics.plans.schedule import (
     Schedule,
     by_class,
-    cells,
+    classes,
     in_group,
     quoted,
-    resolve_cell,
     years_sql,
 )
 
@@ -80,9 +79,11 @@ def persons(rule: TierRule) -> dict[str, str]:
     return found
 
 
-def growth(rule: TierRule, loyalty: Loyalty) -> str:
+def growth(rule: TierRule) -> str:
     """SQL (fen): what the person's payout ceiling grows by."""
-    terms = []
+    loyalty, terms = rule.loyalty, []
+    if loyalty is None:
+        return "0::BIGINT"
     if loyalty.per_year:
         beyond = f"greatest({years_sql(rule)} - {loyalty.over_years}, 0)"
         terms.append(f"{beyond} * {loyalty.per_year * 100}")
@@ -112,6 +113,7 @@ class Row:
         self.total = f"_total{self.number}"
         self.spent = f"_spent{self.number}"
         self.parts = paid_parts(self.rule)
+        self.schedules = {cell: s for cell, s in classes(self.rule).items() if s is not None}
         self.condition = " AND ".join(conditions(self.rule, period).values())
         earlier = [(n, r) for n, r in enumerate(rules[:position], 1) if r.shares_persons_with(self.rule)]
         later = [r for r in rules[position + 1 :] if r.shares_persons_with(self.rule)]
@@ -155,7 +157,7 @@ class Row:
         if self.rule.advance_share:
             columns[f"_a{self.number}"] = self._mine("_adv")
         if self.rule.loyalty:
-            columns[f"_more{self.number}"] = growth(self.rule, self.rule.loyalty)
+            columns[f"_more{self.number}"] = growth(self.rule)
         return columns
 
     def _cap(self, schedule: Schedule) -> str | None:
@@ -193,11 +195,13 @@ class Row:
         return self._by_event() if self.rule.per == "event" else self._by_year()
 
     def _by_event(self) -> list[Columns]:
-        n, rule = self.number, self.rule
-        due = by_class(rule, lambda schedule: schedule.uncapped().sql(f"_now{n}", self.used))
+        n = self.number
+        due = by_class(
+            self.rule, self.schedules, lambda schedule: schedule.uncapped().sql(f"_now{n}", self.used)
+        )
         if self.is_limited:
             due = f"least({due}, _in)"
-        if all(resolve_cell(rule, cell).payout_ceiling is None for cell in cells(rule)):
+        if all(schedule.payout_ceiling is None for schedule in self.schedules.values()):
             return [{self.paid: due}]
 
         def still_allowed(schedule: Schedule) -> str:
@@ -207,7 +211,7 @@ class Row:
         return [
             {f"_due{n}": due},
             {f"_sum{n}": running(f"_due{n}")},
-            {self.paid: by_class(rule, still_allowed)},
+            {self.paid: by_class(self.rule, self.schedules, still_allowed)},
         ]
 
     def _by_year(self) -> list[Columns]:
@@ -219,7 +223,7 @@ class Row:
             )
             return f"{now} - ({before})"
 
-        due = by_class(self.rule, earned)
+        due = by_class(self.rule, self.schedules, earned)
         if not self.is_limited:
             return [{self.paid: due}]
         # The year pays the lesser of what is due and what is still owed. A claim whose own rest is too small for

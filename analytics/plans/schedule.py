@@ -215,10 +215,21 @@ def cells(rule: TierRule) -> list[Cell]:
     ]
 
 
-def resolve_cell(rule: TierRule, cell: Cell) -> Schedule:
-    """The schedule of a class. Raises Unresolved."""
-    level, region, capacity = (cell.one(name) for name in ("hospital_level", "cross_region", "capacity"))
-    return resolve(rule, cell.groups(), level, region, cell.years(), capacity)
+def classes(rule: TierRule) -> dict[Cell, Schedule | None]:
+    """The schedule of every class; None where a value that the class needs is "missing"."""
+    made: dict[tuple[int, ...], Schedule | None] = {}
+    found = {}
+    for cell in cells(rule):
+        level, region, capacity = (cell.one(name) for name in ("hospital_level", "cross_region", "capacity"))
+        who = (cell.groups(), level, region, cell.years(), capacity)
+        chosen = tuple(i for i, variant in enumerate(rule.variants) if applies(variant, *who))
+        if chosen not in made:
+            try:
+                made[chosen] = schedule_of(rule, terms_of(rule, [rule.variants[i] for i in chosen]))
+            except Unresolved:
+                made[chosen] = None
+        found[cell] = made[chosen]
+    return found
 
 
 def years_sql(rule: TierRule) -> str:
@@ -226,12 +237,15 @@ def years_sql(rule: TierRule) -> str:
     return f"coalesce({'product_years' if rule.voluntary else 'insured_years'}, {FIRST})"
 
 
-def by_class(rule: TierRule, text: Callable[[Schedule], str]) -> str:
+def by_class(rule: TierRule, schedules: Mapping[Cell, Schedule], text: Callable[[Schedule], str]) -> str:
     """SQL of `text` with the schedule that holds for the claim: a CASE over the classes for which it differs.
 
-    Classes with equal text are one branch. Raises Unresolved.
+    Classes with equal text are one branch.
     """
-    return case(rule, {cell: text(resolve_cell(rule, cell)) for cell in cells(rule)}, text(resolve(rule)))
+    made = {schedule: text(schedule) for schedule in set(schedules.values())}
+    # what most claims are: none of the groups and values named, first years
+    rest = next(s for cell, s in reversed([*schedules.items()]) if cell.years() in (None, FIRST))
+    return case(rule, {cell: made[schedule] for cell, schedule in schedules.items()}, made[rest])
 
 
 def case(rule: TierRule, texts: Mapping[Cell, str], rest: str) -> str:

@@ -2,11 +2,13 @@
 
 Reads the TOML itself and walks the claims one by one. A claim is a dict with seq, insurance_type, person_group,
 is_pre_existing, is_retired, product, hospital_level, care_type, cross_region and the cost parts in fen
-(in_policy_fen, advance_fen, out_of_catalogue_fen, special_drug_fen). Every amount is rounded half up to the fen where
+(in_policy_fen, advance_fen, out_of_catalogue_fen, special_drug_fen); it may have claim_date, cover_start,
+product_years, insured_years, zero_claim_years and capacity. Every amount is rounded half up to the fen where
 a rule yields one: the payment earned so far, and the share of advance self-pay that counts.
 """
 
 import tomllib
+from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
@@ -34,8 +36,31 @@ def groups_of(claim: dict) -> set:
     return found
 
 
-def covered(row: dict, claim: dict) -> bool:
+def years_of(row: dict, claim: dict) -> int:
+    """Continuous years of cover, this one included; who is not known to have more is in the first."""
+    years = claim.get("product_years") if row.get("voluntary") else claim.get("insured_years")
+    return 1 if years is None else years
+
+
+def in_time(row: dict, claim: dict, period: dict | None) -> bool:
+    """Whether bought cover has begun and not ended on the day of the claim; a claim without a day is in time."""
+    day: date | None = claim.get("claim_date")
+    if day is None or not row.get("voluntary"):
+        return True
+    if period and (day < period["start"] or period["end"] < day):
+        return False
+    if "waiting_days" in row and claim.get("cover_start") is not None:
+        last_day_of_waiting = claim["cover_start"] + timedelta(days=row["waiting_days"] - 1)
+        return day > last_day_of_waiting
+    return True
+
+
+def covered(row: dict, claim: dict, period: dict | None) -> bool:
     """Whether the row looks at the claim at all."""
+    if not in_time(row, claim, period) or set(row.get("not_for", [])) & groups_of(claim):
+        return False
+    if row.get("product") and claim["product"] not in row["product"]:
+        return False
     if row["insurance_type"] not in ("all", claim["insurance_type"]):
         return False
     if claim["care_type"] not in row["scope"]:
@@ -57,6 +82,10 @@ def terms(row: dict, claim: dict) -> dict:
             continue
         if variant.get("cross_region") and claim["cross_region"] not in variant["cross_region"]:
             continue
+        if not variant.get("years_at_least", 0) <= years_of(row, claim) <= variant.get("years_at_most", 999):
+            continue
+        if variant.get("capacity") and claim.get("capacity") not in variant["capacity"]:
+            continue
         if "deductible" in variant:
             deductible = variant["deductible"]
         if "bands" in variant:
@@ -69,7 +98,18 @@ def terms(row: dict, claim: dict) -> dict:
         "deductible": deductible,
         "bands": [(b["over"], b["rate"] + plus) for b in bands],
         "ceiling": ceiling,
+        "grown": grown(row, claim),
     }
+
+
+def grown(row: dict, claim: dict) -> Decimal:
+    """What loyalty adds to a ceiling on the payment, yuan."""
+    if "loyalty" not in row:
+        return Decimal(0)
+    loyalty = row["loyalty"]
+    beyond = max(0, years_of(row, claim) - loyalty["over_years"])
+    more = beyond * loyalty["per_year"] + (claim.get("zero_claim_years") or 0) * loyalty.get("zero_claim", 0)
+    return Decimal(more if loyalty["at_most"] == "none" else min(more, loyalty["at_most"]))
 
 
 def earned(rule: dict, base: Decimal) -> Decimal:
@@ -86,9 +126,11 @@ def earned(rule: dict, base: Decimal) -> Decimal:
     return to_fen(total)
 
 
-def limit(rule: dict) -> Decimal:
-    capped = rule["ceiling"] != "none" and rule["ceiling"]["on"] == "payout"
-    return Decimal(rule["ceiling"]["amount"]) if capped else Decimal("Infinity")
+def limit(rule: dict, spent: Decimal) -> Decimal:
+    """What may be paid in the year, once liabilities under the same ceiling have `spent` of it."""
+    if rule["ceiling"] == "none" or rule["ceiling"]["on"] != "payout":
+        return Decimal("Infinity")
+    return max(Decimal(0), rule["ceiling"]["amount"] + rule["grown"] - spent)
 
 
 def gross_base(row: dict, claim: dict, left: dict) -> tuple:
@@ -112,20 +154,22 @@ def year(plan: dict, claims: list) -> list:
     order = sorted(range(len(claims)), key=lambda i: claims[i]["seq"])
     left = [{p: Decimal(c[f"{p}_fen"]) / 100 for p in PARTS} for c in claims]
     paid = [[] for _ in claims]
+    spent_by = {}  # (tier, name of the shared ceiling) -> paid in the year
     used_by = {}  # (tier, name of the shared deductible) -> base used up: of the year, or per settlement
     rows = plan.get("tier", [])
     for number, row in enumerate(rows):
-        mine = [i for i in order if covered(row, claims[i])]
+        mine = [i for i in order if covered(row, claims[i], plan.get("period"))]
         bases = {i: gross_base(row, claims[i], left[i]) for i in mine}
         sharing = (row["id"], row["shared_deductible"]) if "shared_deductible" in row else None
         used = (
             used_by.setdefault(sharing, [Decimal(0)] * len(claims)) if sharing else [Decimal(0)] * len(claims)
         )
-        payment = (
-            per_year(row, claims, mine, bases, used, left)
-            if row["per"] == "year"
-            else per_event(row, claims, mine, bases, used, left)
-        )
+        pool = (row["id"], row["shared_ceiling"]) if "shared_ceiling" in row else None
+        spent = spent_by.get(pool, Decimal(0))
+        pays = per_year if row["per"] == "year" else per_event
+        payment = pays(row, claims, mine, bases, used, left, spent)
+        if pool:
+            spent_by[pool] = spent + sum(payment.values(), Decimal(0))
         if sharing:
             if row["per"] == "year":
                 total = counted(
@@ -144,15 +188,17 @@ def year(plan: dict, claims: list) -> list:
     return [{"paid": paid[i], "left": left[i]} for i in range(len(claims))]
 
 
-def per_year(row: dict, claims: list, mine: list, bases: dict, used: list, left: list) -> dict:
+def per_year(
+    row: dict, claims: list, mine: list, bases: dict, used: list, left: list, spent: Decimal
+) -> dict:
     payment, full, advance = {}, Decimal(0), Decimal(0)
     for i in mine:
         rule = terms(row, claims[i])
         before = used[i] + counted(row, full, advance)
         full, advance = full + bases[i][0], advance + bases[i][1]
         now = used[i] + counted(row, full, advance)
-        so_far = min(limit(rule), earned(rule, before) - earned(rule, used[i]))
-        payment[i] = min(limit(rule), earned(rule, now) - earned(rule, used[i])) - so_far
+        so_far = min(limit(rule, spent), earned(rule, before) - earned(rule, used[i]))
+        payment[i] = min(limit(rule, spent), earned(rule, now) - earned(rule, used[i])) - so_far
     if row["base"] == "in_policy_cost":
         # the year pays no more than what is still owed in the year; what a claim cannot hold goes to the first
         # claims of the year that can
@@ -166,14 +212,16 @@ def per_year(row: dict, claims: list, mine: list, bases: dict, used: list, left:
     return payment
 
 
-def per_event(row: dict, claims: list, mine: list, bases: dict, used: list, left: list) -> dict:
+def per_event(
+    row: dict, claims: list, mine: list, bases: dict, used: list, left: list, spent: Decimal
+) -> dict:
     payment, in_year = {}, Decimal(0)
     for i in mine:
         rule = terms(row, claims[i])
         due = earned(rule, used[i] + counted(row, *bases[i])) - earned(rule, used[i])
         if row["base"] == "in_policy_cost":
             due = min(due, left[i]["in_policy"])
-        payment[i] = min(limit(rule), in_year + due) - min(limit(rule), in_year)
+        payment[i] = min(limit(rule, spent), in_year + due) - min(limit(rule, spent), in_year)
         in_year += due
     return payment
 

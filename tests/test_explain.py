@@ -18,7 +18,7 @@ from analytics.plans.explain import _REASONS, _SENTENCES
 FIELDS = ("seq", "row", "base_fen", "before_fen", "after_fen", "due_fen", "paid_fen", "own_fen")
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(content=plans(), seed=st.integers(0, 10_000))
 def test_the_numbers_are_those_of_the_query(content: dict[str, Any], seed: int) -> None:
     plan, claims = build_plan(content), random_claims(seed, 1, content, scale=20_000_000)

@@ -1,9 +1,10 @@
 """The terms of the form by hand-worked cases (tests/cases/form.toml), and what the query says about itself."""
 
+import re
 import tomllib
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import duckdb
 import polars
@@ -14,15 +15,22 @@ from plan_worlds import PARTS, SCHEMA, Claim, run
 from analytics.plans import (
     OPTIONAL,
     Plan,
+    TierRule,
     build_plan,
     claims_sql,
     filled,
     load_plans,
     may_pay,
+    model,
     needs,
+    parse_plan,
     premium_of,
     split,
 )
+from analytics.plans.case import COLUMNS
+from analytics.plans.load import folder_of_plans
+from analytics.reference import SourceClass
+from analytics.tiers import TIER
 
 FORM = tomllib.loads((Path(__file__).parent / "cases" / "form.toml").read_text("utf-8"), parse_float=Decimal)
 PRODUCTS = [{"code": code, "name": {"zh": code, "en": code}} for code in "abc"]
@@ -239,3 +247,54 @@ def test_a_premium_in_words_only_or_missing_is_not_known() -> None:
     assert premium_of(words, "a", 70) is None
     holes = build_plan(content_of(tier=[row_of()], premium=[premium(yuan="missing")]))
     assert premium_of(holes, "a", 70) is None
+
+
+# --- the page that documents the form
+
+
+def undocumented(page: str) -> list[str]:
+    """Fields, words and columns the form has and the page does not name in code type."""
+    forms = (
+        Plan,
+        TierRule,
+        model.Variant,
+        model.Ceiling,
+        model.Band,
+        model.Loyalty,
+        model.Period,
+        model.Product,
+        model.Premium,
+        model.Eligibility,
+        model.NotModelled,
+        model.Source,
+    )
+    names = {field.alias or name for form in forms for name, field in form.model_fields.items()}
+    kinds = (model.BaseKind, model.CareType, model.CrossRegion, model.HospitalLevel, model.Group, SourceClass)
+    names |= {word for kind in kinds for word in get_args(kind)} | set(TIER)
+    names |= {name.replace("_fen", "_yuan") for name in COLUMNS}
+    code = " ".join(re.findall(r"`([^`]+)`", page))
+    return sorted(name for name in names if not re.search(rf"\b{name}\b", code))
+
+
+def test_the_page_of_the_form_names_everything_in_both_languages() -> None:
+    chinese, _, english = (folder_of_plans() / "README.md").read_text("utf-8").partition("\n---\n")
+    assert undocumented("`loyalty`") and "loyalty" not in undocumented("`loyalty`")
+    assert (undocumented(chinese), undocumented(english)) == ([], [])
+
+
+def test_the_examples_of_the_page_make_a_plan() -> None:
+    for page in (folder_of_plans() / "README.md").read_text("utf-8").split("\n---\n"):
+        head, _, row = page.partition("[[tier]]")
+        examples = [
+            [line.split("|")[3].strip().strip("`") for line in part.splitlines() if line.count("|") == 4]
+            for part in (head, row)
+        ]
+        lines = [line for part in examples for line in part if " = " in line]
+        assert len(lines) > 30
+        for line in lines:
+            assert tomllib.loads(line), line
+        sources = 'sources.guess = { title = "x", class = "assumed" }'
+        top = [line for line in examples[0] if " = " in line]
+        # what one row cannot hold alone, or only with another value, is left out
+        alone = [line for line in examples[1] if " = " in line and not line.startswith("shared_")]
+        parse_plan("\n".join([*top, sources, "[[tier]]", *alone]))

@@ -147,14 +147,19 @@ def _explain(plan: plans.Plan, args: argparse.Namespace) -> None:
 
 
 def _in_yuan(value: Any) -> Any:
-    """The same answer with money in yuan: every `<name>_fen` becomes `<name>_yuan`."""
-    if isinstance(value, dict):
-        return {
-            key.removesuffix("_fen") + "_yuan" if key.endswith("_fen") else key:
-            _yuan(item) if key.endswith("_fen") else _in_yuan(item)
-            for key, item in value.items()
-        }  # fmt: skip
-    return [_in_yuan(item) for item in value] if isinstance(value, list) else value
+    """The same answer in outside units: every `<name>_fen` becomes `<name>_yuan`, and rate_bp a rate."""
+    if isinstance(value, list):
+        return [_in_yuan(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    found = {}
+    for key, item in value.items():
+        name = key.removesuffix("_fen").removesuffix("_bp")
+        if key.endswith("_fen"):
+            found[f"{name}_yuan"] = _yuan(item)
+        else:
+            found[name] = item / 10_000 if key.endswith("_bp") else _in_yuan(item)
+    return found
 
 
 def _show(plan: plans.Plan, args: argparse.Namespace) -> None:

@@ -1,11 +1,10 @@
 """The form of plan files: every problem of every file is reported, with its place and what to do."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from analytics.plans import PlanErrors, build_plan, check_plans, load_plans, parse_plan, pay, plan_for
+from analytics.plans import PlanErrors, check_plans, load_plans, parse_plan, plan_for
 
 HEAD = """
 city = "440800"
@@ -112,6 +111,62 @@ ONE_BAD_VALUE: dict[str, tuple[dict[str, str | None], str]] = {
     "undeclared source": ({"source": '"t"'}, "inclusive/main: source: source 't' is not declared: add [sources.t]"),
     "source of no field": ({"source_of": '{ price = "s" }'}, "source_of.price: is no field of a row"),
     "undeclared source of": ({"source_of": '{ bands = "t" }'}, "source_of.bands: source 't' is not declared"),
+    "excluded and included": (
+        {"for_": '["retired"]', "not_for": '["retired"]'},
+        "inclusive/main: not_for: 'retired' stands in for too: keep one",
+    ),
+    "excluded twice": ({"not_for": '["retired", "retired"]'}, "inclusive/main: not_for: names a value twice"),
+    "product of no purchase": (
+        {"product": '["a"]'},
+        "inclusive/main (a): product: is for insurance that is bought: add voluntary = true or drop it",
+    ),
+    "no such product": (
+        {"product": '["a"]', "voluntary": "true"},
+        "inclusive/main (a): product: 'a' is no product here (none declared)",
+    ),
+    "waiting without purchase": ({"waiting_days": "60"}, "waiting_days: is for insurance that is bought"),
+    "no day of waiting": (
+        {"waiting_days": "0", "voluntary": "true"},
+        "waiting_days: is not above zero: write a positive number",
+    ),
+    "lonely shared ceiling": ({"shared_ceiling": '"both"'}, "shared_ceiling: no other liability of inclusive shares 'both'"),
+    "loyalty without ceiling": (
+        {"ceiling": '"none"', "loyalty": '{ over_years = 4, per_year = 3_800, at_most = "none" }'},
+        'inclusive/main: ceiling: loyalty lifts a payout ceiling: write one instead of "none"',
+    ),
+    "loyalty on eligible cost": (
+        {
+            "ceiling": '{ on = "eligible", amount = 90_000 }',
+            "loyalty": '{ over_years = 4, per_year = 3_800, at_most = "none" }',
+        },
+        'inclusive/main: ceiling: loyalty lifts a payout ceiling: write on = "payout"',
+    ),
+    "loyalty of nothing": (
+        {"loyalty": "{ over_years = 4, per_year = 0, at_most = 9 }"},
+        "inclusive/main: loyalty: adds nothing",
+    ),
+    "loyalty without limit": ({"loyalty": "{ over_years = 4, per_year = 9 }"}, "loyalty.at_most: is missing: add it"),
+    "years from the first": (
+        {"variants": "[{ years_at_least = 1, deductible = 1 }]"},
+        "variants[1].years_at_least: is 1, and everybody is in the first year or beyond",
+    ),
+    "years turned": (
+        {"variants": "[{ years_at_least = 5, years_at_most = 4, deductible = 1 }]"},
+        "variants[1].years_at_most: is 4, below years_at_least (5)",
+    ),
+    "year zero": (
+        {"variants": "[{ years_at_most = 0, deductible = 1 }]"},
+        "variants[1].years_at_most: is not above zero",
+    ),
+    "no such fifth": ({"variants": '[{ capacity = ["6"], deductible = 1 }]'}, "variants[1].capacity[1]: '6' is not allowed"),
+    "fifth twice": (
+        {"variants": '[{ capacity = ["1", "1"], deductible = 1 }]'},
+        "variants[1].capacity: names a value twice",
+    ),
+    "shift beyond one for some years": (
+        {"variants": "[{ years_at_least = 5, rate_plus = 0.40 }]"},
+        "variants: the rate for year 5 becomes 1.05, outside 0 to 1",
+    ),
     "lonely shared": ({"shared_deductible": '"both"'}, "shared_deductible: no other liability of inclusive shares 'both'"),
     "bad slug": ({"liability": '"In-out"'}, "liability: 'In-out' does not fit the pattern"),
 }  # fmt: skip
@@ -126,6 +181,17 @@ def test_one_bad_value(changes: dict[str, str | None], text: str) -> None:
 
 SHARED = {"shared_deductible": '"both"'}
 OUTSIDE = {**SHARED, "liability": '"outside"', "base": '"out_of_catalogue"'}
+CEILING = {"shared_ceiling": '"both"'}
+BESIDE = {**CEILING, "liability": '"outside"', "base": '"out_of_catalogue"'}
+BOUGHT = {"voluntary": "true"}
+PRODUCTS = "".join(f'[[product]]\ncode = "{code}"\nname = {{ zh = "甲", en = "A" }}\n' for code in ("a", "b"))
+
+
+def premium(*lines: str) -> str:
+    who = 'who = { zh = "全体", en = "all" }\nyuan = 59\nsource = "s"'
+    return "\n".join(["[[premium]]", *lines, who])
+
+
 SEVERAL_ROWS: dict[str, tuple[list[str], str]] = {
     "tier apart": (
         [tier(), tier(id='"charity"'), tier(liability='"late"')],
@@ -143,6 +209,46 @@ SEVERAL_ROWS: dict[str, tuple[list[str], str]] = {
     "unequal shared variants": (
         [tier(**SHARED, variants='[{ for = ["destitute"], deductible = 1_000 }]'), tier(**OUTSIDE)],
         "inclusive/outside: deductible: differs from inclusive/main",
+    ),
+    "unequal shared ceiling": (
+        [tier(**CEILING), tier(**{**BESIDE, "ceiling": '{ on = "payout", amount = 1 }'})],
+        "inclusive/outside: ceiling: differs from inclusive/main, which shares it",
+    ),
+    "unequal loyalty": (
+        [tier(**CEILING, loyalty="{ over_years = 4, per_year = 9, at_most = 90 }"), tier(**BESIDE)],
+        "inclusive/outside: loyalty: differs from inclusive/main, which shares it",
+    ),
+    "shared ceiling by year and event": (
+        [tier(**CEILING), tier(**BESIDE, per='"event"')],
+        "inclusive/outside: per: differs from inclusive/main, which shares the ceiling",
+    ),
+    "shared ceiling on cost": (
+        [tier(**{**CEILING, "ceiling": '{ on = "eligible", amount = 90_000 }'}), tier(**BESIDE)],
+        'inclusive/main: ceiling: shared is a payout ceiling: write on = "payout"',
+    ),
+    "shared by buyers of different products": (
+        [PRODUCTS, tier(**BOUGHT, **SHARED, product='["a"]'), tier(**BOUGHT, **OUTSIDE, product='["b"]')],
+        "inclusive/main (a): shared_deductible: no other liability of inclusive shares 'both'",
+    ),
+    "same liability of one product": (
+        [PRODUCTS, tier(**BOUGHT, product='["a", "b"]'), tier(**BOUGHT, product='["b"]')],
+        "inclusive/main (b): liability: overlaps with inclusive/main (a, b)",
+    ),
+    "premium ages turned": (
+        [tier(), premium('product = "a"', "age_from = 60", "age_to = 59")],
+        "premium[1]: age_to: is 59, below age_from (60)",
+    ),
+    "premium for no group": (
+        [tier(), premium('product = "a"', 'for = ["poor"]')],
+        "premium[1]: for[1]: 'poor' is not allowed",
+    ),
+    "eligibility of no product": (
+        [tier(), '[[eligibility]]\nproduct = "z"\nwho = { zh = "全体", en = "all" }\nsource = "s"'],
+        "eligibility[1]: product: 'z' is no product here",
+    ),
+    "eligibility without source": (
+        [tier(), '[[eligibility]]\nwho = { zh = "全体", en = "all" }'],
+        "eligibility[1]: source: is missing",
     ),
     "shared by year and event": (
         [tier(**SHARED), tier(**OUTSIDE, per='"event"')],
@@ -179,6 +285,36 @@ SEVERAL_ROWS: dict[str, tuple[list[str], str]] = {
 def test_rows_that_do_not_fit_together(parts: list[str], text: str) -> None:
     found = problems(*parts)
     assert any(text in line for line in found), found
+
+
+def test_rows_for_buyers_of_different_products_stand_side_by_side() -> None:
+    rows = [tier(**BOUGHT, product=f'["{code}"]') for code in ("a", "b")]
+    assert problems(PRODUCTS, *rows) == []
+
+
+def test_every_problem_of_the_new_terms_comes_at_once() -> None:
+    found = problems(
+        tier(
+            **CEILING,
+            product='["z"]',
+            waiting_days="3",
+            variants="[{ years_at_least = 1, rate_plus = 0.01 }]",
+        ),
+        tier(**{**BESIDE, "ceiling": '"none"'}, not_for='["destitute", "destitute"]'),
+        premium('product = "y"', "age_from = 9", "age_to = 8"),
+    )
+    for text in (
+        "inclusive/main (z): product: is for insurance that is bought",
+        "inclusive/main (z): product: 'z' is no product here",
+        "inclusive/main (z): waiting_days: is for insurance that is bought",
+        "inclusive/main (z): variants[1].years_at_least: is 1",
+        "inclusive/outside: not_for: names a value twice",
+        'inclusive/outside: ceiling: shared is a payout ceiling: write one instead of "none"',
+        "inclusive/outside: ceiling: differs from inclusive/main (z)",
+        "premium[1]: age_to: is 8, below age_from (9)",
+        "premium[1]: product: 'y' is no product here",
+    ):
+        assert any(text in line for line in found), (text, found)
 
 
 def test_several_problems_of_several_files_come_at_once(tmp_path: Path) -> None:
@@ -231,88 +367,3 @@ def test_a_corrected_file_is_read_anew(tmp_path: Path) -> None:
 def test_the_shipped_plans_have_no_problems() -> None:
     assert check_plans() == []
     assert load_plans()
-
-
-def row_of(**changes: Any) -> dict[str, Any]:
-    row = {
-        "id": "inclusive", "insurance_type": "all", "base": "in_policy_own", "scope": ["inpatient"], "per": "year",
-        "deductible": 100, "bands": [{"over": 0, "rate": 0.5}], "ceiling": "none", "source": "page",
-    }  # fmt: skip
-    return row | changes
-
-
-def built(*rows: dict[str, Any]) -> Any:
-    sources = {
-        "page": {"title": "a page", "class": "page_A"},
-        "guess": {"title": "a guess", "class": "assumed"},
-    }
-    clause = {"clause": {"zh": "x", "en": "x"}, "why": {"zh": "x", "en": "x"}, "source": "guess"}
-    content = {
-        "city": "440800",
-        "plan_year": 2023,
-        "sources": sources,
-        "tier": rows,
-        "not_modelled": [clause],
-    }
-    return build_plan(content)
-
-
-def test_order_holes_and_sources() -> None:
-    plan = built(
-        row_of(id="basic", insurance_type="resident", bands="missing"),
-        row_of(id="basic", insurance_type="employee", source_of={"ceiling": "guess"}),
-        row_of(id="inclusive", variants=[{"for": ["destitute"], "ceiling": "missing"}]),
-        row_of(id="medical_assistance", source="guess"),
-    )
-    assert plan.order == ("basic", "inclusive", "medical_assistance")
-    assert plan.holes() == [
-        "basic/main (resident): bands",
-        "inclusive/main: variants[1] (destitute): ceiling",
-    ]
-    assert plan.holes("employee") == plan.holes()[1:]
-    employee = plan.tier[1]
-    assert plan.source_class(employee, "ceiling") == "assumed"
-    assert plan.source_class(employee, "bands") == "page_A"
-    with pytest.raises(KeyError, match="price"):
-        plan.source_class(employee, "price")
-    assert "basic/main (employee): ceiling" in plan.assumed()
-    assert "medical_assistance/main: deductible" in plan.assumed()
-
-
-@pytest.mark.parametrize(
-    "options, text",
-    [
-        ({"tier_id": "charity"}, "has no tier 'charity'; it has inclusive"),
-        ({"liability": "c"}, "has no liability 'c'; it has a, b"),
-        ({}, "several liabilities, name one: a, b"),
-        ({"liability": "a", "groups": ["poor"]}, "no such group: poor"),
-        ({"liability": "a", "groups": ["low_income", "destitute"]}, "name one"),
-        ({"liability": "a", "insurance_type": "resident"}, "not for insurance type 'resident'"),
-        ({"liability": "b"}, "deductible missing"),
-    ],
-)
-def test_pay_says_what_it_cannot_do(options: dict[str, Any], text: str) -> None:
-    plan = built(
-        row_of(liability="a", insurance_type="employee"), row_of(liability="b", deductible="missing")
-    )
-    with pytest.raises(ValueError, match=text):
-        pay(plan, **({"tier_id": "inclusive", "amount_fen": 100} | options))
-
-
-def test_pay_shows_every_piece_of_the_amount() -> None:
-    bands = [{"over": 0, "rate": 0.5}, {"over": 200, "rate": 0.75}]
-    row = row_of(bands=bands, ceiling={"on": "eligible", "amount": 300})
-    poor = row_of(id="medical_assistance", **{"for": ["low_income"]})
-    plan = built(row, poor)
-    result = pay(plan, "inclusive", 40_001)
-    shown = [(s["over_fen"], s["up_to_fen"], s["rate_bp"], s["base_fen"]) for s in result["steps"]]
-    assert shown == [
-        (0, 10_000, 0, 10_000),
-        (10_000, 20_000, 5_000, 10_000),
-        (20_000, 30_000, 7_500, 10_000),
-        (30_000, None, 0, 10_001),
-    ]
-    assert (result["paid_fen"], result["own_fen"], result["source"]["title"]) == (12_500, 27_501, "a page")
-    nobody = pay(plan, "medical_assistance", 40_000)
-    assert (nobody["eligible"], nobody["paid_fen"]) == (False, 0)
-    assert pay(plan, "medical_assistance", 40_000, ["low_income"])["paid_fen"] == 15_000

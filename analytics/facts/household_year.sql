@@ -21,7 +21,7 @@ SELECT *, {fifth} AS income_group
 FROM (
     SELECT
         * EXCLUDE (size, n_persons, inpatient_cost_fen, inpatient_in_policy_fen, inpatient_basic_fen),
-        coalesce(size, n_persons, inpatient_cost_fen, inpatient_in_policy_fen, inpatient_basic_fen)::INTEGER AS n_members,
+        coalesce(size, n_persons)::INTEGER AS n_members,
         1::DOUBLE AS weight,
         household_key::VARCHAR AS cluster_id,
         NULL::VARCHAR AS stratum_id

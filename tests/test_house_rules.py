@@ -36,6 +36,7 @@ SQL_HOMES = {
     "analytics/facts/": "staging of partitions around the .sql files",
     "analytics/measures/compile.py": "a measure",
     "analytics/measures/evaluate.py": "which resource an extract holds",
+    "analytics/whatif/": "ledgers of a replay",
 }
 # Who may talk to DuckDB at all: those above, and the sample, which pays its claims by the plan's own query.
 DUCKDB_HOMES = (*SQL_HOMES, "analytics/synthetic/settle.py")

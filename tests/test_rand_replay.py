@@ -107,13 +107,21 @@ def test_credits_add_up_to_the_fall(book: Book, measure: str, game: str) -> None
     assert sum(by_tier(book, measure, game=game).values()) == pytest.approx(fall, rel=1e-12)
 
 
-@pytest.mark.parametrize("measure", ["shapley_overshoot", "first_in_overshoot", "last_in_overshoot", "sequential_overshoot"])
+@pytest.mark.parametrize(
+    "measure", ["shapley_overshoot", "first_in_overshoot", "last_in_overshoot", "sequential_overshoot"]
+)
 def test_overshoot_credit_equals_a_walk_through_every_order(book: Book, measure: str) -> None:
     """Household by household in plain Python: what each tier takes off in every order of payment."""
-    rows = book._engine.ask(f"SELECT income_fen, {', '.join(f'own_{m}_fen' for m in range(8))} FROM {book._tables['household_year']}").rows()
+    rows = book._engine.ask(
+        f"SELECT income_fen, {', '.join(f'own_{m}_fen' for m in range(8))} FROM {book._tables['household_year']}"
+    ).rows()
     over = [[max(0.0, own / income - 0.1) if income > 0 else 0.0 for own in owned] for income, *owned in rows]
     mean = [sum(column) / len(over) for column in zip(*over, strict=True)]
-    orders = {"first": [(k,) for k in range(3)], "sequential": [(0, 1, 2)], "last": [(0, 1, 2), (2, 0, 1), (1, 2, 0)]}
+    orders = {
+        "first": [(k,) for k in range(3)],
+        "sequential": [(0, 1, 2)],
+        "last": [(0, 1, 2), (2, 0, 1), (1, 2, 0)],
+    }
     walks = orders.get(measure.split("_")[0], list(permutations(range(3))))
     credit: dict[int, list[float]] = {}
     for walk in walks:

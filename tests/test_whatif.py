@@ -273,7 +273,9 @@ def test_small_cells_are_protected(desk: Desk) -> None:
 
 def test_command_line(run: Run, sample_store: Path, tmp_path: Path) -> None:
     code, out, err = run("simulate", sample_store, SHIPPED / "weihai-first-band.toml", "--raw")
-    assert code == 0 and not err and "replay_ratio" in out and "premium_needed" in out
+    assert (
+        code == 0 and not err and "replay_ratio" in out and "replay_match" in out and "premium_needed" in out
+    )
     code, out, _ = run("simulate", sample_store, SHIPPED / "weihai-first-band.toml", "--format", "json")
     told = json.loads(out)
     assert code == 0 and told["provenance"]["rules"] and told["provenance"]["synthetic"] is True

@@ -28,18 +28,17 @@ AMOUNTS = {
     "own_cash_fen": ("psn_cash_pay",),
     **{f"{t.id}_settled_fen": t.national_fields for t in TIERS if t.national_fields},
 }
-_MONEY = " ".join(
-    f"{field}_fen" for field in ("special_drug_amt", *(f for fs in AMOUNTS.values() for f in fs))
-)
+_MONEY = " ".join(f"{field}_fen" for fields in AMOUNTS.values() for field in fields)
+_UNDONE = "city plan_year setl_id updt_time kind by_setl_id by_plan_year by_updt_time"
 # What is read of each table: its columns, where it did not come at all. A number key is the key of a person known by a
 # person number only; the alias names the person whose certificate number came with it in some other file.
 READ = {
     "settlement": "city plan_year person_key mdtrt_id setl_id setl_time updt_time row_kind birth_year insurance_type sex "
     f"hospital_level care_type cross_region {_MONEY}",
-    "settlement_undone": f"city plan_year setl_id updt_time kind by_setl_id by_plan_year by_updt_time {_MONEY}",
+    "settlement_undone": f"{_UNDONE} {_MONEY}",
     "commercial_claim": "city plan_year person_key product_code tier setl_id mdtrt_id paid_amt_fen",
     "enrolment": "city person_key insutype insurance_type start_date end_date person_group is_pre_existing is_retired "
-    "product_code",
+    "product_code insured_since product_since",
     "person": "person_key birth_year sex",
     "household_member": "person_key household_key start_date end_date",
     "household_economy": "household_key year size income_annual_fen consumption_annual_fen food_annual_fen urban",
@@ -47,7 +46,7 @@ READ = {
     "person_alias": "number_key person_key",
 }
 _TYPES = {
-    "_fen": "BIGINT", "_key": "BIGINT", "year": "INTEGER", "size": "INTEGER", "_date": "DATE", "_time": "TIMESTAMP", "urban": "BOOLEAN"
+    "_fen": "BIGINT", "_key": "BIGINT", "year": "INTEGER", "size": "INTEGER", "_date": "DATE", "_since": "DATE", "_time": "TIMESTAMP", "urban": "BOOLEAN"
 }  # fmt: skip
 
 
@@ -146,11 +145,11 @@ def jobs_of(deliveries: Iterable[Folder]) -> list[Job]:
     return jobs
 
 
-def source(jobs: Sequence[Job], table: str, *, around: bool = False) -> str:
-    """What to read a table of these jobs from: each file once; no rows where it did not come."""
+def source(jobs: Sequence[Job], table: str, *, around: bool = False, read: str = "") -> str:
+    """What to read a table of these jobs from: each file once; no rows where it did not come. `read`: columns, where not READ."""
     inputs = [job.around if around else job.inputs for job in jobs]
     files = {p.path: p for side in inputs for p in side[table]}
-    columns = READ[table].split()
+    columns = (read or READ[table]).split()
     if not files:
         kinds = (next((k for end, k in _TYPES.items() if c.endswith(end)), "VARCHAR") for c in columns)
         nulls = (
@@ -190,10 +189,13 @@ def counted(jobs: Sequence[Job], columns: Iterable[str], amounts: Mapping[str, S
     chosen = [f"one.{c}" for c in columns]
     chosen += [f"{' + '.join(field.format(f) for f in fields)} AS {name}" for name, fields in amounts.items()]
     rows = source(jobs, "settlement")
+    money = dict.fromkeys(f"{f}_fen" for fields in amounts.values() for f in fields)
     if not undone:
         return f"SELECT {', '.join(chosen)} FROM {rows} AS one WHERE row_kind = 'normal'"
     return query("counted").fill(
-        columns=", ".join(chosen), settlement=rows, settlement_undone=source(jobs, "settlement_undone")
+        columns=", ".join(chosen),
+        settlement=rows,
+        settlement_undone=source(jobs, "settlement_undone", read=" ".join([_UNDONE, *money])),
     )
 
 

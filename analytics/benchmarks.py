@@ -19,6 +19,7 @@ from analytics.answer import Desk
 from analytics.measures import Question
 from analytics.reference import Form, SourceClass, Text
 from analytics.release import Released
+from analytics.store import QueryTimeout
 
 Unit = Literal[
     "percent", "points", "per_100", "yuan", "persons", "person_times", "policies", "households", "institutions", "cities",
@@ -241,7 +242,7 @@ def _compare(desk: Desk, place: str, figure: Figure) -> Row:
             where[name] = tuple(sorted({str(at[position]) for at in held}))
     try:
         answer = desk.ask(figure.ours.measure, (), where, figure.ours.parameters)
-    except ValueError as error:
+    except (ValueError, QueryTimeout) as error:
         return without("unanswered", covers=held, reason=str(error))
     told = answer.table.to_dicts()
     status = str(told[0]["status"]) if told else "undefined"

@@ -14,7 +14,7 @@ from analytics import benchmarks
 from analytics.answer import Desk
 from analytics.plans import coverage, load_plans, plan_for
 from analytics.reference import root
-from analytics.view import asking, words
+from analytics.view import asking, beside, words
 
 FRAME = Path(asking.__file__).with_name("frame.py")
 Visit = Callable[..., AppTest]
@@ -117,6 +117,8 @@ def test_places_without_data_have_plans_too(visit: Visit, language: str, first: 
     for city, year in others[first::12]:
         at = visit("plans", city=city, year=str(year), lang=language)
         assert str(year) in at.title[0].value and not at.warning
+        if language == "en":
+            assert not [cell for line in _lines(at) for cell in line if re.search(r"[\u4e00-\u9fff]", cell)]
         if known[(city, year)].holes():
             missing = "未公布" if language == "zh" else "not published"
             assert any(missing in cell for line in _lines(at) for cell in line)
@@ -182,6 +184,8 @@ def test_every_figure_of_every_place_is_listed(visit: Visit, language: str) -> N
         at.session_state[f"p_{place}"] = True
     at.run()
     assert not at.exception
+    if language == "en":
+        assert not [cell for line in _lines(at) for cell in line if re.search(r"[\u4e00-\u9fff]", cell)]
     for place, listed in zip(places.values(), _tables(at)[-len(places) :], strict=True):
         assert len(listed) == len(place.figure)
         for figure, line in zip(place.figure, listed.to_numpy().tolist(), strict=True):
@@ -201,6 +205,35 @@ def test_the_three_definitions_are_kept_apart(visit: Visit) -> None:
     assert any("没有按这一口径公布的数" in c.value for c in at.caption)
     nanning = [cell for cell in groups[2].iloc[:, 0] if "惠邕保" in cell]
     assert nanning and not any("珠海大爱" in cell for cell in groups[2].iloc[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("number", "unit", "expected"),
+    [
+        ("16716100", "yuan", "1,671.61 万元"),
+        ("1062000000", "yuan", "10.62 亿元"),
+        ("903.6", "yuan", "903.6 元"),
+        ("25830", "yuan", "25,830 元"),
+        ("5889900", "persons", "5,889,900 人"),
+        ("1.20", "percent", "1.20%"),
+        ("-22", "percent", "-22%"),
+    ],
+)
+def test_a_published_number_loses_no_digit(number: str, unit: str, expected: str) -> None:
+    assert beside.amount(Decimal(number), unit) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "chinese"),
+    [
+        ("枣惠保2025年度发布 · Zaozhuang product 2025", "枣惠保2025年度发布"),
+        ("返贫致贫人口同享倾斜。Persons fallen back share the tilt.", "返贫致贫人口同享倾斜。"),
+        ("起付线10,000元，比例60%", "起付线10,000元，比例60%"),
+        ("TASS: Boao Lecheng 2021", "TASS: Boao Lecheng 2021"),
+    ],
+)
+def test_a_text_in_both_languages_is_shown_in_one(text: str, chinese: str) -> None:
+    assert words.either(text) == chinese
 
 
 def test_ours_has_its_drawer(visit: Visit) -> None:

@@ -108,8 +108,10 @@ def table(found: Sequence[Pair], first: Plan, second: Plan | None, only: bool) -
     for pair in found:
         told = ""
         for field in _fields(pair):
-            texts = [_text(item, field, told != pair.item.name) for item in (pair.first, pair.second)]
+            begins = told != pair.item.name
+            texts = [_text(item, field, begins) for item in (pair.first, pair.second)]
             apart = second is not None and _differs(pair, field)
+            marked = apart and (begins or (pair.first is not None and pair.second is not None))
             if only and not apart:
                 continue
             line = {
@@ -118,7 +120,7 @@ def table(found: Sequence[Pair], first: Plan, second: Plan | None, only: bool) -
                 name(first): texts[0],
             }
             if second is not None:
-                line[name(second)] = f"{t('benefit.mark')} {texts[1]}" if apart and texts[1] else texts[1]
+                line[name(second)] = f"{t('benefit.mark')} {texts[1]}" if marked else texts[1]
             told = pair.item.name
             lines.append(line)
     return pl.DataFrame(lines)
@@ -329,7 +331,8 @@ def _variant(plan: Plan, rule: TierRule, variant: Variant) -> str:
     if variant.years_at_least is not None:
         when.append(t("benefit.years_at_least", n=variant.years_at_least))
     if variant.years_at_most is not None:
-        when.append(t("benefit.years_at_most", n=variant.years_at_most))
+        first = variant.years_at_most == 1
+        when.append(t("benefit.first_year") if first else t("benefit.years_at_most", n=variant.years_at_most))
     if variant.capacity:
         when.append(t("benefit.capacity", fifths=words.listing(list(variant.capacity))))
     said = []

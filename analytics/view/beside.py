@@ -175,8 +175,8 @@ def tolerance(figure: Figure) -> str:
 def amount(number: Decimal, unit: str) -> str:
     """A published number with its unit, no digit added or lost."""
     if unit == "yuan":
-        whole = abs(number) < Decimal(10**5)
-        return f"{number:,f} {t('unit.yuan')}" if whole else formats.money(float(number), words.language())
+        by = formats.scale([float(number)], "auto", words.language())
+        return f"{(number / by.yuan).normalize():,f} {by.name(words.language())}"
     return f"{number:,f}{t(f'published_unit.{unit}')}"
 
 

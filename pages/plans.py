@@ -20,6 +20,7 @@ else:
 st.caption(t("benefit.lead"))
 if other is not None and found:
     with st.expander(t("benefit.differences", n=len(found)), icon=":material/difference:", key="differences"):
+        st.caption(t("benefit.differs_lead", first=name, second=benefits.name(other)))
         st.markdown("\n".join(f"* {line}" for line in found))
 
 if not plan.tier and other is None:

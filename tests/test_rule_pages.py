@@ -89,7 +89,7 @@ def test_every_difference_is_marked_and_told(visit: Visit) -> None:
     lines = _lines(at)
     marked = [cell for line in lines for cell in line if cell.startswith("≠")]
     told = [
-        line for m in at.markdown for line in m.value.splitlines() if line.startswith("* ") and "→" in line
+        line for m in at.markdown for line in m.value.splitlines() if line.startswith("* ") and "≠" in line
     ]
     count = re.search(r"：(\d+) 处不同", at.title[0].value)
     assert marked and count and int(count[1]) == len(told)

@@ -5,12 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analytics.facts.jobs import AMOUNTS, counted, jobs_of, one_alias, query, source
-from analytics.store import Folder, Partition
+from analytics.facts.partition import codes
+from analytics.store import Folder, Partition, literal
 
 _COLUMNS = ("person_key", "setl_time", "setl_id", "hospital_level", "care_type", "cross_region")
 _AMOUNTS = {
     name: AMOUNTS[name] for name in ("cost_fen", "in_policy_fen", "advance_fen", "hospital_borne_fen")
 } | {"special_drug_fen": ("special_drug_amt",)}
+
+
+_CODED = {
+    name: f"ENUM({', '.join(map(literal, codes()[name]))})"
+    for name in ("insurance_type", "person_group", "hospital_level", "care_type", "cross_region")
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ def claims(deliveries: Sequence[Folder], city: str, plan_year: int) -> Claims:
     paths: list[Path] = [p.path for p in inputs["person_alias"]]
     rows = counted(jobs, _COLUMNS, _AMOUNTS)
     return Claims(
-        query("claims").fill(counted=rows),
+        query("claims").fill(counted=rows, **_CODED),
         query("standing").fill(
             enrolment=source(jobs, "enrolment"), plan_year=str(plan_year), city=city.replace("'", "''")
         ),

@@ -55,7 +55,7 @@ def desk(read: Sequence[Path], write: Path, aliases: Sequence[Path] = ()) -> duc
     there, several times faster to write; in the files they are text.
     """
     con = workbench(read=read, write=write)
-    for name, values in _codes().items():
+    for name, values in codes().items():
         con.execute(f"CREATE TYPE {name} AS ENUM ({', '.join(map(literal, values))})").fetchall()
     if aliases:
         con.execute(f"CREATE TABLE alias AS {one_alias(aliases)}").fetchall()
@@ -194,7 +194,7 @@ def file_name(table: str, number: int, kind: str) -> str:
 
 
 @cache
-def _codes() -> dict[str, list[str]]:
+def codes() -> dict[str, list[str]]:
     """Values a dimension can take."""
     of = {
         name: [*reference.codes(name)[0], reference.codes(name)[1], "unknown"]

@@ -4,6 +4,7 @@ A tier without rules in the plan keeps what was recorded of it, after all tiers 
 """
 
 import hashlib
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,13 +25,19 @@ PERSON = ("insurance_type", "person_group", "is_pre_existing", "is_retired", "pr
 @dataclass(frozen=True)
 class Paid:
     """What a plan paid: `table` has one row per person with settlements (person_id, `<tier>_paid_fen` of every tier in `order`,
-    `<tier>__<liability>_paid_fen`); `sql` is how it was made.
+    `<tier>__<liability>_paid_fen`); `sql` is how it was made. `later` is a table of those of them whom a yearly row may pay, `head` names
+    what the rows per settlement left, which many plans share.
     """
 
     plan: Plan
     mark: str
+    head: str
     sql: str
     order: tuple[str, ...]
+
+    @property
+    def later(self) -> str:
+        return f"later_{self.mark}"
 
     @property
     def table(self) -> str:
@@ -66,7 +73,7 @@ class Replay:
     def left(self, plan: Plan) -> str:
         """Table of what the plan alone leaves each person with settlements: person_id, left_fen."""
         with self._lock:
-            sql = f"SELECT person_id, left_fen FROM ({self._paid_sql(plan, plan.order)})"
+            sql = f"SELECT person_id, left_fen FROM ({_either(*self._paid_sql(plan, plan.order))})"
             self._hold(f"left_{_mark(sql)}", sql)
             return f"left_{_mark(sql)}"
 
@@ -77,9 +84,10 @@ class Replay:
         with self._lock:
             ruled = {*plan.order, *(in_force.order if in_force else ())}
             order = (*plan.order, *(k for k in self.recorded if k not in ruled))
-            sql = self._paid_sql(plan, order)
-            paid = Paid(plan, _mark(sql), sql, order)
-            self._hold(paid.table, sql)
+            later, early = self._paid_sql(plan, order)
+            paid = Paid(plan, _mark(later + early), self._head(plan), _either(later, early), order)
+            self._hold(paid.later, later)
+            self._hold(paid.table, _either(f"FROM {paid.later}", early), "VIEW")
             return paid
 
     def spent(self, paid: Paid, tier: str) -> int:
@@ -97,7 +105,7 @@ class Replay:
             mark = f"{paid.mark}_{was.mark if was else 'recorded'}"
             tables = {name: f"{name}_{mark}" for name in FACTS}
             self._hold(tables["person_year"], self._persons(paid, was), "VIEW")
-            self._hold(tables["household_year"], self._households(tables["person_year"]))
+            self._hold(tables["household_year"], self._households(paid, was))
         replay = {
             "replay": {
                 "plan": f"{paid.plan.city}/{paid.plan.plan_year}",
@@ -110,6 +118,32 @@ class Replay:
             }
         }
         return Replayed(self.engine, tables, self.place, {**replay, **(told or {})}, paid.order)
+
+    def catastrophic(
+        self, paid: Paid, thresholds_bp: Sequence[int], resource: str = "policy_line_fen"
+    ) -> dict[int, int]:
+        """Households whose own burden is above each threshold (basis points of the resource column). For searches and for
+        measuring; figures to be shown are asked of a Book.
+        """
+        home = "coalesce(household_key, person_id) AS household_key, household_key IS NOT NULL AS is_linked"
+        by_home = f"SELECT {home}, {_sum('{0}')} AS eased FROM {{1}} JOIN {self._homes} ON person_key = person_id GROUP BY ALL"
+        first = by_home.format(f"(own_before_fen - ({_owed(paid)}))", f"headsum_{paid.head}")
+        rest = f"rest_{_mark(first + resource)}"
+        with self._lock:
+            self._hold(
+                rest,
+                f"SELECT household_key, is_linked, own_before_fen - coalesce(eased, 0) AS own, {resource} AS resource"
+                f" FROM household_year LEFT JOIN ({first}) USING (household_key, is_linked)",
+            )
+        more = by_home.format("eased_fen", paid.later)
+        above = (
+            f"count(*) FILTER ((own - coalesce(eased, 0)) * 10000 > resource * {z}) AS z{z}"
+            for z in thresholds_bp
+        )
+        row = self.engine.ask(
+            f"SELECT {', '.join(above)} FROM {rest} LEFT JOIN ({more}) USING (household_key, is_linked) WHERE resource > 0"
+        ).row(0, named=True)
+        return {z: row[f"z{z}"] for z in thresholds_bp}
 
     def differing(self, a: Paid, b: Paid) -> int:
         """Persons of whom some tier is paid differently."""
@@ -158,7 +192,8 @@ class Replay:
             try:
                 yield
             finally:
-                for name in [n for n in self._made if n not in before and not n.startswith("head")]:
+                kept = ("head", "can_")
+                for name in [n for n in reversed(self._made) if n not in before and not n.startswith(kept)]:
                     self.engine.drop(name, self._made.pop(name))
 
     @property
@@ -182,32 +217,50 @@ class Replay:
             f"(SELECT {given}{columns} FROM {self._claims} AS c{join})" if wanted or undated else self._claims
         )
 
-    def _paid_sql(self, plan: Plan, order: Sequence[str]) -> str:
-        """SELECT of what every tier and liability paid each person with settlements.
+    def _paid_sql(self, plan: Plan, order: Sequence[str]) -> tuple[str, str]:
+        """Two SELECTs of what every tier and liability paid each person with settlements.
 
         The rows at the head that look at single settlements are paid once and kept: plans that differ in later rows share
         them. Claims of persons whom no later row can pay are then looked at no more.
+        """
+        first, mark = split(plan), self._head(plan)
+        some = may_pay(plan, first)
+        can = f"can_{_mark(mark + some)}"
+        self._hold(can, f"SELECT * FROM headsum_{mark} WHERE {some}")
+        looked_at = set(re.findall(r"\w+", claims_sql(plan, first=first))) | {"person_id", "seq"}
+        columns = [c for c in self.engine.ask(f"SELECT * FROM head_{mark} LIMIT 0").columns if c in looked_at]
+        claim = f"(SELECT {', '.join(columns)} FROM head_{mark} SEMI JOIN {can} USING (person_id))"
+        early, every = _names(plan, last=first), _names(plan)
+        added = set(_names(plan, since=first))
+        sums = "".join(f", {_sum(name)} AS {name}" for name in every if name in added)
+        kept = "".join(f", {name}" for name in early if name not in added)
+        same = "".join(f", {name if name in early else 0} AS {name}" for name in every)
+        later = f"SELECT person_id, {_sum('own_fen')} AS left_fen{sums} FROM ({claims_sql(plan, claim, first=first)}) GROUP BY person_id"
+        rest = f"SELECT person_id, {' + '.join(STATE)} AS left_fen{same} FROM headsum_{mark} ANTI JOIN {can} USING (person_id)"
+        extra = [k for k in order if k not in plan.order]
+        return (
+            f"SELECT r.*{kept}{_as_recorded(extra)}, {_owed_after(extra)} - greatest(left_fen - ({_recorded(extra)}), 0) AS eased_fen"
+            f" FROM ({later}) AS r JOIN {can} USING (person_id)",
+            f"SELECT r.*{_as_recorded(extra)}, 0 AS eased_fen FROM ({rest}) AS r JOIN headsum_{mark} USING (person_id)",
+        )
+
+    def _head(self, plan: Plan) -> str:
+        """What the rows per settlement at the head of the plan pay and leave: settlements (`head_`), and sums by person with what
+        was recorded of each tier (`headsum_`).
         """
         first = split(plan)
         head = claims_sql(plan, self._relation(plan), last=first, keep_state=True)
         mark = _mark(head)
         self._hold(f"head_{mark}", head)
-        paid = _names(plan, last=first)
-        sums = ", ".join(f"{_sum(c)} AS {c}" for c in ("in_policy_fen", *STATE, *paid))
+        sums = ", ".join(f"{_sum(c)} AS {c}" for c in ("in_policy_fen", *STATE, *_names(plan, last=first)))
         alike = ", ".join(f"any_value({c}) AS {c}" for c in PERSON)
+        recorded = "".join(f", coalesce(p.{TIER[k].paid}, 0) AS {k}_recorded" for k in self.recorded)
         self._hold(
-            f"headsum_{mark}", f"SELECT person_id, {alike}, {sums} FROM head_{mark} GROUP BY person_id"
+            f"headsum_{mark}",
+            f"SELECT s.*, own_before_fen{recorded} FROM (SELECT person_id, {alike}, {sums} FROM head_{mark} GROUP BY person_id) AS s"
+            " JOIN person_year AS p ON p.person_key = s.person_id",
         )
-        can = may_pay(plan, first)
-        some = f"(SELECT * FROM head_{mark} SEMI JOIN (SELECT person_id FROM headsum_{mark} WHERE {can}) USING (person_id))"
-        every = _names(plan)
-        later = "".join(f", {_sum(name)} AS {name}" for name in every)
-        early = "".join(f", {name if name in paid else 0} AS {name}" for name in every)
-        replayed = (
-            f"SELECT person_id, {_sum('own_fen')} AS left_fen{later} FROM ({claims_sql(plan, some, first=first)}) GROUP BY person_id"
-            f" UNION ALL BY NAME SELECT person_id, {' + '.join(STATE)} AS left_fen{early} FROM headsum_{mark} WHERE NOT {can}"
-        )
-        return _with_recorded(replayed, [k for k in order if k not in plan.order])
+        return mark
 
     def _persons(self, paid: Paid, was: Paid | None) -> str:
         """SELECT of the fact person_year with another ledger. Persons without settlements were paid nothing."""
@@ -229,14 +282,39 @@ class Replay:
         )
         return f"SELECT *, {', '.join(_ledger(paid.order))} FROM ({inner})"
 
-    def _households(self, persons: str) -> str:
+    def _households(self, paid: Paid, was: Paid | None) -> str:
         """SELECT of the fact household_year with the ledger of its members."""
-        summed = "COLUMNS('^(own_(net|gross|was)_fen|statutory_paid_fen|.*_(paid|after|was)_fen)$')"
-        return (
-            f"SELECT h.* EXCLUDE (own_cash_fen, {', '.join(_SUMMED)}), m.* EXCLUDE (household_key, is_linked), NULL::BIGINT AS own_cash_fen"
-            f" FROM household_year AS h JOIN (SELECT coalesce(household_key, person_key) AS household_key, household_key IS NOT NULL AS is_linked,"
-            f" sum({summed}::DOUBLE)::BIGINT FROM {persons} GROUP BY ALL) AS m USING (household_key, is_linked)"
+        before = was.order if was else tuple(TIER)
+        told = [f"coalesce(d.{TIER[k].paid}, 0) AS {TIER[k].paid}" for k in paid.order]
+        told += [f"coalesce({'w' if was else 'h'}.{TIER[k].paid}, 0) AS {TIER[k].was}" for k in before]
+        told += [f"0::BIGINT AS {t.was}" for t in TIERS if t.id not in before]
+        own = (
+            " - ".join(["h.own_before_fen", *(f"coalesce(w.{TIER[k].paid}, 0)" for k in before)])
+            if was
+            else "h.own_net_fen"
         )
+        join = f" LEFT JOIN {self._by_household(was)} AS w USING (household_key, is_linked)" if was else ""
+        inner = (
+            f"SELECT h.* EXCLUDE ({', '.join(_LEDGER)}), {', '.join(told)}, {own} AS own_was_fen"
+            f" FROM household_year AS h LEFT JOIN {self._by_household(paid)} AS d USING (household_key, is_linked){join}"
+        )
+        return f"SELECT *, {', '.join(_ledger(paid.order))} FROM ({inner})"
+
+    def _by_household(self, paid: Paid) -> str:
+        """Table of what each household with settlements was paid, by tier."""
+        sums = ", ".join(f"{_sum(TIER[k].paid)} AS {TIER[k].paid}" for k in paid.order)
+        self._hold(
+            f"spent_{paid.mark}",
+            f"SELECT coalesce(household_key, person_id) AS household_key, household_key IS NOT NULL AS is_linked, {sums}"
+            f" FROM {paid.table} JOIN {self._homes} AS p ON p.person_key = person_id GROUP BY ALL",
+        )
+        return f"spent_{paid.mark}"
+
+    @cached_property
+    def _homes(self) -> str:
+        """Table of each person's household."""
+        self.engine.keep("home", "SELECT person_key, household_key FROM person_year")
+        return "home"
 
 
 _SUMMED = [
@@ -250,9 +328,9 @@ def is_calendar(plan: Plan) -> bool:
     return plan.period is None or plan.period.start.year == plan.period.end.year == plan.plan_year
 
 
-def _names(plan: Plan, last: int | None = None) -> list[str]:
-    """Payment columns of the first rows of a plan, by liability and by tier."""
-    rows = plan.tier[:last]
+def _names(plan: Plan, since: int = 0, last: int | None = None) -> list[str]:
+    """Payment columns of some rows of a plan, by liability and by tier."""
+    rows = plan.tier[since:last]
     return list(
         dict.fromkeys([f"{r.id}__{r.liability}_paid_fen" for r in rows] + [f"{r.id}_paid_fen" for r in rows])
     )
@@ -262,20 +340,35 @@ def _sum(column: str) -> str:
     return f"sum({column}::DOUBLE)::BIGINT"  # exact below 2^53, and several times faster than a sum of BIGINT
 
 
+def _either(later: str, early: str) -> str:
+    return f"{later}\nUNION ALL BY NAME\n{early}"
+
+
 def _mark(sql: str) -> str:
     return hashlib.sha256(sql.encode()).hexdigest()[:10]
 
 
-def _with_recorded(replayed: str, tiers: Sequence[str]) -> str:
-    """The payments, and of tiers without rules what was recorded of them, as far as something is left."""
-    if not tiers:
-        return replayed
-    columns, before = [], "0"
+def _recorded(tiers: Sequence[str]) -> str:
+    return " + ".join(f"{k}_recorded" for k in tiers) or "0"
+
+
+def _as_recorded(tiers: Sequence[str]) -> str:
+    """Columns of the tiers without rules: what was recorded of them, one after the other, as far as something is left."""
+    columns, before = "", "0"
     for k in tiers:
-        so_far = f"{before} + coalesce(p.{TIER[k].paid}, 0)"
-        columns.append(f"least({so_far}, left_fen) - least({before}, left_fen) AS {TIER[k].paid}")
+        so_far = f"{before} + {k}_recorded"
+        columns += f", least({so_far}, left_fen) - least({before}, left_fen) AS {TIER[k].paid}"
         before = so_far
-    return f"SELECT r.*, {', '.join(columns)} FROM ({replayed}) AS r JOIN person_year AS p ON p.person_key = r.person_id"
+    return columns
+
+
+def _owed_after(tiers: Sequence[str]) -> str:
+    """What a person would owe if only the rows per settlement and the tiers without rules paid."""
+    return f"greatest({' + '.join(STATE)} - ({_recorded(tiers)}), 0)"
+
+
+def _owed(paid: Paid) -> str:
+    return _owed_after([k for k in paid.order if k not in paid.plan.order])
 
 
 def _ledger(order: Sequence[str]) -> list[str]:

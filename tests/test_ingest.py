@@ -223,8 +223,12 @@ def test_a_float_identifier_is_refused(tmp_path: Path) -> None:
         verbs.ingest(tmp_path / "store", [tmp_path / "s.parquet"], "settlement")
 
 
-def test_duplicate_identifiers(tmp_path: Path) -> None:
-    """Equal copies: one stays. A newer version wins. Different amounts of the same time: nobody can tell, all wait."""
+@pytest.mark.parametrize("at_once", [5_000_000, 2])
+def test_duplicate_identifiers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    """Equal copies: one stays. A newer version wins. Different amounts of the same time: nobody can tell, all wait. However
+    few numbers are looked at at once.
+    """
+    monkeypatch.setattr("analytics.intake.versions.AT_ONCE", at_once)
     same = [row(1), row(1)]
     versions = [
         row(2, updt_time="2021-09-01 00:00:00"),

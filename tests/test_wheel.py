@@ -50,8 +50,8 @@ def test_the_wheel_holds_everything_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = set(archive.namelist())
     bundled = [ROOT / "app.py", ROOT / ".streamlit" / "config.toml", *(ROOT / "pages").glob("*.py")]
-    for part in ("plans", "published", "reference"):
-        files = list((ROOT / "data" / part).rglob("*.toml"))
+    for part in ("plans", "published", "reference", "scenarios"):
+        files = [p for p in (ROOT / "data" / part).rglob("*") if p.suffix in (".toml", ".md")]
         assert files, part
         bundled += files
     expected = {f"analytics/_bundle/{path.relative_to(ROOT).as_posix()}" for path in bundled}
@@ -79,7 +79,7 @@ print(json.dumps({
 """
     told = json.loads(run(installed, "-c", code))
     assert all(Path(place).is_relative_to(installed) for place in told["from"])
-    assert told["plans"] == len(list((ROOT / "data" / "plans").rglob("*.toml")))
+    assert told["plans"] == len(list((ROOT / "data" / "plans").glob("*/*.toml")))
     assert told["problems"] == []
     assert sorted(told["measures"]) == sorted(p.stem for p in (PACKAGE / "measures/catalogue").glob("*.toml"))
     assert all(told["reference"])

@@ -15,7 +15,7 @@ run: $(READY)
 	$(BIN)/jianfu serve $(STORE) --port $(PORT)
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 long: $(READY)
 	$(BIN)/python -m pytest -m long

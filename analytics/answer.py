@@ -15,7 +15,8 @@ from analytics.store import Folder, Store
 from analytics.tiers import full_order
 from analytics.whatif import Replay, Scenario, carry_out, coalitions
 
-REPLAYS, TABLES = 2, 60  # city-years held in memory to be replayed, and tables of one before it begins anew
+REPLAYS = 2  # city-years held in memory to be replayed
+MOST = 1_000_000_000  # bytes one of them may take before it begins anew
 
 
 class Desk:
@@ -100,7 +101,7 @@ class Desk:
         """The settlements of a city-year, held in memory for several questions. Raises ValueError, store.Damaged."""
         with self._lock:
             found = self._replays.pop((city, plan_year), None)
-            if found is None or found.held > TABLES:
+            if found is None or found.held > MOST:
                 self._must_hold(city, plan_year)
                 found = Replay(self._snapshot, self.store.deliveries(), city, plan_year)
             self._replays[city, plan_year] = found

@@ -13,7 +13,10 @@ import pytest
 from analytics import cli
 from analytics.intake import TABLES, contract, load_note
 from analytics.intake.corrections import load_fixes
+from analytics.plans import plan_for
 from analytics.synthetic import write_delivery
+from analytics.whatif import load_scenario
+from analytics.whatif.scenario import reform
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -81,11 +84,22 @@ def test_the_verbs_of_deliveries_are_those_of_the_command_line() -> None:
 
 
 def test_the_note_and_the_corrections_it_shows_are_read(tmp_path: Path) -> None:
-    note, fix = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    note, fix, scenario = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     (tmp_path / "note.toml").write_text(note, encoding="utf-8")
     assert load_note(tmp_path / "note.toml").jurisdiction == ("440400",)
     (tmp_path / "fix.toml").write_text(fix, encoding="utf-8")
     assert load_fixes(tmp_path / "fix.toml").fix[0].to == "4152.06"
+    (tmp_path / "scenario.toml").write_text(scenario, encoding="utf-8")
+    plan = plan_for("zaozhuang", 2023)
+    assert plan and reform(plan, load_scenario(tmp_path / "scenario.toml")) != plan
+
+
+def test_what_if_commands_name_what_there_is() -> None:
+    lines = commands(block_with("jianfu simulate"))
+    assert len(lines) >= 5
+    for words in lines:
+        cli._parser().parse_args(words)
+        assert all((ROOT / word).is_file() for word in words if word.endswith(".toml")), words
 
 
 def test_asking_for_numbers(

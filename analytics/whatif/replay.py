@@ -198,8 +198,12 @@ class Replay:
 
     @property
     def held(self) -> int:
-        """How many tables lie in memory."""
-        return len(self._made)
+        """Bytes of memory the settlements and ledgers take."""
+        return int(
+            self.engine.ask(
+                "SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT AS bytes FROM duckdb_memory()"
+            )["bytes"][0]
+        )
 
     def _hold(self, name: str, sql: str, kind: str = "TABLE") -> None:
         if name not in self._made:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
-from analytics import console, plans
+from analytics import console, plans, verbs
 from analytics.plans.case import fen
 from analytics.plans.model import Capacity, CrossRegion, HospitalLevel
 
@@ -15,15 +15,15 @@ from analytics.plans.model import Capacity, CrossRegion, HospitalLevel
 def add(command: Callable[[str, Any, str], argparse.ArgumentParser]) -> None:
     """Add the command to the parser; `command` takes its name, what runs it and its help."""
     text = "benefit plans: check, show CITY YEAR, pay CITY YEAR, explain CITY YEAR CASE.csv"
-    verbs = command("plans", run, text).add_subparsers(dest="verb", required=True)
-    verbs.add_parser("check", help="report every problem of every plan file")
+    parts = command("plans", run, text).add_subparsers(dest="verb", required=True)
+    parts.add_parser("check", help="report every problem of every plan file")
     made = {}
     for verb, what in (
         ("show", "every row with the class of its sources"),
         ("pay", "what one liability pays on an amount, step by step"),
         ("explain", "every step of one person's year, claims from a CSV in yuan"),
     ):
-        made[verb] = verbs.add_parser(verb, help=what, description=what)
+        made[verb] = parts.add_parser(verb, help=what, description=what)
         made[verb].add_argument("city")
         made[verb].add_argument("year", type=int)
         made[verb].add_argument("--format", choices=("table", "json"), default="table")
@@ -41,8 +41,16 @@ def add(command: Callable[[str, Any, str], argparse.ArgumentParser]) -> None:
     pay.add_argument("--product", help="code of the product bought")
     pay.add_argument("--level", choices=get_args(HospitalLevel), help="hospital level of the settlement")
     pay.add_argument("--region", choices=get_args(CrossRegion), default="local", help="where care was given")
-    made["explain"].add_argument(
-        "case", help="CSV of claims, header as in data/plans/README.md, amounts in yuan"
+    explain = made["explain"]
+    explain.add_argument(
+        "case", nargs="?", help="CSV of claims, header as in data/plans/README.md, amounts in yuan"
+    )
+    explain.add_argument(
+        "--store", help="instead of a CSV: a person of this store, for the local user's own eyes"
+    )
+    explain.add_argument("--person", help="number or certificate number as delivered")
+    explain.add_argument(
+        "--key", help="secret file of the pseudonyms, where it does not lie beside the store"
     )
 
 
@@ -116,18 +124,14 @@ def _clause(clause: dict[str, Any]) -> str:
 
 
 def _explain(plan: plans.Plan, args: argparse.Namespace) -> None:
-    path = Path(args.case)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name}: is not UTF-8 text: save it as CSV UTF-8") from error
-    try:
-        claims = plans.read_case(text, [product.code for product in plan.product])
-    except ValueError as error:
-        raise ValueError("\n".join(f"{path.name}: {line}" for line in str(error).splitlines())) from error
-    steps = plans.explain(plan, claims)
+    if bool(args.case) == bool(args.store) or bool(args.store) != bool(args.person):
+        raise ValueError("plans explain: name either a CSV of claims, or --store STORE and --person NUMBER")
+    if args.store:
+        steps, case = verbs.explain(args.store, plan.city, plan.plan_year, args.person, key=args.key), "store"
+    else:
+        steps, case = plans.explain(plan, _case(plan, Path(args.case))), Path(args.case).name
     if args.format == "json":
-        provenance = {"city": plan.city, "plan_year": plan.plan_year, "case": path.name}
+        provenance = {"city": plan.city, "plan_year": plan.plan_year, "case": case}
         print(
             json.dumps(
                 {"rows": [_in_yuan(step) for step in steps], "provenance": provenance},
@@ -144,6 +148,17 @@ def _explain(plan: plans.Plan, args: argparse.Namespace) -> None:
         said = (_clause(step["clause"]), step["sentence"]["zh"], step["sentence"]["en"])
         rows.append((str(step["row"]), str(step["seq"]), step["label"], *shown, *said))
     console.table(columns, rows)
+
+
+def _case(plan: plans.Plan, path: Path) -> list[dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name}: is not UTF-8 text: save it as CSV UTF-8") from error
+    try:
+        return plans.read_case(text, [product.code for product in plan.product])
+    except ValueError as error:
+        raise ValueError("\n".join(f"{path.name}: {line}" for line in str(error).splitlines())) from error
 
 
 def _in_yuan(value: Any) -> Any:

@@ -10,9 +10,10 @@ from typing import Any
 
 from filelock import FileLock
 
-from analytics import facts, intake
+from analytics import facts, intake, plans, reference
 from analytics.answer import Desk
 from analytics.outcome import Outcome
+from analytics.plans import plan_for
 from analytics.quality import quality as _quality
 from analytics.release import Released
 from analytics.store import Damaged, Folder, NotBuilt, Store
@@ -198,6 +199,25 @@ def simulate(store: Path | str, scenario: Path | str | Scenario, *, raw: bool = 
     """
     loaded = scenario if isinstance(scenario, Scenario) else load_scenario(Path(scenario))
     return Desk.open(store).simulate(loaded, protect=not raw)
+
+
+def explain(
+    store: Path | str, city: str, plan_year: int, person: str, *, key: Path | str | None = None
+) -> list[dict[str, Any]]:
+    """Every step of a person's year by the plan in force (see plans.explain), for the local user: `person` is the number or
+    the certificate number delivered, turned into its key by the secret. Raises ValueError where the person has no settlement.
+    """
+    target, code = _held(store), reference.city_code(city)
+    plan = plan_for(code, plan_year)
+    if plan is None:
+        raise ValueError(f"no plan for {city} {plan_year}; `jianfu plans check` lists those there are")
+    kinds = {bool(d.manifest["synthetic"]) for d in target.deliveries()}
+    secrets = [intake.SYNTHETIC if synthetic else _secret(target, key) for synthetic in kinds]
+    keys = [k for secret in secrets for k in intake.keys_of(person, secret)]
+    claims = Desk.open(store).replay(code, plan_year).case(keys, plan)
+    if not claims:
+        raise ValueError(f"{city} {plan_year}: nobody of this number has a settlement here that counts")
+    return plans.explain(plan, claims)
 
 
 def quality(store: Path | str, *, rows: int = 0, rule: str = "") -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from conftest import Run
 
 from analytics import verbs
 from analytics.answer import Desk
+from analytics.intake.pseudonyms import SYNTHETIC, keys_of
 from analytics.plans import PlanErrors, plan_for
 from analytics.reference import root
 from analytics.store import Store
@@ -313,3 +314,22 @@ def test_survey_stores_cannot_be_replayed(tmp_path: Path) -> None:
         Desk.open(tmp_path / "s").ask(
             "catastrophic_headcount", (), {"city": ["371000"], "plan_year": [2023]}, scenario="plan"
         )
+
+
+def test_a_person_of_the_store_is_explained(run: Run, sample_store: Path, desk: Desk) -> None:
+    """By the number delivered; the steps add up to what was recorded of the person."""
+    snapshot = Store(sample_store).current()
+    part = next(p for p in snapshot.partitions("person_year") if (p.city, p.plan_year) == ("371000", 2023))
+    rows = pl.read_parquet(part.path).filter(pl.col("serious_illness_paid_fen") > 0)
+    paid = dict(zip(rows["person_key"], rows["serious_illness_paid_fen"], strict=True))
+    numbers = (f"371000{n:014}" for n in range(3000))
+    number, key = next((n, k) for n in numbers for k in keys_of(n, SYNTHETIC) if k in paid)
+    code, out, err = run(
+        "plans", "explain", "weihai", 2023, "--store", sample_store, "--person", number, "--format", "json"
+    )
+    assert code == 0, err
+    steps = json.loads(out)["rows"]
+    assert round(100 * sum(s["paid_yuan"] for s in steps if s["tier"] == "serious_illness")) == paid[key]
+    assert all(s["clause"]["title"] for s in steps)
+    assert run("plans", "explain", "weihai", 2023, "--store", sample_store, "--person", "77")[0] == 1
+    assert run("plans", "explain", "weihai", 2023, "--store", sample_store)[0] == 1

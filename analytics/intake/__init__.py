@@ -9,7 +9,7 @@ if "analytics.intake.inside" not in sys.orig_argv:  # the child process that ope
     from analytics.intake.ingest import ingest
     from analytics.intake.mapping import Mapping, load_mapping
     from analytics.intake.note import Note, load_note
-    from analytics.intake.pseudonyms import SYNTHETIC, Secret, load_secret, new_secret, write_secret
+    from analytics.intake.pseudonyms import SYNTHETIC, Secret, keys_of, load_secret, new_secret, write_secret
     from analytics.intake.rotation import key_of, rekey, rotated
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "drop",
     "ingest",
     "key_of",
+    "keys_of",
     "load_fixes",
     "load_mapping",
     "load_note",

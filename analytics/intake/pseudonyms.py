@@ -141,6 +141,12 @@ def keyed(values: Iterable[str], kind: str, secret: Secret) -> list[tuple[int | 
     ]
 
 
+def keys_of(identifier: str, secret: Secret) -> list[int]:
+    """The keys a person named by number or by certificate number may have."""
+    both = (keyed([identifier.strip()], kind, secret)[0][0] for kind in ("number", "certificate"))
+    return [key for key in both if key is not None]
+
+
 def _sql(secret: Secret, prefix: str) -> tuple[str, dict[str, bytes]]:
     """The same HMAC as SQL of a text `v`, as an unsigned number, and its parameters: the padded keys."""
     text, pads = f"encode('{prefix}' || v)", {}

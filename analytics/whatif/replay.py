@@ -90,6 +90,21 @@ class Replay:
             self._hold(paid.table, _either(f"FROM {paid.later}", early), "VIEW")
             return paid
 
+    def case(self, keys: Sequence[int], plan: Plan) -> list[dict[str, Any]]:
+        """Settlements of one person, for plans.explain; `keys`: what the person may be known by. For the local user only."""
+        with self._lock:
+            relation = self._relation(plan)
+            listed = ", ".join(map(str, keys))
+            known = (
+                f"SELECT person_key FROM alias WHERE number_key IN ({listed})"
+                if self._source.alias
+                else "SELECT NULL::BIGINT"
+            )
+            rows = self.engine.ask(
+                f"SELECT * FROM {relation} WHERE person_id IN ({listed}) OR person_id IN ({known}) ORDER BY seq"
+            )
+        return rows.to_dicts()
+
     def spent(self, paid: Paid, tier: str) -> int:
         """What a tier paid in the year, fen. Not to be shown as it is."""
         total = self.engine.ask(

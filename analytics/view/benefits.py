@@ -147,26 +147,26 @@ def differences(found: Sequence[Pair], first: Plan, second: Plan) -> list[str]:
 
 
 def changed(plan: Plan, other: Plan) -> pl.DataFrame:
-    """What a changed plan says otherwise than the plan it changes: liability, item, old, new."""
+    """What a changed plan says otherwise than the plan it changes: liability and item, old, new."""
+    heads = (t("benefit.liability"), t("benefit.old"), t("benefit.new"))
     lines = []
     for pair in pairs(plan, other):
-        fields = ("liability",) if None in (pair.first, pair.second) else _fields(pair)
-        for field in fields:
-            if field == "liability":
-                old, new = (
-                    t("benefit.has") if item else t("benefit.absent") for item in (pair.first, pair.second)
-                )
-            elif _differs(pair, field):
-                old, new = (
-                    _text(pair.first, field),
-                    _text(pair.second, field).replace(t("benefit.assumed"), ""),
-                )
-            else:
-                continue
-            line = (_named(pair.item), t(f"benefit.{field}"), old, new)
-            heads = (t("benefit.liability"), t("benefit.field"), t("benefit.old"), t("benefit.new"))
-            lines.append(dict(zip(heads, line, strict=True)))
+        if pair.first is None or pair.second is None:
+            held = [t("benefit.has") if item else t("benefit.absent") for item in (pair.first, pair.second)]
+            lines.append(dict(zip(heads, (_named(pair.item), *held), strict=True)))
+            continue
+        for field in (f for f in _fields(pair) if _differs(pair, f)):
+            what = f"{_named(pair.item)} · **{t(f'benefit.{field}')}**"
+            values = _apart(_text(pair.first, field), _text(pair.second, field))
+            lines.append(dict(zip(heads, (what, *values), strict=True)))
     return pl.DataFrame(lines)
+
+
+def _apart(old: str, new: str) -> tuple[str, str]:
+    """Of two texts of several lines those that differ; a change is always assumed, so that is not said."""
+    ours, theirs = (text.replace(t("benefit.assumed"), "").split("  \n") for text in (old, new))
+    gone, come = ([x for x in a if x not in b] for a, b in ((ours, theirs), (theirs, ours)))
+    return _rows(gone) or formats.NOTHING, _rows(come) or formats.NOTHING
 
 
 def left_out(plan: Plan) -> list[str]:

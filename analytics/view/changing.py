@@ -69,13 +69,13 @@ def _ratio(default: str | None) -> str:
 
 def _own(plan: Plan, city: str, year: str, ratio: str) -> Wanted:
     """Changes of the visitor's own to one liability, or to one tier."""
-    with choose.row():
+    bar = choose.row()
+    with bar:
         with st.container(width=200):
             tiers = list(plan.order)
             first = "serious_illness" if "serious_illness" in tiers else tiers[0]
             tier = controls.one("tier", tiers, words.tier, first, own=True, on_change=_begin_anew)
         way = choose.of("way", ["values", "graded", "out"], buttons=True)
-    controls.notices()
     if way == "out":
         data: Data = {"change": [{"tier": tier, "field": "tier", "value": "none"}]}
         return Wanted(city, year, tier, _scenario(plan, ratio, data))
@@ -83,7 +83,7 @@ def _own(plan: Plan, city: str, year: str, ratio: str) -> Wanted:
     if not rows:
         st.info(t("whatif.no_deductible", tier=words.tier(tier)))
         return Wanted(city, year, tier, None)
-    with st.container(width=430):
+    with bar, st.container(width=300):
         names = {code: benefits.liability(rule) for code, rule in rows.items()}
         code = controls.one("liability", list(rows), names.__getitem__, own=True, on_change=_begin_anew)
     controls.notices()

@@ -38,7 +38,7 @@ def member(dimension: str, code: object) -> str:
     if code is None or code == "None":
         return t("group.unknown")
     if dimension in JOINED:
-        return t(f"{dimension}.{code}")
+        return t(f"ledger.{code}") if dimension == "ledger" else t(f"credit.{code}")
     if dimension in ("city", "tier"):
         return words.city(str(code)) if dimension == "city" else words.tier(str(code))
     found = dimensions().get(dimension)

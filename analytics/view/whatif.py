@@ -154,7 +154,8 @@ def cards(found: Outcome, tier: str) -> None:
         )
         if tier:
             spent = found.answer("paid_per_insured", ("tier",))
-            _pair_card(t("whatif.spent", tier=words.tier(tier)), spent, "numerator", "off", tier)
+            help = t("whatif.spent_help", tier=words.tier(tier))
+            _pair_card(t("whatif.spent"), spent, "numerator", "off", tier, help)
         _premium(found)
         _pair_card(t("whatif.burden"), burden, "value", "inverse")
         for one in headcounts:

@@ -172,9 +172,17 @@ def cards(found: Outcome, tier: str) -> None:
 def _card(
     label: str, value: str, delta: str | None = None, colour: str = "off", help: str | None = None
 ) -> None:
+    still = delta == t("whatif.unchanged")
     st.metric(
-        label, value, delta, delta_color=colour, border=True, height="stretch", help=help,  # type: ignore[arg-type]
-    )  # fmt: skip
+        label,
+        value,
+        delta,
+        delta_color="off" if still else colour,  # type: ignore[arg-type]
+        delta_arrow="off" if still else "auto",
+        border=True,
+        height="stretch",
+        help=help,
+    )
 
 
 def _people(label: str, released: Released, help: str) -> None:

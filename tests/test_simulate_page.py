@@ -106,21 +106,28 @@ def test_nothing_changed_shows_the_fit_and_what_to_do(visit: Visit, desk: Desk, 
     ]
 
 
-def test_a_tier_that_is_off_is_warned_of(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plan that pays 10 points less than the records: said in words, with the tier's name."""
-    true = plan_for("zhuhai", 2023)
-    assert true
-    change = {"tier": "basic", "field": "rate_plus", "value": Decimal("-0.1")}
-    wrong = reform(
-        true,
-        parse_scenario(
-            {"name": {"zh": "试", "en": "t"}, "city": "zhuhai", "plan_year": 2023, "change": [change]}
-        ),
-    )
-    monkeypatch.setattr(answer, "plan_for", lambda *_: wrong)
-    at = visit(city="zhuhai", year="2023")
-    assert "基本医保" in at.warning[0].value.split("\n")[1] and "超过 2%" in at.warning[0].value
-    assert not at.success
+def test_what_reaches_nobody_is_said(visit: Visit) -> None:
+    link = {
+        "city": "weihai",
+        "year": "2023",
+        "tier": "inclusive",
+        "liability": "special_drugs.all",
+        "ceiling": "double",
+    }
+    at = visit(**link, lang="en")
+    assert "reaches nobody here" in at.warning[0].value
+    assert not at.metric and "Weihai 2023" in at.title[0].value
+
+
+def test_a_shipped_scenario_as_it_is(visit: Visit) -> None:
+    at = visit(city="weihai", scenario="weihai-first-band")
+    assert re.search(
+        r"2023 年威海：\d+ 人负担减轻，0 人负担加重", at.title[0].value
+    )  # a lower deductible charges nobody
+    (rules,) = [t.value for t in at.get("table")]
+    told = [" ".join(map(str, row)) for row in rules.to_numpy().tolist()]
+    assert any("16,000 元 6,000 元" in line for line in told) and any("0 元以上 5%" in line for line in told)
+    assert "year" not in dict(at.query_params), "a shipped scenario brings its own year"
 
 
 def test_a_change_is_told_in_cards_figures_and_tables(visit: Visit, lowered: Outcome) -> None:
@@ -173,14 +180,17 @@ def test_protected_cells_are_words_and_gaps(visit: Visit, lowered: Outcome) -> N
     assert seen, "the sample must hold protected cells, or this tests nothing"
 
 
-def test_downloads_are_what_the_command_line_gives(
+def test_a_tier_is_taken_out_and_the_downloads_are_what_the_command_line_gives(
     visit: Visit, run: Run, sample_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: dict[str, bytes] = {}
     monkeypatch.setattr(
         st, "download_button", lambda *_, data, file_name, **__: kept.update({file_name: data})
     )
-    visit(**LINK, loss_ratio="0.90")
+    at = visit(city="zhanjiang", year="2023", way="out", tier="serious_illness", loss_ratio="0.90")
+    (line,) = [x for x in _cells(at, 0) if x["保障层次"] == "大病保险"]
+    assert line["改后方案"] == "未设" and line["变化"] == "—"
+    assert {m.label: m.value for m in at.metric}["这一层支出"] == "未设"
     file = tmp_path / "s.toml"
     file.write_bytes(kept["scenario_440800_2023.toml"])
     assert tomllib.loads(file.read_text("utf-8"))["target_loss_ratio"] == 0.9
@@ -191,19 +201,6 @@ def test_downloads_are_what_the_command_line_gives(
     assert_frame_equal(pl.read_csv(ours), pl.read_csv(theirs), rel_tol=1e-9)
 
 
-def test_what_reaches_nobody_is_said(visit: Visit) -> None:
-    link = {
-        "city": "weihai",
-        "year": "2023",
-        "tier": "inclusive",
-        "liability": "special_drugs.all",
-        "ceiling": "double",
-    }
-    at = visit(**link, lang="en")
-    assert "reaches nobody here" in at.warning[0].value
-    assert not at.metric and "Weihai 2023" in at.title[0].value
-
-
 def test_graded_by_income(visit: Visit) -> None:
     at = visit(city="zhanjiang", year="2023", way="graded", lang="en")
     (rules,) = [t.value for t in at.get("table")]
@@ -212,19 +209,30 @@ def test_graded_by_income(visit: Visit) -> None:
     assert not at.select_slider
 
 
-def test_a_tier_is_taken_out(visit: Visit) -> None:
-    at = visit(city="zhanjiang", year="2023", way="out", tier="serious_illness")
-    (line,) = [x for x in _cells(at, 0) if x["保障层次"] == "大病保险"]
-    assert line["改后方案"] == "未设" and line["变化"] == "—"
-    assert {m.label: m.value for m in at.metric}["这一层支出"] == "未设"
+def test_another_liability_begins_with_its_own_values(visit: Visit) -> None:
+    at = visit(city="zhanjiang", year="2023", deductible="6000", shift="10", ceiling="999")
+    assert "999" in at.warning[0].value, "a value off the grid falls away with a word"
+    at.selectbox(key="w_tier@simulate").set_value("inclusive").run()
+    assert not at.exception
+    assert at.select_slider(key="w_shift@simulate").value == "auto"
+    assert "还没有改动" in at.info[0].value
 
 
-def test_a_shipped_scenario_as_it_is(visit: Visit, desk: Desk) -> None:
-    at = visit(city="weihai", scenario="weihai-first-band")
-    found = desk.simulate(load_scenario(root() / "data/scenarios/weihai-first-band.toml"))
-    relieved = found.answer("relieved_share").of["reform"].table["numerator"][0]
-    assert f"{relieved:.0f} 人负担减轻" in at.title[0].value
-    assert "year" not in dict(at.query_params), "a shipped scenario brings its own year"
+def test_a_tier_that_is_off_is_warned_of(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan that pays 10 points less than the records: said in words, with the tier's name."""
+    true = plan_for("zhuhai", 2023)
+    assert true
+    change = {"tier": "basic", "field": "rate_plus", "value": Decimal("-0.1")}
+    wrong = reform(
+        true,
+        parse_scenario(
+            {"name": {"zh": "试", "en": "t"}, "city": "zhuhai", "plan_year": 2023, "change": [change]}
+        ),
+    )
+    monkeypatch.setattr(answer, "plan_for", lambda *_: wrong)
+    at = visit(city="zhuhai", year="2023")
+    assert "基本医保" in at.warning[0].value.split("\n")[1] and "超过 2%" in at.warning[0].value
+    assert not at.success
 
 
 def test_a_plan_with_holes_names_them(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,15 +253,6 @@ def test_a_survey_cannot_be_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     verbs.build(tmp_path / "s")
     monkeypatch.setenv("JIANFU_STORE", str(tmp_path / "s"))
     assert "没有结算" in _visit().info[0].value
-
-
-def test_another_liability_begins_with_its_own_values(visit: Visit) -> None:
-    at = visit(city="zhanjiang", year="2023", deductible="6000", shift="10", ceiling="999")
-    assert "999" in at.warning[0].value, "a value off the grid falls away with a word"
-    at.selectbox(key="w_tier@simulate").set_value("inclusive").run()
-    assert not at.exception
-    assert at.select_slider(key="w_shift@simulate").value == "auto"
-    assert "还没有改动" in at.info[0].value
 
 
 def test_what_is_offered_passes_the_checks_of_a_plan() -> None:

@@ -66,7 +66,8 @@ figure.show(
     choose.catastrophic(answer),
 )
 
-counted = {kind: f"{kind}_{measure.rpartition('_')[2]}" for kind in names.JOINED["credit"]}
+fallen = measure.rpartition("_")[2]  # of a mean overshoot there is no credit, of the overshoot there is
+counted = {kind: f"{kind}_{fallen}" for kind in names.JOINED["credit"]}
 credits = {
     kind: asking.ask(named, ["tier"], place.where, yardstick.parameters) for kind, named in counted.items()
 }
@@ -75,7 +76,11 @@ told = credits["shapley"].measure
 steps = asking.present(shared, place.city, place.year)
 figure.show(
     "credit",
-    t("catastrophic.credit", measure=name, threshold=choose.share(yardstick.threshold)),
+    t(
+        "catastrophic.credit",
+        measure=say(asking.measure(f"catastrophic_{fallen}").title),
+        threshold=choose.share(yardstick.threshold),
+    ),
     charts.bars(shared, "tier", "credit", order=steps, flat=True),
     tables.crossed(shared, "tier", "credit", down=steps),
     list(credits.values()),

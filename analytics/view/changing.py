@@ -143,7 +143,7 @@ def _shown(field: str, options: Mapping[str, list[Data]], own: str, code: str) -
         return t("whatif.as_is", value=own)
     value = options[code][0]["value"]
     if field == "shift":
-        return t("whatif.points", n=f"{value * 100:+g}")
+        return t("whatif.points", n=f"{float(value) * 100:+g}")
     if field == "ceiling":
         return t("rule.no_ceiling") if value == "none" else rules.yuan(value["amount"])
     return rules.yuan(value)

@@ -253,6 +253,11 @@ def test_a_survey_cannot_be_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     verbs.build(tmp_path / "s")
     monkeypatch.setenv("JIANFU_STORE", str(tmp_path / "s"))
     assert "没有结算" in _visit().info[0].value
+    with pytest.raises(ValueError, match="nothing to credit"):
+        Desk.open(tmp_path / "s").ask("shapley_headcount", ["tier"])
+    at = AppTest.from_file(str(FRAME), default_timeout=60)
+    at.switch_page(str(PAGE.with_name("catastrophic.py"))).run()
+    assert not at.exception and not at.error and len(at.subheader) == 2
 
 
 def test_what_is_offered_passes_the_checks_of_a_plan() -> None:

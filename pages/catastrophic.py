@@ -65,3 +65,25 @@ figure.show(
     [answer],
     choose.catastrophic(answer),
 )
+
+if order[1:]:  # without a tier, in a survey, there is nothing to credit
+    fallen = measure.rpartition("_")[2]  # of a mean overshoot there is no credit, of the overshoot there is
+    counted = {kind: f"{kind}_{fallen}" for kind in names.JOINED["credit"]}
+    credits = {
+        kind: asking.ask(named, ["tier"], place.where, yardstick.parameters)
+        for kind, named in counted.items()
+    }
+    shared = asking.joined("credit", credits)
+    told = credits["shapley"].measure
+    figure.show(
+        "credit",
+        t(
+            "catastrophic.credit",
+            measure=say(asking.measure(f"catastrophic_{fallen}").title),
+            threshold=choose.share(yardstick.threshold),
+        ),
+        charts.bars(shared, "tier", "credit", order=order[1:], flat=True),
+        tables.crossed(shared, "tier", "credit", down=order[1:]),
+        list(credits.values()),
+        t("catastrophic.credit_note", plain=say(told.plain), caveat=say(told.caveat)),
+    )

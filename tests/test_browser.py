@@ -28,7 +28,18 @@ ARGUMENTS = [
     "--disable-quic",
 ]
 SETTLED = "[data-testid=stApp][data-test-script-state=notRunning]"
-PAGES = ("", "tiers", "catastrophic", "cost_bands", "compare", "plans", "benchmarks", "methods", "data")
+PAGES = (
+    "",
+    "tiers",
+    "catastrophic",
+    "cost_bands",
+    "compare",
+    "simulate",
+    "plans",
+    "benchmarks",
+    "methods",
+    "data",
+)
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -20,6 +20,7 @@ from analytics.plans import TierRule, load_plans
 from analytics.plans.coverage import Status
 from analytics.plans.model import BaseKind, Group
 from analytics.reference import SourceClass, places
+from analytics.tiers import TIERS
 from analytics.view import words
 
 PAGES = sorted((ROOT / "pages").glob("*.py"))
@@ -228,8 +229,9 @@ def codes() -> set[str]:
     for closed in (Unit, Sign, Method, Verdict, SourceClass, Status, BaseKind, Group):
         found |= set(get_args(closed))
     found |= set(get_args(TierRule.model_fields["per"].annotation))
+    found |= {tier.payer for tier in TIERS}
     return found | {"resident", "employee", "all", "shown", "hidden", "undefined", "protection"} | {
-        "snapshot", "synthetic", "plans", "facts_version", "measures_version", "code",
+        "snapshot", "synthetic", "plans", "facts_version", "measures_version", "code", "replay", "scenario", "rules",
     }  # fmt: skip
 
 

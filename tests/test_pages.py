@@ -26,6 +26,7 @@ NAMES = (
     "catastrophic",
     "cost_bands",
     "compare",
+    "simulate",
     "plans",
     "benchmarks",
     "methods",
@@ -186,6 +187,34 @@ def test_catastrophic_page_by_threshold(visit: Visit, desk: Desk) -> None:
             assert line[name] == _text(row)
     before = desk.ask("catastrophic_headcount", ["tier"], where, {**chosen, "threshold": "0.25"}).table
     assert _text(_row(before, tier="none")) in at.title[0].value
+
+
+def test_credit_of_each_tier_on_the_catastrophic_page(visit: Visit, desk: Desk) -> None:
+    """Four ways beside each other, as answered; in order of payment they add up to the fall after all tiers."""
+    at = visit(
+        "catastrophic", city="zhanjiang", year="2023", threshold="0.05", measure="catastrophic_overshoot"
+    )
+    where, chosen = {"city": ["440800"], "plan_year": ["2023"]}, {"threshold": "0.05"}
+    lines = {line["保障层次"]: list(line.values())[1:] for line in _cells(at, 2)}
+    kinds = ("shapley", "first_in", "last_in", "sequential")
+    answers = [desk.ask(f"{kind}_overshoot", ["tier"], where, chosen).table for kind in kinds]
+    assert len(lines) == answers[0].height > 2
+    for row in answers[0].iter_rows(named=True):
+        assert lines[TIER[row["tier"]].zh] == [_text(_row(a, tier=row["tier"])) for a in answers]
+    raw = [
+        desk.ask(f"{m}_overshoot", ["tier"], where, chosen, protect=False).table
+        for m in ("sequential", "catastrophic")
+    ]
+    fall = _row(raw[1], tier="none")["value"] - raw[1].filter(pl.col("tier") != "none")["value"].min()
+    assert raw[0]["value"].sum() == pytest.approx(fall) and fall > 0
+
+
+@pytest.mark.parametrize("page", ["compare", "cost_bands"])
+def test_what_needs_a_scenario_is_not_offered_without_one(visit: Visit, page: str) -> None:
+    at = visit(page, measure="relieved_share")
+    assert not at.error and "share" in at.warning[0].value
+    options = _select(at, f"measure@{page}").options
+    assert not any("Shapley" in title or "负担减轻的人数占比" in title for title in options)
 
 
 @pytest.mark.parametrize(

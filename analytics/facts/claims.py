@@ -20,6 +20,10 @@ _CODED = {
 }
 
 
+class NoSettlements(ValueError):
+    """A city-year without settlements: a survey cannot be replayed."""
+
+
 @dataclass(frozen=True)
 class Claims:
     """`settlements`: SELECT of one row per settlement (see claims.sql), which needs the fact `person_year` and, where
@@ -34,10 +38,10 @@ class Claims:
 
 
 def claims(deliveries: Sequence[Folder], city: str, plan_year: int) -> Claims:
-    """How to read a city-year. Raises ValueError where it has no settlements: a survey cannot be replayed."""
+    """How to read a city-year. Raises NoSettlements where it has none."""
     jobs = [job for job in jobs_of(deliveries) if job.place == (city, plan_year)]
     if not jobs or not jobs[0].inputs["settlement"]:
-        raise ValueError(
+        raise NoSettlements(
             f"{city} {plan_year}: no settlements in this store, so no plan can be replayed; deliver them with --as settlement"
         )
     inputs = jobs[0].inputs

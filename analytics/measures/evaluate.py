@@ -95,6 +95,8 @@ class Book:
             )
         resource = self._resource(question) if question.parameters.get("resource") == "auto" else ""
         tiers = self._tiers(question) if question.measure.credit else ()
+        if question.measure.credit and not tiers:
+            raise ValueError(f"{measure}: no tier is recorded here, so there is nothing to credit")
         sql, bound = question.compile(resource, self._tables[question.measure.grain], tiers)
         chosen = {**question.parameters, **({"resource": resource} if resource else {})}
         return Raw(question, self._engine.ask(sql, bound), sql, bound, chosen, self._provenance(question))

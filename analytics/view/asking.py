@@ -15,13 +15,15 @@ from analytics import benchmarks as figures
 from analytics.answer import Desk
 from analytics.benchmarks import Place
 from analytics.measures import Measure, measures
-from analytics.plans import Covered, Plan, load_plans
+from analytics.outcome import Outcome
+from analytics.plans import Covered, Plan, PlanErrors, PlanHoles, load_plans
 from analytics.plans import coverage as registered
 from analytics.release import Released
 from analytics.store import Damaged, NotBuilt, QueryTimeout, Store
 from analytics.view import words
+from analytics.whatif import NoEffect, NoSettlements, Scenario, scenario_text
 
-MEASURES = tuple(measures())
+MEASURES = tuple(m.id for m in measures().values() if not (m.needs or m.credit))  # that any page can ask for
 _serving: ContextVar[Desk | None] = ContextVar("serving", default=None)
 Frozen = tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -83,15 +85,19 @@ def ask(
     by: Sequence[str],
     where: Mapping[str, Sequence[str]],
     parameters: Mapping[str, str] | None = None,
+    ledger: str = "observed",
 ) -> Released:
     """One measure's answer by dimensions, under filters. The same question to the same snapshot is computed once.
 
-    Raises Unanswered with the reason when the store cannot answer it.
+    `ledger`: "observed" (as recorded) or "plan" (the plan in force, replayed). Raises Unanswered with the reason when the
+    store cannot answer it; of a replay also NoSettlements and plans.PlanHoles.
     """
     frozen = tuple(sorted((k, tuple(str(x) for x in v)) for k, v in where.items()))
     chosen = tuple(sorted((parameters or {}).items()))
     try:
-        return _ask(desk().snapshot_id, str(store_path()), measure, tuple(by), frozen, chosen)
+        return _ask(desk().snapshot_id, str(store_path()), measure, tuple(by), frozen, chosen, ledger)
+    except (NoSettlements, PlanHoles):
+        raise
     except (ValueError, QueryTimeout) as error:
         raise Unanswered(str(error)) from error
 
@@ -104,10 +110,33 @@ def _ask(
     by: tuple[str, ...],
     where: Frozen,
     parameters: tuple[tuple[str, str], ...],
+    ledger: str,
 ) -> Released:
     return _open(path, snapshot).ask(
-        measure, by=by, where={k: list(v) for k, v in where}, parameters=dict(parameters)
+        measure, by=by, where={k: list(v) for k, v in where}, parameters=dict(parameters), scenario=ledger
     )
+
+
+def simulate(scenario: Scenario) -> Outcome:
+    """A scenario carried out, once per snapshot; the target loss ratio changes no payment, so another one is not carried
+    out anew. Raises whatif.NoEffect, whatif.NoSettlements, plans.PlanHoles, plans.PlanErrors, and Unanswered for the rest.
+    """
+    ratio = {"target_loss_ratio": scenario.target_loss_ratio}
+    plain = scenario.model_copy(
+        update={"target_loss_ratio": Scenario.model_fields["target_loss_ratio"].default}
+    )
+    try:
+        found = _simulate(desk().snapshot_id, str(store_path()), scenario_text(plain), plain)
+    except (NoEffect, NoSettlements, PlanHoles, PlanErrors):
+        raise
+    except (ValueError, QueryTimeout) as error:
+        raise Unanswered(str(error)) from error
+    return replace(found, scenario=found.scenario.model_copy(update=ratio))
+
+
+@st.cache_data(max_entries=40, show_spinner=False)
+def _simulate(snapshot: str, path: str, text: str, _scenario: Scenario) -> Outcome:
+    return _open(path, snapshot).simulate(_scenario)
 
 
 def quality() -> list[dict[str, Any]]:
@@ -190,6 +219,18 @@ def narrow(released: Released, **wanted: str) -> Released:
         else:
             table = table.filter(pl.col(dimension).cast(pl.String) == value)
     return replace(released, table=table)
+
+
+def joined(dimension: str, answers: Mapping[str, Released]) -> Released:
+    """Answers of one breakdown as one, told apart by a dimension more, so that they are drawn on one scale."""
+    first = next(iter(answers.values()))
+    tables = [a.table.with_columns(pl.lit(code).alias(dimension)) for code, a in answers.items()]
+    return replace(first, by=(*first.by, dimension), table=pl.concat(tables, how="vertical_relaxed"))
+
+
+def totals(released: Released) -> Released:
+    """An answer whose value is its numerator: what is paid in all instead of per person."""
+    return replace(released, table=released.table.with_columns(pl.col("numerator").alias("value")))
 
 
 def _is_last(released: Released) -> pl.Series:

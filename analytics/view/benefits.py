@@ -148,6 +148,29 @@ def differences(found: Sequence[Pair], first: Plan, second: Plan) -> list[str]:
     return [line.replace("  \n", t("explain.semicolon")) for line in told]
 
 
+def changed(plan: Plan, other: Plan) -> pl.DataFrame:
+    """What a changed plan says otherwise than the plan it changes: liability and item, old, new."""
+    heads = (t("benefit.liability"), t("benefit.old"), t("benefit.new"))
+    lines = []
+    for pair in pairs(plan, other):
+        if pair.first is None or pair.second is None:
+            held = [t("benefit.has") if item else t("benefit.absent") for item in (pair.first, pair.second)]
+            lines.append(dict(zip(heads, (_named(pair.item), *held), strict=True)))
+            continue
+        for field in (f for f in _fields(pair) if _differs(pair, f)):
+            what = f"{_named(pair.item)} · **{t(f'benefit.{field}')}**"
+            values = _apart(_text(pair.first, field), _text(pair.second, field))
+            lines.append(dict(zip(heads, (what, *values), strict=True)))
+    return pl.DataFrame(lines)
+
+
+def _apart(old: str, new: str) -> tuple[str, str]:
+    """Of two texts of several lines those that differ; a change is always assumed, so that is not said."""
+    ours, theirs = (text.replace(t("benefit.assumed"), "").split("  \n") for text in (old, new))
+    gone, come = ([x for x in a if x not in b] for a, b in ((ours, theirs), (theirs, ours)))
+    return _rows(gone) or formats.NOTHING, _rows(come) or formats.NOTHING
+
+
 def left_out(plan: Plan) -> list[str]:
     """What the plan file does not model, and why."""
     return [
@@ -190,7 +213,7 @@ def _items(plan: Plan) -> Iterator[Item]:
     yield Item((WHOLE,), t("benefit.whole"), _whole(plan), {})
     for rule in plan.tier:
         key = (rule.id, rule.liability, rule.insurance_type, *rule.product)
-        yield Item(key, _liability(rule), _lines(plan, rule), _aside(plan, rule))
+        yield Item(key, liability(rule), _lines(plan, rule), _aside(plan, rule))
 
 
 def _whole(plan: Plan) -> dict[str, str]:
@@ -221,7 +244,7 @@ def _product(plan: Plan, code: str) -> str:
     return next((say(p.name) for p in plan.product if p.code == code), code)
 
 
-def _liability(rule: TierRule) -> str:
+def liability(rule: TierRule) -> str:
     """Name of a liability; whom it is for where the name leaves that open."""
     if rule.name:
         return _plain(say(rule.name))
@@ -315,7 +338,7 @@ def _regions(codes: Iterable[str]) -> str:
 def _sharing(plan: Plan, rule: TierRule, field: str) -> str:
     """The other liabilities of the tier that share a deductible or ceiling with a row."""
     same = getattr(rule, field)
-    others = [_liability(r) for r in plan.rules(rule.id) if r is not rule and getattr(r, field) == same]
+    others = [liability(r) for r in plan.rules(rule.id) if r is not rule and getattr(r, field) == same]
     return words.listing(list(dict.fromkeys(others)))
 
 

@@ -234,11 +234,13 @@ def bars(
                 "hovertemplate": f"%{{{'y' if flat else 'x'}}}<br>%{{fullData.name}} %{{text}}<extra></extra>",
             }
         )
+    longest = max((len(text) for trace in data for text in trace["text"]), default=0)
+    room = 1.18 + (0.04 * max(0, longest - 6) if flat else 0)  # for the numbers outside the bars
     if inside := [v for trace in data for v in trace["x" if flat else "y"] if v is not None]:
         axis = {
             **axis,
-            "range": [min(0, *inside), max(inside) * 1.18],
-        }  # room for the numbers outside the bars
+            "range": [min(0, *inside), max(inside) * room],
+        }
     named = plain_axis(type="category", **({"autorange": "reversed"} if flat else {}))
     height = 110 + (20 + 16 * len(along) if series else 44) * len(across) if flat else 380
     across_axis, up_axis = (axis, named) if flat else (named, axis)

@@ -93,6 +93,8 @@ def setting(parameter: str, code: str) -> str:
     if parameter == "threshold":
         return share(code)
     rules = grammar()
+    if parameter == "game":
+        return t(f"game.{code}")
     titled = {"resource": rules.resources, "weight": rules.weights, "own_burden": rules.own_burdens}.get(
         parameter, {}
     )
@@ -122,13 +124,21 @@ def row() -> DeltaGenerator:
 
 def place() -> Place:
     """A city, one of its plan years, and who. Inside a row; `remarks` comes after it."""
-    known = asking.desk().places
+    at = city()
+    return Place(at, year(at), _people())
+
+
+def city() -> str:
+    """A city of the store. Inside a row."""
     with st.container(width=140):
-        city = controls.one("city", list(dict.fromkeys(city for city, _ in known)), words.city)
+        return controls.one("city", list(dict.fromkeys(at for at, _ in asking.desk().places)), words.city)
+
+
+def year(city: str) -> str:
+    """A plan year the store holds of a city, the newest unless chosen. Inside a row."""
+    years = sorted({str(held) for at, held in asking.desk().places if at == city})
     with st.container(width=110):
-        years = sorted({str(year) for at, year in known if at == city})
-        year = controls.one("year", years, str, default=years[-1])
-    return Place(city, year, _people())
+        return controls.one("year", years, str, default=years[-1])
 
 
 def remarks(chosen: Place) -> None:

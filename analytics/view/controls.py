@@ -88,10 +88,12 @@ def one(
     buttons: bool = False,
     own: bool = False,
     on_change: Callable[[], None] | None = None,
+    slider: bool = False,
 ) -> str:
     """Choose one of the codes `options`; `show` gives a code's words.
 
-    `buttons`: side by side instead of a list. `own`: each page remembers its own choice of this name.
+    `buttons`: side by side instead of a list; `slider`: on a line, in order. `own`: each page remembers its own choice of
+    this name.
     """
     state = st.session_state
     slot = f"{name}@{state.page}" if own else name
@@ -106,10 +108,24 @@ def one(
         picked = st.segmented_control(
             label, list(labels), format_func=labels.__getitem__, key=key, required=True, on_change=changed
         )
+    elif slider:
+        picked = st.select_slider(
+            label, list(labels), format_func=labels.__getitem__, key=key, on_change=changed
+        )
     else:
         picked = st.selectbox(label, list(labels), format_func=labels.__getitem__, key=key, on_change=changed)
     _keep(name, slot, [str(picked)])
     return str(picked)
+
+
+def forget(*names: str) -> None:
+    """Take choices of this page back to what they are unless chosen. For the callback of another control."""
+    state = st.session_state
+    for name in names:
+        slot = f"{name}@{state.page}"
+        state.choices.pop(slot, None)
+        if _PREFIX + slot in state:
+            del state[_PREFIX + slot]
 
 
 def many(

@@ -1,7 +1,7 @@
 """The drawer under every figure: how was this computed? Only what came with the answer is shown, the SQL included."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 import streamlit as st
@@ -80,6 +80,9 @@ def _content(key: str, released: Released) -> None:
     tables.show(tables.full(released), t("explain.numbers"), left=len(released.by) or 1)
     with st.expander(t("explain.sql"), icon=":material/database:"):
         st.code(released.sql, language="sql")
+        if replay := released.provenance.get("replay"):
+            st.caption(t("explain.replay_sql", table=f"paid_{replay['payments']}"))
+            st.code(replay["sql"], language="sql")
         st.caption(
             t("explain.bound", bound=json.dumps(dict(released.bound), ensure_ascii=False, default=str))
         )
@@ -142,6 +145,9 @@ def provenance(released: Released) -> pl.DataFrame:
     lines = []
     for name, value in released.provenance.items():
         text = words.listing([str(v) for v in value]) if isinstance(value, (list, tuple)) else say(value)
+        if isinstance(value, Mapping):
+            told = {k: v for k, v in value.items() if k != "sql"}  # shown with the SQL of the figure
+            text = json.dumps(told, ensure_ascii=False, default=str)
         if isinstance(value, bool):
             text = t("methods.yes" if value else "methods.no")
         label = t(f"provenance.{name}") if words.known(f"provenance.{name}") else name

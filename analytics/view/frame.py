@@ -14,7 +14,7 @@ from analytics.view import asking, choose, controls, words  # noqa: E402
 from analytics.view.words import t  # noqa: E402
 
 PAGES = {
-    "results": ("overview", "tiers", "catastrophic", "cost_bands", "compare"),
+    "results": ("overview", "tiers", "catastrophic", "cost_bands", "compare", "simulate"),
     "behind": ("plans", "benchmarks", "methods", "data"),
 }
 

@@ -8,15 +8,25 @@ from analytics.tiers import TIER
 from analytics.view import words
 from analytics.view.words import say, t
 
+# What tells answers apart that are drawn together (see asking.joined), each with its values in order.
+JOINED = {
+    "ledger": ("observed", "baseline", "reform"),
+    "credit": ("shapley", "first_in", "last_in", "sequential"),
+}
+
 
 def dimension(code: str) -> str:
     """Name of a dimension."""
+    if code in JOINED:
+        return t(f"joined.{code}")
     found = dimensions().get(code)
     return say(found.title) if found else code
 
 
 def members(dimension: str) -> list[str]:
     """The codes of a dimension with a closed list of values; empty for an open one."""
+    if dimension in JOINED:
+        return list(JOINED[dimension])
     found = dimensions().get(dimension)
     if found is None:
         return []
@@ -27,6 +37,8 @@ def member(dimension: str, code: object) -> str:
     """Name of a dimension's value."""
     if code is None or code == "None":
         return t("group.unknown")
+    if dimension in JOINED:
+        return t(f"ledger.{code}") if dimension == "ledger" else t(f"credit.{code}")
     if dimension in ("city", "tier"):
         return words.city(str(code)) if dimension == "city" else words.tier(str(code))
     found = dimensions().get(dimension)

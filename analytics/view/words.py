@@ -44,6 +44,11 @@ def t(key: str, /, **values: object) -> str:
     return _texts()[key][language()].format(**values)
 
 
+def both(key: str) -> dict[str, str]:
+    """The text of a key in both languages, for what is written to a file."""
+    return dict(_texts()[key])
+
+
 def known(key: str) -> bool:
     """Whether there is a text of this key."""
     return key in _texts()

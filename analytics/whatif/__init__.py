@@ -1,13 +1,24 @@
 """What another plan would have done: scenarios, replays of a city-year under any plan, credit per tier, equal-cost search."""
 
+from analytics.facts import NoSettlements
 from analytics.whatif.coalitions import coalitions
 from analytics.whatif.pair import Pair, carry_out
 from analytics.whatif.replay import Replay
-from analytics.whatif.scenario import Change, NoEffect, Scenario, load_scenario, parse_scenario
+from analytics.whatif.scenario import (
+    Change,
+    NoEffect,
+    Scenario,
+    load_scenario,
+    parse_scenario,
+    reform,
+    scenario_text,
+    shipped,
+)
 
 __all__ = [
     "Change",
     "NoEffect",
+    "NoSettlements",
     "Pair",
     "Replay",
     "Scenario",
@@ -15,4 +26,7 @@ __all__ = [
     "coalitions",
     "load_scenario",
     "parse_scenario",
+    "reform",
+    "scenario_text",
+    "shipped",
 ]

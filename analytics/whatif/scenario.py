@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +25,8 @@ Row = dict[str, Any]
 
 class Change(Form):
     """One value of the rows of a tier (of one liability, one insurance type) set anew; `for`, `capacity`: for these persons
-    only. `rate_plus` adds to every rate; field `tier` with value "none" takes the rows out.
+    only. `rate_plus` adds to every rate of the row, those of its variants too; field `tier` with value "none" takes the rows
+    out.
     """
 
     tier: str
@@ -115,6 +117,38 @@ def parse_scenario(data: Mapping[str, Any], where: str = "scenario") -> Scenario
     return scenario.model_copy(update={"city": reference.city_code(scenario.city)})
 
 
+@cache
+def shipped() -> Mapping[str, Scenario]:
+    """The scenarios that come with the project, by the name of their file."""
+    folder = reference.root() / "data" / "scenarios"
+    return {path.stem: load_scenario(path) for path in sorted(folder.glob("*.toml"))}
+
+
+def scenario_text(scenario: Scenario) -> str:
+    """The scenario as a file that `load_scenario` reads back as the same."""
+    data = scenario.model_dump(by_alias=True, exclude_unset=True)
+    blocks = {name: data.pop(name) for name in ("change", "add") if name in data}
+    lines = [f"{name} = {_toml(value)}" for name, value in data.items() if value is not None]
+    for name, rows in blocks.items():
+        for row in rows:
+            lines += ["", f"[[{name}]]", *(f"{k} = {_toml(v)}" for k, v in row.items() if v is not None)]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    """A value on one line of TOML."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{_toml(str(k))} = {_toml(v)}" for k, v in value.items() if v is not None)
+        return f"{{ {inside} }}"
+    if _is_list(value):
+        return f"[{', '.join(_toml(v) for v in value)}]"
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
 def reform(plan: Plan, scenario: Scenario) -> Plan:
     """The plan with the changes made. Raises plans.PlanErrors with every problem: a change that matches no row or changes
     nothing, and whatever the changed plan breaks of the rules of a plan file.
@@ -185,7 +219,13 @@ def _set(change: Change, row: Row) -> Iterator[str]:
         if isinstance(row["bands"], str) or not isinstance(change.value, int | Decimal):
             yield "rate_plus needs published bands and a number such as 0.05"
             return
-        row["bands"] = [{**band, "rate": band["rate"] + change.value} for band in row["bands"]]
+        row["bands"] = _shifted(row["bands"], change.value)
+        row["variants"] = [
+            {**v, "bands": _shifted(v["bands"], change.value), "source": SOURCE}
+            if _is_list(v.get("bands"))
+            else v
+            for v in row.get("variants", ())
+        ]
     elif _plain(row.get(change.field)) == _plain(change.value):
         yield f"it is {change.value} already: nothing would change"
     else:
@@ -194,11 +234,19 @@ def _set(change: Change, row: Row) -> Iterator[str]:
     row["source_of"] = {**row.get("source_of", {}), field: SOURCE}
 
 
+def _shifted(bands: Any, by: Any) -> list[Row]:
+    return [{**band, "rate": band["rate"] + by} for band in bands]
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
+
+
 def _set_for_some(change: Change, row: Row) -> Iterator[str]:
     """In the variant of exactly these persons, or in a new one behind the others, which overrides them."""
     variants = [dict(v) for v in row.get("variants", ())]
     wanted = {name: set(values) for name, values in change.selectors.items()}
-    mine = [v for v in variants if {s: set(v[s]) if isinstance(v[s], list | tuple) else v[s] for s in SELECTORS if v.get(s)} == wanted]  # fmt: skip
+    mine = [v for v in variants if {s: set(v[s]) if _is_list(v[s]) else v[s] for s in SELECTORS if v.get(s)} == wanted]  # fmt: skip
     if mine and _plain(mine[-1].get(change.field)) == _plain(change.value):
         yield f"it is {change.value} already: nothing would change"
     if mine:

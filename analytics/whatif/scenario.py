@@ -243,7 +243,9 @@ def _is_list(value: Any) -> bool:
 
 
 def _set_for_some(change: Change, row: Row) -> Iterator[str]:
-    """In the variant of exactly these persons, or in a new one behind the others, which overrides them."""
+    """In the variant of exactly these persons, or in a new one: for groups behind the others, which it overrides; by capacity
+    alone before them, so that assisted groups keep terms of their own.
+    """
     variants = [dict(v) for v in row.get("variants", ())]
     wanted = {name: set(values) for name, values in change.selectors.items()}
     mine = [v for v in variants if {s: set(v[s]) if _is_list(v[s]) else v[s] for s in SELECTORS if v.get(s)} == wanted]  # fmt: skip
@@ -253,7 +255,8 @@ def _set_for_some(change: Change, row: Row) -> Iterator[str]:
         mine[-1].update({change.field: change.value, "source": SOURCE})
     else:
         selectors = {name: list(values) for name, values in change.selectors.items()}
-        variants.append({**selectors, change.field: change.value, "source": SOURCE})
+        place = len(variants) if change.groups else 0
+        variants.insert(place, {**selectors, change.field: change.value, "source": SOURCE})
     row["variants"] = variants
 
 

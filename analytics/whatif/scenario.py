@@ -255,7 +255,10 @@ def _set_for_some(change: Change, row: Row) -> Iterator[str]:
         mine[-1].update({change.field: change.value, "source": SOURCE})
     else:
         selectors = {name: list(values) for name, values in change.selectors.items()}
-        place = len(variants) if change.groups else 0
+        first = next(
+            (i for i, v in enumerate(variants) if set(SELECTORS) & set(v) != {"capacity"}), len(variants)
+        )
+        place = len(variants) if change.groups else first
         variants.insert(place, {**selectors, change.field: change.value, "source": SOURCE})
     row["variants"] = variants
 

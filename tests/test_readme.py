@@ -157,7 +157,7 @@ def test_the_tables_are_those_of_the_contracts() -> None:
 def test_every_file_it_names_is_there() -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", README)
     assert ".readme/dashboard.png" in links
-    places = re.findall(r"`((?:analytics|data|tests)/[\w/]+)`?/?", README)
+    places = re.findall(r"`((?:analytics|data|tests)/[\w/.]+)`?/?", README)
     assert places
     for name in [*links, *places]:
         assert (ROOT / name).exists(), name

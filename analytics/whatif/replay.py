@@ -19,6 +19,7 @@ from analytics.store import Damaged, Engine, Folder, sha256_of
 from analytics.tiers import TIER, TIERS, full_order
 
 STATE = ("_in", "_adv", "_out", "_drug")  # what is owed of each cost part
+_HERE = "claims_looked_at"
 PERSON = ("insurance_type", "person_group", "is_pre_existing", "is_retired", "product")
 
 
@@ -73,7 +74,7 @@ class Replay:
     def left(self, plan: Plan) -> str:
         """Table of what the plan alone leaves each person with settlements: person_id, left_fen."""
         with self._lock:
-            sql = f"SELECT person_id, left_fen FROM ({_either(*self._paid_sql(plan, plan.order))})"
+            sql = f"SELECT person_id, left_fen FROM ({_either(*self._paid_sql(plan, plan.order, self._head(plan)))})"
             self._hold(f"left_{_mark(sql)}", sql)
             return f"left_{_mark(sql)}"
 
@@ -84,8 +85,9 @@ class Replay:
         with self._lock:
             ruled = {*plan.order, *(in_force.order if in_force else ())}
             order = (*plan.order, *(k for k in self.recorded if k not in ruled))
-            later, early = self._paid_sql(plan, order)
-            paid = Paid(plan, _mark(later + early), self._head(plan), _either(later, early), order)
+            head = self._head(plan)
+            later, early = self._paid_sql(plan, order, head)
+            paid = Paid(plan, _mark(later + early), head, _either(later, early), order)
             self._hold(paid.later, later)
             self._hold(paid.table, _either(f"FROM {paid.later}", early), "VIEW")
             return paid
@@ -227,26 +229,28 @@ class Replay:
 
     def _relation(self, plan: Plan) -> str:
         """Settlements, with the columns of persons that the plan looks at beyond those every plan does."""
-        wanted = needs(plan) - {"claim_date"}
+        needed = needs(plan)
+        wanted = needed - {"claim_date"}
         columns = "".join(f", s.{name}" for name in sorted(wanted))
         join = f" LEFT JOIN {self._standing} AS s USING (person_id)" if wanted else ""
-        undated = "claim_date" in needs(plan) and not is_calendar(plan)
+        undated = "claim_date" in needed and not is_calendar(plan)
         given = "c.* REPLACE (NULL::DATE AS claim_date)" if undated else "c.*"
         return (
             f"(SELECT {given}{columns} FROM {self._claims} AS c{join})" if wanted or undated else self._claims
         )
 
-    def _paid_sql(self, plan: Plan, order: Sequence[str]) -> tuple[str, str]:
+    def _paid_sql(self, plan: Plan, order: Sequence[str], mark: str) -> tuple[str, str]:
         """Two SELECTs of what every tier and liability paid each person with settlements.
 
         The rows at the head that look at single settlements are paid once and kept: plans that differ in later rows share
-        them. Claims of persons whom no later row can pay are then looked at no more.
+        them. Claims of persons whom no later row can pay are then looked at no more. `mark`: that of the head.
         """
-        first, mark = split(plan), self._head(plan)
+        first = split(plan)
         some = may_pay(plan, first)
         can = f"can_{_mark(mark + some)}"
         self._hold(can, f"SELECT * FROM headsum_{mark} WHERE {some}")
-        looked_at = set(re.findall(r"\w+", claims_sql(plan, first=first))) | {"person_id", "seq"}
+        tail = claims_sql(plan, _HERE, first=first)
+        looked_at = set(re.findall(r"\w+", tail)) | {"person_id", "seq"}
         columns = [c for c in self.engine.ask(f"SELECT * FROM head_{mark} LIMIT 0").columns if c in looked_at]
         claim = f"(SELECT {', '.join(columns)} FROM head_{mark} SEMI JOIN {can} USING (person_id))"
         early, every = _names(plan, last=first), _names(plan)
@@ -254,7 +258,7 @@ class Replay:
         sums = "".join(f", {_sum(name)} AS {name}" for name in every if name in added)
         kept = "".join(f", {name}" for name in early if name not in added)
         same = "".join(f", {name if name in early else 0} AS {name}" for name in every)
-        later = f"SELECT person_id, {_sum('own_fen')} AS left_fen{sums} FROM ({claims_sql(plan, claim, first=first)}) GROUP BY person_id"
+        later = f"SELECT person_id, {_sum('own_fen')} AS left_fen{sums} FROM ({tail.replace(_HERE, claim)}) GROUP BY person_id"
         rest = f"SELECT person_id, {' + '.join(STATE)} AS left_fen{same} FROM headsum_{mark} ANTI JOIN {can} USING (person_id)"
         extra = [k for k in order if k not in plan.order]
         return (

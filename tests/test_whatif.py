@@ -1,5 +1,6 @@
 """Scenarios on a store: the replay meets the records, changes do what their rule says, what reaches nobody is refused."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ from analytics.answer import Desk
 from analytics.intake.pseudonyms import SYNTHETIC, keys_of
 from analytics.plans import PlanErrors, plan_for
 from analytics.reference import root
-from analytics.store import Store
+from analytics.store import NotBuilt, Store
 from analytics.tiers import TIERS
 from analytics.whatif import NoEffect, Replay, Scenario, coalitions, load_scenario, parse_scenario
 from analytics.whatif.scenario import reform
@@ -168,6 +169,8 @@ def test_graded_deductibles_cost_the_same(desk: Desk) -> None:
         "graded": {"tier": "serious_illness", "liability": "main", "insurance_type": "resident", "step": 100},
     })  # fmt: skip
     outcome = desk.simulate(graded, protect=False)
+    again = desk.simulate(outcome.scenario, protect=False)  # what was found stands for itself
+    assert again.table().equals(outcome.table())
     found = [c.value for c in outcome.scenario.change]
     assert len(found) == 5 and found == sorted(found) and found[0] < 18_000 < found[-1]
     assert all(v % 100 == 0 for v in found)
@@ -213,6 +216,7 @@ def test_every_problem_of_a_scenario_in_one_message(desk: Desk) -> None:
         ("name = 1", "name"),
         ("x", "not valid TOML"),
         ('name = { zh = "a", en = "b" }\ncity = "weihai"\nplan_year = 2023', "changes nothing"),
+        ('name = { zh = "a", en = "b" }\ncity = "weihai"\nplan_year = 2023\norder = ["basic"]\n[graded]\ntier = "basic"', "stand alone"),
         ('name = { zh = "a", en = "b" }\ncity = "weihai"\nplan_year = 2023\n[[change]]\ntier = "basic"\nfield = "colour"\nvalue = 1', "field"),
     ],
 )  # fmt: skip
@@ -257,6 +261,19 @@ def test_a_changed_input_is_not_replayed(sample_store: Path, tmp_path: Path) -> 
     part.path.write_bytes(part.path.read_bytes()[:-1] + b"x")
     with pytest.raises(Exception, match="is not as it was sealed"):
         Replay(store.current(), store.deliveries(), "371000", 2023)
+
+
+def test_a_store_of_an_earlier_version_says_so(sample_store: Path) -> None:
+    """Its deliveries lack columns that a replay reads."""
+    store = Store(sample_store)
+    replay = Replay(store.current(), store.deliveries(), "371000", 2023)
+    replay._source = dataclasses.replace(
+        replay._source, settlements="SELECT special_drug_amt_fen FROM person_year"
+    )
+    plan = plan_for("weihai", 2023)
+    assert plan
+    with pytest.raises(NotBuilt, match="earlier version"):
+        replay.pay(plan)
 
 
 def test_small_cells_are_protected(desk: Desk) -> None:

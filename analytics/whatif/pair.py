@@ -28,14 +28,13 @@ def carry_out(snapshot: Folder, replay: Replay, plan: Plan, scenario: Scenario) 
     lacks values, NoEffect where a change reaches nobody.
     """
     baseline = replay.pay(plan)
-    if scenario.graded:
-        scenario = scenario.model_copy(
-            update={"change": (*scenario.change, *grade(replay, plan, scenario.graded))}
-        )
+    searched = scenario.graded
+    if searched:  # what was found is a scenario of its own, that can be carried out again
+        scenario = scenario.model_copy(update={"change": grade(replay, plan, searched), "graded": None})
     changed = reform(plan, scenario)
     paid = replay.pay(changed, plan)
     idle = [] if replay.differing(baseline, paid) else ["all changes together"]
-    if not idle and len(scenario.change) > 1 and not scenario.graded:
+    if not idle and len(scenario.change) > 1 and not searched:
         for number, change in enumerate(scenario.change):
             rest = scenario.without(number)
             with replay.scratch():
@@ -55,6 +54,7 @@ def carry_out(snapshot: Folder, replay: Replay, plan: Plan, scenario: Scenario) 
     told = {
         "scenario": scenario.model_dump(mode="json", by_alias=True, exclude_defaults=True),
         "rules": fingerprint(changed),
+        **({"found_by": searched.model_dump(mode="json")} if searched else {}),
     }
     return Pair(
         scenario,

@@ -12,14 +12,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import duckdb
+
 from analytics.facts import FACTS, claims
 from analytics.measures import Replayed
 from analytics.plans import Plan, claims_sql, may_pay, needs, split
-from analytics.store import Damaged, Engine, Folder, sha256_of
+from analytics.store import Damaged, Engine, Folder, NotBuilt, sha256_of
 from analytics.tiers import TIER, TIERS, full_order
+from analytics.whatif.ledger import ledger_sql
 
 STATE = ("_in", "_adv", "_out", "_drug")  # what is owed of each cost part
 _HERE = "claims_looked_at"
+_SAME_HOUSEHOLD = "{0}.household_key = f.household_key AND {0}.is_linked = f.is_linked"
 PERSON = ("insurance_type", "person_group", "is_pre_existing", "is_retired", "product")
 
 
@@ -121,8 +125,14 @@ class Replay:
         with self._lock:
             mark = f"{paid.mark}_{was.mark if was else 'recorded'}"
             tables = {name: f"{name}_{mark}" for name in FACTS}
-            self._hold(tables["person_year"], self._persons(paid, was), "VIEW")
-            self._hold(tables["household_year"], self._households(paid, was))
+            persons = (paid.table, paid.order), (was.table, was.order) if was else None
+            homes = (
+                (self._by_household(paid), paid.order),
+                (self._by_household(was), was.order) if was else None,
+            )
+            same = "{0}.person_id = f.person_key"
+            self._hold(tables["person_year"], ledger_sql("person_year", same, *persons), "VIEW")
+            self._hold(tables["household_year"], ledger_sql("household_year", _SAME_HOUSEHOLD, *homes))
         replay = {
             "replay": {
                 "plan": f"{paid.plan.city}/{paid.plan.plan_year}",
@@ -193,13 +203,22 @@ class Replay:
     def _claims(self) -> str:
         if self._source.alias:
             self.engine.keep("alias", self._source.alias)
-        self.engine.keep("claim", self._source.settlements)
+        self._keep("claim", self._source.settlements)
         return "claim"
 
     @cached_property
     def _standing(self) -> str:
-        self.engine.keep("standing", self._source.standing)
+        self._keep("standing", self._source.standing)
         return "standing"
+
+    def _keep(self, name: str, sql: str) -> None:
+        """Hold what is read of the deliveries. Raises NotBuilt where they lack columns that came later."""
+        try:
+            self.engine.keep(name, sql)
+        except duckdb.BinderException as error:
+            raise NotBuilt(
+                "this store was made by an earlier version and cannot be replayed; ingest its files into a new store"
+            ) from error
 
     @contextmanager
     def scratch(self) -> Iterator[None]:
@@ -285,44 +304,6 @@ class Replay:
         )
         return mark
 
-    def _persons(self, paid: Paid, was: Paid | None) -> str:
-        """SELECT of the fact person_year with another ledger. Persons without settlements were paid nothing."""
-        told = [f"coalesce(d.{TIER[k].paid}, 0) AS {TIER[k].paid}" for k in paid.order]
-        before = was.order if was else ()
-        told += [f"coalesce(w.{TIER[k].paid}, 0) AS {TIER[k].was}" for k in before]
-        join = f" LEFT JOIN {was.table} AS w ON w.person_id = p.person_key" if was else ""
-        if was is None:
-            told += [f"coalesce(p.{t.paid}, 0) AS {t.was}" for t in TIERS]
-        rest = [f"0::BIGINT AS {t.was}" for t in TIERS if was and t.id not in before]
-        own = (
-            " - ".join(["p.own_before_fen", *(f"coalesce(w.{TIER[k].paid}, 0)" for k in before)])
-            if was
-            else "p.own_net_fen"
-        )
-        inner = (
-            f"SELECT p.* EXCLUDE ({', '.join(_LEDGER)}), {', '.join([*told, *rest])}, {own} AS own_was_fen"
-            f" FROM person_year AS p LEFT JOIN {paid.table} AS d ON d.person_id = p.person_key{join}"
-        )
-        return f"SELECT *, {', '.join(_ledger(paid.order))} FROM ({inner})"
-
-    def _households(self, paid: Paid, was: Paid | None) -> str:
-        """SELECT of the fact household_year with the ledger of its members."""
-        before = was.order if was else tuple(TIER)
-        told = [f"coalesce(d.{TIER[k].paid}, 0) AS {TIER[k].paid}" for k in paid.order]
-        told += [f"coalesce({'w' if was else 'h'}.{TIER[k].paid}, 0) AS {TIER[k].was}" for k in before]
-        told += [f"0::BIGINT AS {t.was}" for t in TIERS if t.id not in before]
-        own = (
-            " - ".join(["h.own_before_fen", *(f"coalesce(w.{TIER[k].paid}, 0)" for k in before)])
-            if was
-            else "h.own_net_fen"
-        )
-        join = f" LEFT JOIN {self._by_household(was)} AS w USING (household_key, is_linked)" if was else ""
-        inner = (
-            f"SELECT h.* EXCLUDE ({', '.join(_LEDGER)}), {', '.join(told)}, {own} AS own_was_fen"
-            f" FROM household_year AS h LEFT JOIN {self._by_household(paid)} AS d USING (household_key, is_linked){join}"
-        )
-        return f"SELECT *, {', '.join(_ledger(paid.order))} FROM ({inner})"
-
     def _by_household(self, paid: Paid) -> str:
         """Table of what each household with settlements was paid, by tier."""
         sums = ", ".join(f"{_sum(TIER[k].paid)} AS {TIER[k].paid}" for k in paid.order)
@@ -338,12 +319,6 @@ class Replay:
         """Table of each person's household."""
         self.engine.keep("home", "SELECT person_key, household_key FROM person_year")
         return "home"
-
-
-_SUMMED = [
-    "own_net_fen", "own_gross_fen", "statutory_paid_fen", *(t.paid for t in TIERS), *(t.after for t in TIERS)
-]  # fmt: skip
-_LEDGER = [*_SUMMED, "own_cash_fen"]
 
 
 def is_calendar(plan: Plan) -> bool:
@@ -392,19 +367,3 @@ def _owed_after(tiers: Sequence[str]) -> str:
 
 def _owed(paid: Paid) -> str:
     return _owed_after([k for k in paid.order if k not in paid.plan.order])
-
-
-def _ledger(order: Sequence[str]) -> list[str]:
-    """SQL of the ledger columns that follow from the payments. A tier that neither the plan nor the records have is NULL."""
-    columns, left = [], "own_before_fen"
-    for k in order:
-        left += f" - {TIER[k].paid}"
-        columns.append(f"{left} AS {TIER[k].after}")
-    columns.append(f"{left} AS own_net_fen")
-    public = [TIER[k].paid for k in order if TIER[k].national_fields]
-    columns.append(f"{' + '.join(public) or '0::BIGINT'} AS statutory_paid_fen")
-    columns.append(" - ".join(["own_before_fen", *public]) + " AS own_gross_fen")
-    for t in TIERS:
-        if t.id not in order:
-            columns += [f"NULL::BIGINT AS {t.paid}", f"NULL::BIGINT AS {t.after}"]
-    return [*columns, "NULL::BIGINT AS own_cash_fen"]

@@ -114,6 +114,8 @@ def parse_scenario(data: Mapping[str, Any], where: str = "scenario") -> Scenario
         raise PlanErrors(reference.problems(error, where)) from error
     if not (scenario.change or scenario.add or scenario.order or scenario.graded):
         raise PlanErrors([f"{where}: changes nothing: give it [[change]], [[add]], order or [graded]"])
+    if scenario.graded and (scenario.change or scenario.add or scenario.order):
+        raise PlanErrors([f"{where}: [graded] is searched against the plan in force: let it stand alone"])
     return scenario.model_copy(update={"city": reference.city_code(scenario.city)})
 
 

@@ -117,7 +117,7 @@ def threshold_bp(text: str) -> int:
 
 def fen(name: str, text: str) -> int:
     """An amount of yuan as whole fen."""
-    return _scaled(name, text, 100, 10**17, "of yuan with at most two decimals, such as 6000")
+    return _scaled(name, text, 100, 10_000**4, "of yuan with at most two decimals, such as 6000")
 
 
 def _scaled(name: str, text: str, scale: int, most: int, must: str) -> int:

@@ -105,7 +105,7 @@ def fraction(released: Released) -> str:
     if len(rows) == 1 and rows[0]["status"] == "shown":
         row = rows[0]
         value = tables.cell(row, released.measure.unit)
-        return f"{formats.count(round(row['numerator'], 2))} ÷ {formats.count(round(row['denominator'], 2))} = {value}"
+        return f"{formats.count(round(row['numerator'], 6))} ÷ {formats.count(round(row['denominator'], 6))} = {value}"
     return t("explain.see_numbers")
 
 

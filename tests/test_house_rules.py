@@ -16,8 +16,8 @@ from analytics.store import Query
 
 # fmt: off
 WINGS = (
-    "tiers", "reference", "store", "plans", "intake", "facts", "measures", "whatif", "release", "quality", "outcome", "answer",
-    "benchmarks", "synthetic", "verbs", "report", "view", "console", "console_benchmarks", "console_intake", "console_plans",
+    "tiers", "reference", "store", "plans", "intake", "facts", "measures", "whatif", "release", "methods", "quality", "outcome", "answer",
+    "benchmarks", "synthetic", "verbs", "report", "view", "console", "console_benchmarks", "console_intake", "console_measures", "console_plans",
     "console_quality", "console_whatif", "cli",
 )
 # fmt: on
@@ -37,6 +37,7 @@ SQL_HOMES = {
     "analytics/measures/compile.py": "a measure",
     "analytics/measures/evaluate.py": "which resource an extract holds",
     "analytics/whatif/": "ledgers of a replay",
+    "analytics/methods/worked.py": "what every household adds to the sums of a measure",
 }
 # Who may talk to DuckDB at all: those above, and the sample, which pays its claims by the plan's own query.
 DUCKDB_HOMES = (*SQL_HOMES, "analytics/synthetic/settle.py")

@@ -311,8 +311,12 @@ cell_{by} AS (
     FROM cut GROUP BY ALL
 ),
 rank_{by} AS (
-    SELECT *, (sum(weighed) OVER (PARTITION BY {part} ORDER BY key) - weighed / 2) / nullif(sum(weighed) OVER (PARTITION BY {part}), 0) AS rank
-    FROM cell_{by}
+    SELECT *, (below + up_to) / 2 AS rank
+    FROM (
+        SELECT *, sum(weighed) OVER (PARTITION BY {part} ORDER BY key) / nullif(sum(weighed) OVER (PARTITION BY {part}), 0) AS up_to,
+            up_to - weighed / nullif(sum(weighed) OVER (PARTITION BY {part}), 0) AS below
+        FROM cell_{by}
+    )
 )"""
 
     @property
@@ -339,13 +343,9 @@ rank_{by} AS (
         interval in standard errors.
         """
         form, parts = self.question.measure, []
-        is_yuan = form.unit == "yuan"
-        up = is_yuan or (not form.sums and form.numerator != "w" and _MONEY.match(form.numerator))
-        down = not form.sums and form.denominator != "w" and _MONEY.match(form.denominator)
-        over = f" / {self.divisor}" if self.divisor > 1 else " / 100" if up else ""
-        scaled = over if is_yuan or self.divisor > 1 else ""
+        scaled, over, under = self.scale()
         on = " AND ".join(f"s.{n} IS NOT DISTINCT FROM e.{n}" for n in self.by) or "true"
-        for i, (case, code) in enumerate(zip(self.cases, self._codes(), strict=True)):
+        for i, (case, code) in enumerate(zip(self.cases, self.codes(), strict=True)):
             groups = "".join(
                 f"{literal(code)} AS {n}, " if n == "threshold" else f"s.{n}, "
                 for n in (*self.question.by, *self.more)
@@ -358,7 +358,7 @@ rank_{by} AS (
             )
             parts.append(
                 f"SELECT {groups}{literal(form.id)} AS measure, ({numerator}) / nullif({denominator}, 0){scaled} AS value,\n"
-                f"    ({numerator}){over} AS numerator, ({denominator}){' / 100' if down else ''} AS denominator, "
+                f"    ({numerator}){over} AS numerator, ({denominator}){under} AS denominator, "
                 f"n, n_hit_{i + 1} AS n_numerator, n_excluded{told}\n"
                 f"FROM summed AS s{f' LEFT JOIN {error} AS e ON {on}' if error else ''}"
             )
@@ -368,7 +368,17 @@ rank_{by} AS (
             return f"SELECT * FROM (\n{union}\n) ORDER BY {order}\n"
         return parts[0] + (f" ORDER BY {order}\n" if order else "\n")
 
-    def _codes(self) -> tuple[str, ...]:
+    def scale(self) -> tuple[str, str, str]:
+        """What brings value, numerator and denominator from fen to yuan, or a credit from its whole numbers to a share."""
+        form = self.question.measure
+        is_yuan = form.unit == "yuan"
+        up = is_yuan or (not form.sums and form.numerator != "w" and _MONEY.match(form.numerator))
+        down = not form.sums and form.denominator != "w" and _MONEY.match(form.denominator)
+        over = f" / {self.divisor}" if self.divisor > 1 else " / 100" if up else ""
+        return over if is_yuan or self.divisor > 1 else "", over, " / 100" if down else ""
+
+    def codes(self) -> tuple[str, ...]:
+        """The threshold of every case, where the question is cut by them."""
         return self.question.thresholds if "threshold" in self.question.by else ("",)
 
     def ratio(self, case: Mapping[str, Piece], fixed: Mapping[str, str] | None = None) -> tuple[str, str]:

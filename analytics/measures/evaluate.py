@@ -8,7 +8,9 @@ from typing import Any
 
 import polars as pl
 
+from analytics import reference
 from analytics.measures.compile import Compiled
+from analytics.measures.contrast import contrast
 from analytics.measures.form import grammar, version
 from analytics.measures.question import Question
 from analytics.measures.uncertainty import Sure, with_errors
@@ -28,6 +30,7 @@ class Raw:
     bound: Mapping[str, Any]
     parameters: Mapping[str, str]
     provenance: Mapping[str, Any]
+    against: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,10 +88,16 @@ class Book:
         *,
         se: str = "",
         se_method: str = "auto",
+        against: tuple[str, str] | None = None,
     ) -> Raw:
-        """Answer a question; `se`: with standard errors (see uncertainty.py), superpopulation or population. Raises ValueError
-        (what is wrong, what is possible) or store.QueryTimeout.
+        """Answer a question; `se`: with standard errors (see uncertainty.py), superpopulation or population; `against`: a
+        dimension and the value to take differences from (see contrast.py). Raises ValueError (what is wrong, what is possible)
+        or store.QueryTimeout.
         """
+        if against:
+            if against[0] == "city":
+                against = ("city", reference.city_code(against[1]))
+            by = tuple(dict.fromkeys((*by, against[0])))
         question = Question.of(measure, by, where, parameters)
         if question.measure.grain not in self._tables:
             raise ValueError(
@@ -107,6 +116,11 @@ class Book:
             raise ValueError(f"{measure}: no tier is recorded here, so there is nothing to credit")
         fact = self._tables[question.measure.grain]
         provenance = self._provenance(question)
+        if against:
+            sure = Sure.of(question.measure, chosen, se or "superpopulation", se_method)
+            table, sql, bound = contrast(self._engine, question, chosen, fact, tiers, sure, against)
+            provenance |= {"uncertainty": sure.told, "against": f"{against[0]}={against[1]}"}
+            return Raw(question, table, sql, bound, chosen, provenance, against)
         if se:
             sure = Sure.of(question.measure, chosen, se, se_method)
             answer = with_errors(self._engine, question, chosen, fact, tiers, sure)

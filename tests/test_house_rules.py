@@ -34,8 +34,7 @@ SQL_HOMES = {
     "analytics/plans/explain.py": "the same query on one person's claims, written out",
     "analytics/intake/": "columns, conversions and checks of a contract",
     "analytics/facts/": "staging of partitions around the .sql files",
-    "analytics/measures/compile.py": "a measure",
-    "analytics/measures/evaluate.py": "which resource an extract holds",
+    "analytics/measures/": "a measure, its errors, and which resource an extract holds",
     "analytics/whatif/": "ledgers of a replay",
 }
 # Who may talk to DuckDB at all: those above, and the sample, which pays its claims by the plan's own query.

@@ -118,13 +118,40 @@ class Line(Form):
 
 
 class Parameter(Form):
-    """`number`: any decimal will do; `auto`: what the value auto may become, the first the extract holds."""
+    """`number`: decimals between `least` and `most` will do as well as the values: a share (kept in basis points), an amount of
+    yuan (kept in fen) or a factor. `auto`: what the value auto may become, the first the extract holds.
+    """
 
     title: Text
     default: str
     values: tuple[str, ...] = ()
-    number: bool = False
+    number: Literal["", "share", "yuan", "factor"] = ""
+    least: float = 0
+    most: float = 0
     auto: tuple[str, ...] = ()
+
+
+class Resampling(Form):
+    """See uncertainty.toml."""
+
+    seed: int
+    exact: int
+    fewest: int
+    most: int
+    rows: int
+    at_once: int
+    poisson: tuple[float, ...]
+
+
+class Interval(Form):
+    title: str
+    half: float
+
+
+class Uncertainty(Form):
+    step: float
+    interval: Interval
+    resample: Resampling
 
 
 class Grammar(Form):
@@ -173,6 +200,11 @@ def dimensions() -> dict[str, Dimension]:
 @cache
 def grammar() -> Grammar:
     return Grammar.model_validate(load_toml(HERE / "grammar.toml"))
+
+
+@cache
+def uncertainty() -> Uncertainty:
+    return Uncertainty.model_validate(load_toml(HERE / "uncertainty.toml"))
 
 
 @cache

@@ -59,6 +59,9 @@ SQL_IDIOMS = (
     r"\+ 5000\) // 10000",  # half up to the fen
     r"(::HUGEINT )?\* 10000\b",  # a threshold compared in whole numbers
     r"/ 10000\b",  # basis points to a fraction, in the last SELECT
+    r"% 10000 <",  # basis points of all clusters
+    r"\+ 0\.5\)",  # half up
+    r"rank - 0\.5\b",  # from the middle of all ranks
     r"/ 100\b",  # fen to yuan, in the last SELECT
 )
 

@@ -140,6 +140,7 @@ class Resampling(Form):
     most: int
     rows: int
     at_once: int
+    hashes: int
     poisson: tuple[float, ...]
 
 

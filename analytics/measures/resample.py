@@ -35,12 +35,12 @@ class Resample:
         self.replicates = min(rules.most, max(rules.fewest, rules.rows // max(rows, 1)))
         self.part = 1 if self.method == "Rao-Wu" else min(1, rules.rows / rules.fewest / max(rows, 1))
         self._step = max(1, rules.at_once // max(int(rows * self.part), 1))
-        draw = "hash(drawn, replicate, $seed)"
+        draw = f"hash(drawn, replicate, $seed) % {rules.hashes}"
         slots = {"fact": fact, "keep": keep, **carry}
         if self.method == "Rao-Wu":
             self._source = _file("rao_wu").fill(**slots)
         else:
-            steps = [int(edge * 2**64) for edge in rules.poisson]  # of all hashes
+            steps = [int(edge * rules.hashes) for edge in rules.poisson]  # of all hashes
             cases = " ".join(f"WHEN {draw} < {step} THEN {n}" for n, step in enumerate(steps))
             self._source = _file("draws").fill(**slots, counts=f"CASE {cases} ELSE {len(steps)} END")
 

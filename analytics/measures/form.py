@@ -40,7 +40,8 @@ class Measure(Form):
     `usable`: rows it is defined for, the others are left out and counted. `defaults`, `fixed`: values of parameters that
     differ from the grammar's, or belong to the definition. `hit`: the sum whose rows are counted as its numerator. `counts`: numerator and denominator count persons or households, so
     both the counted and the uncounted must be numerous enough to show. `needs` replay: it compares with what was before.
-    `credit`: the numerator is a value of the own burden (`own`), and its fall is credited to the tiers (see credit.py).
+    `uncertainty`
+    convenient: its standard error is that of a regression on the rank. `credit`: the numerator is a value of the own burden (`own`), and its fall is credited to the tiers (see credit.py).
     """
 
     id: str
@@ -58,6 +59,7 @@ class Measure(Form):
     unit: Unit
     better: Literal["higher", "lower", "none"]
     counts: bool = False
+    uncertainty: Literal["", "convenient"] = ""
     needs: Literal["", "replay"] = ""
     credit: Literal["", "shapley", "first_in", "last_in", "sequential"] = ""
     parameters: tuple[str, ...] = ()
@@ -121,13 +123,41 @@ class Line(Form):
 
 
 class Parameter(Form):
-    """`number`: any decimal will do; `auto`: what the value auto may become, the first the extract holds."""
+    """`number`: decimals between `least` and `most` will do as well as the values: a share (kept in basis points), an amount of
+    yuan (kept in fen) or a factor. `auto`: what the value auto may become, the first the extract holds.
+    """
 
     title: Text
     default: str
     values: tuple[str, ...] = ()
-    number: bool = False
+    number: Literal["", "share", "yuan", "factor"] = ""
+    least: float = 0
+    most: float = 0
     auto: tuple[str, ...] = ()
+
+
+class Resampling(Form):
+    """See uncertainty.toml."""
+
+    seed: int
+    exact: int
+    fewest: int
+    most: int
+    rows: int
+    at_once: int
+    hashes: int
+    poisson: tuple[float, ...]
+
+
+class Interval(Form):
+    title: str
+    half: float
+
+
+class Uncertainty(Form):
+    step: float
+    interval: Interval
+    resample: Resampling
 
 
 class Grammar(Form):
@@ -142,6 +172,9 @@ class Grammar(Form):
     lines_of: dict[str, Choice]
     lines: dict[str, Line]
     columns: dict[str, Text]
+    clusters: dict[str, str]
+    strata: dict[str, str]
+    standardise: dict[str, Choice]
     terms: dict[str, str]
 
     def choices(self, parameter: str) -> Mapping[str, Choice | Line]:
@@ -150,6 +183,7 @@ class Grammar(Form):
             "resource": self.resources, "weight": self.weights, "own_burden": self.own_burdens,
             "living_standard": self.living_standards, "scale": self.scales, "payments": self.payments,
             "negative": self.negatives, "line_of": self.lines_of, "poverty_line": self.lines,
+            "standardise": self.standardise,
         }  # fmt: skip
         return named.get(parameter, {})
 
@@ -172,6 +206,11 @@ def dimensions() -> dict[str, Dimension]:
 @cache
 def grammar() -> Grammar:
     return Grammar.model_validate(load_toml(HERE / "grammar.toml"))
+
+
+@cache
+def uncertainty() -> Uncertainty:
+    return Uncertainty.model_validate(load_toml(HERE / "uncertainty.toml"))
 
 
 @cache

@@ -108,26 +108,20 @@ class Question:
         return chosen
 
 
-def threshold_bp(text: str) -> int:
-    """A threshold like 0.10 as whole basis points. Raises ValueError beyond four decimals or outside 0..10."""
-    return _scaled(
-        "threshold", text, 10_000, 100_000, "between 0 and 10 with at most four decimals, such as 0.25"
-    )
-
-
-def fen(name: str, text: str) -> int:
-    """An amount of yuan as whole fen."""
-    return _scaled(name, text, 100, 10_000**4, "of yuan with at most two decimals, such as 6000")
-
-
-def _scaled(name: str, text: str, scale: int, most: int, must: str) -> int:
+def number(name: str, text: str) -> int | float:
+    """A parameter that is a number: a share as whole basis points, yuan as whole fen, a factor as it is. Raises ValueError."""
+    rules = grammar().parameters[name]
+    scale, places = {"share": (10_000, 4), "yuan": (100, 2), "factor": (1, 2)}[rules.number]
     try:
-        value = Decimal(text) * scale
-        if value != value.to_integral_value() or not 0 <= value <= most:
+        value = Decimal(text)
+        if not rules.least <= value <= rules.most or value.as_tuple().exponent < -places:  # type: ignore[operator]
             raise InvalidOperation
     except InvalidOperation as error:
-        raise ValueError(f"{name} {text}: must be a decimal {must}") from error
-    return int(value)
+        raise ValueError(
+            f"{name} {text}: must be a decimal between {rules.least:g} and {rules.most:g} with at most {places} decimals, "
+            f"such as {next((v for v in rules.values if '.' in v), rules.default)}"
+        ) from error
+    return float(value) if rules.number == "factor" else int(value * scale)
 
 
 def _parameters(
@@ -136,6 +130,8 @@ def _parameters(
     """The values asked or meant, in the order of the measure's list."""
     known = grammar().parameters
     chosen = {name: form.defaults.get(name, known[name].default) for name in form.parameters}
+    if form.grain == "person_year" and given.get("standardise", "none") != "none":
+        chosen["standardise"] = "none"
     chosen |= form.fixed | {k: str(v) for k, v in given.items() if k in chosen or k in form.fixed}
     more = [
         p
@@ -145,6 +141,8 @@ def _parameters(
     ]
     chosen |= {name: str(given.get(name, known[name].default)) for name in more}
     for name, value in given.items():
+        if name == "standardise" and value == "none":
+            continue
         if name not in chosen:
             takes = ", ".join(n for n in chosen if n not in form.fixed) or "no parameter"
             raise ValueError(f"parameter {name}: {form.id} takes {takes}")
@@ -157,7 +155,7 @@ def _parameters(
             if "," in value and "threshold" not in by:
                 raise ValueError("threshold: several at once need the dimension threshold (--by threshold)")
             for one in value.split(","):
-                threshold_bp(one)
+                number("threshold", one)
         elif rules.number and value not in rules.values and value != rules.default:
             number(name, value)
     if ("tier" in by or "tier" in where) and chosen.get(
@@ -167,21 +165,6 @@ def _parameters(
             "own_burden: burdens after each tier come from the ledger; leave own_burden out when asking by tier"
         )
     return chosen
-
-
-def number(name: str, text: str) -> int | float:
-    """A parameter that is a number: yuan as whole fen, shares as basis points, the rest as it is."""
-    if name in ("poverty_line", "line_floor", "line_base"):
-        return fen(name, text)
-    if name == "line_share":
-        return threshold_bp(text)
-    try:
-        value = Decimal(text)
-        if not 1 < value <= 10:
-            raise InvalidOperation
-    except InvalidOperation as error:
-        raise ValueError(f"{name} {text}: must be a decimal above 1 and at most 10, such as 2") from error
-    return float(value)
 
 
 def _choice_parameters(choice: Choice | Line | None) -> tuple[str, ...]:

@@ -101,7 +101,7 @@ class Card:
             code = form.fixed.get(name, form.defaults.get(name, rule.default))
             default = words().auto[name] if code == "auto" else titled.get(code, Text(zh=code, en=code))
             values = {c: titled.get(c, Text(zh=c, en=c)) for c in rule.values}
-            found.append(Setting(name, rule.title, default, values, name in form.fixed, rule.number))
+            found.append(Setting(name, rule.title, default, values, name in form.fixed, bool(rule.number)))
         return found
 
     @property

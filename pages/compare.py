@@ -15,10 +15,11 @@ with middle:
 with right:
     benchmark = choose.benchmark(scope.cities)
 
-parameters = choose.parameters(measure, per_tier)
+parameters = choose.parameters(measure, per_tier, scope.where)
+se = choose.sampling()
 
 answer = asking.ask(
-    measure, ["city", "plan_year", "tier"] if tier else ["city", "plan_year"], scope.where, parameters
+    measure, ["city", "plan_year", "tier"] if tier else ["city", "plan_year"], scope.where, parameters, se=se
 )
 if tier:
     answer = asking.narrow(answer, tier=tier)

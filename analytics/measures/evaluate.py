@@ -131,6 +131,21 @@ class Book:
             question, self._engine.ask(asked.sql, asked.bound), asked.sql, asked.bound, chosen, provenance
         )
 
+    def answerable(
+        self, measure: str, parameter: str, where: Mapping[str, Sequence[str | int]] | None = None
+    ) -> tuple[str, ...]:
+        """The listed values of a parameter that a measure can be asked with here. Raises ValueError for a wrong question."""
+        Question.of(measure, (), where)
+        found = []
+        for value in grammar().parameters[parameter].values:
+            try:
+                question = Question.of(measure, (), where, {parameter: value})
+                question.settled(lambda columns, asked=question: self._held(asked, columns))  # type: ignore[misc]
+            except ValueError:
+                continue
+            found.append(value)
+        return tuple(found)
+
     def _must_hold(self, question: Question) -> None:
         """A city or year the store does not hold is a mistake to name, not an empty table."""
         for position, name in enumerate(("city", "plan_year")):

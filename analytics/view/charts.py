@@ -9,13 +9,14 @@ from typing import Any
 
 from analytics.release import Released
 from analytics.tiers import OWN_COLOUR, TIER
-from analytics.view import choose, formats, names, words
+from analytics.view import choose, formats, names, tables, words
 from analytics.view.words import say, t
 
 Row = Mapping[str, Any]
 _PALETTE = ("#00639C", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8B6F00", "#7F7F7F")
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _GREY = "#9AA5B1"
+_ARM = "#5B6672"
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,19 @@ def _values(
     if unit == "index":  # on either side of zero, which is a value of its own
         return raw, text, plain_axis(tickformat=".2~f", zeroline=True)
     return raw, text, plain_axis(tickformat=",", rangemode="tozero")
+
+
+def _errors(rows: Sequence[Row | None], values: Sequence[float | None]) -> dict[str, Any] | None:
+    """The arms of the intervals, on the scale of the values as drawn; None where there are no intervals."""
+    if not any(row is not None and row.get("ci_low") is not None for row in rows):
+        return None
+    arms: dict[str, list[float]] = {"array": [], "arrayminus": []}
+    for row, drawn in zip(rows, values, strict=True):
+        known = row is not None and drawn is not None and row.get("ci_low") is not None
+        scale = drawn / row["value"] if known and row and drawn and row["value"] else 1.0
+        for arm, end in (("array", "ci_high"), ("arrayminus", "ci_low")):
+            arms[arm].append(abs(row[end] - row["value"]) * scale if known and row else 0.0)
+    return {"type": "data", "symmetric": False, "thickness": 1.2, "width": 3, "color": _ARM, **arms}
 
 
 def _colour(dimension: str | None, code: str, position: int) -> str:
@@ -222,15 +236,18 @@ def bars(
         gaps += sum(r is not None and v is None for r, v in zip(rows, values, strict=True))
         colours: Any = [_colour(x, at, 0) for at in across] if not series else _colour(series, code, position)
         labels = [_wrapped(names.member(x, at)) for at in across]
+        arms = _errors(rows, values)
+        text = [_told(row, part, released) for row, part in zip(rows, text, strict=True)] if arms else text
         data.append(
             {
+                **({f"error_{'x' if flat else 'y'}": arms} if arms else {}),
                 "type": "bar",
                 "orientation": "h" if flat else "v",
                 "name": names.member(series, code) if series else say(released.measure.title),
                 "x": values if flat else labels,
                 "y": labels if flat else values,
                 "text": text,
-                "textposition": "outside" if len(across) * len(along) <= 14 else "none",
+                "textposition": "outside" if len(across) * len(along) <= 14 and not arms else "none",
                 "cliponaxis": False,
                 "marker": {"color": colours},
                 "hovertemplate": f"%{{{'y' if flat else 'x'}}}<br>%{{fullData.name}} %{{text}}<extra></extra>",
@@ -238,7 +255,7 @@ def bars(
         )
     longest = max((len(text) for trace in data for text in trace["text"]), default=0)
     room = 1.18 + (0.04 * max(0, longest - 6) if flat else 0)  # for the numbers outside the bars
-    if inside := [v for trace in data for v in trace["x" if flat else "y"] if v is not None]:
+    if inside := [v for trace in data for v in _reach(trace, "x" if flat else "y")]:
         axis = {
             **axis,
             "range": [min(0, *inside) * room, max(0, *inside) * room],
@@ -248,6 +265,24 @@ def bars(
     across_axis, up_axis = (axis, named) if flat else (named, axis)
     layout = canvas(barmode="group", showlegend=bool(series), height=height, xaxis=across_axis, yaxis=up_axis)
     return Chart({"data": data, "layout": layout}, _alt(released, x, series), gaps)
+
+
+def _told(row: Row | None, text: str, released: Released) -> str:
+    between = tables.interval(row, released.measure.unit) if row is not None and text else ""
+    return t("interval.cell", value=text, interval=between) if between else text
+
+
+def _reach(trace: Mapping[str, Any], axis: str) -> list[float]:
+    """Every value of a trace, and the ends of its intervals."""
+    arms = trace.get(f"error_{axis}", {})
+    values = trace[axis]
+    none = [0.0] * len(values)
+    return [
+        v + shift
+        for v, up, down in zip(values, arms.get("array", none), arms.get("arrayminus", none), strict=True)
+        if v is not None
+        for shift in (up, -down)
+    ]
 
 
 def lines(released: Released, x: str, series: str) -> Chart:
@@ -282,8 +317,11 @@ def _lines(
     for position, (code, cells) in enumerate(rows.items()):
         y, text, axis = _values(cells, released)
         gaps += sum(r is not None and v is None for r, v in zip(cells, y, strict=True))
+        arms = _errors(cells, y)
+        text = [_told(row, part, released) for row, part in zip(cells, text, strict=True)]
         data.append(
             {
+                **({"error_y": arms} if arms else {}),
                 "type": "scatter",
                 "mode": "lines+markers",
                 "name": names.member(series, code),

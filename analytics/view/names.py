@@ -12,6 +12,8 @@ from analytics.view.words import say, t
 JOINED = {
     "ledger": ("observed", "baseline", "reform"),
     "credit": ("shapley", "first_in", "last_in", "sequential"),
+    "bears": ("erreygers", "concentration"),
+    "poor": ("pushed", "further"),
 }
 
 
@@ -38,7 +40,7 @@ def member(dimension: str, code: object) -> str:
     if code is None or code == "None":
         return t("group.unknown")
     if dimension in JOINED:
-        return t(f"ledger.{code}") if dimension == "ledger" else t(f"credit.{code}")
+        return t(f"{dimension}.{code}")
     if dimension in ("city", "tier"):
         return words.city(str(code)) if dimension == "city" else words.tier(str(code))
     found = dimensions().get(dimension)

@@ -12,6 +12,10 @@ from analytics.reference import Form, Text, load_toml
 
 HERE = Path(__file__).parent
 Unit = Literal["share", "points", "yuan", "index"]
+# Kinds of measures, in the order in which they are listed; `standard`: those of SDG 3.8.2 and WHO Europe.
+Group = Literal[
+    "burden", "catastrophic", "inequality", "poverty", "standard", "credit", "spending", "product", "scenario"
+]
 
 
 class Reference(Form):
@@ -42,6 +46,7 @@ class Measure(Form):
 
     id: str
     title: Text
+    group: Group
     grain: Literal["person_year", "household_year"]
     per: Literal["tier"] | None = None
     before_all: bool = False

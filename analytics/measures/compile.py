@@ -31,7 +31,7 @@ class Compiled:
 
     `chosen`: the parameters without `auto`; `fact`: the table that holds the fact; `tiers`: those a credit goes to, in order of
     payment. `carry`: further columns of the fact to keep in `cut`, by name. `source`: rows of the fact with a `multiplier`, in
-    place of the fact, and `more` columns to group by.
+    place of the fact, and `more` columns to group by. `only`: a further condition on usable rows.
     """
 
     def __init__(
@@ -44,10 +44,12 @@ class Compiled:
         carry: Mapping[str, str] | None = None,
         source: str = "",
         more: Sequence[str] = (),
+        only: str = "",
     ) -> None:
         self.question, self.chosen, self.tiers = question, chosen, tiers
         self.fact = fact or question.measure.grain
         self.carry, self.source, self.more = dict(carry or {}), source, tuple(more)
+        self.only = only
         self.is_standardised = chosen.get("standardise", "none") != "none"
         self.factor = " * multiplier" if source or self.is_standardised else ""
         self.bound: dict[str, Any] = {
@@ -203,6 +205,8 @@ cut AS (
             usable.append("w IS NOT NULL")
         if self._size():
             usable.append("need IS NOT NULL")
+        if self.only:
+            usable.append(self.only)
         if self.question.measure.usable != "true":
             usable.append(term(self.question.measure.usable))
         return " AND ".join(usable) or "true"

@@ -172,6 +172,7 @@ class Grammar(Form):
     lines_of: dict[str, Choice]
     lines: dict[str, Line]
     columns: dict[str, Text]
+    covariates: dict[str, str]
     clusters: dict[str, str]
     strata: dict[str, str]
     standardise: dict[str, Choice]

@@ -32,6 +32,25 @@ class Question:
         if measure not in known:
             raise ValueError(f"measure {measure}: not in the catalogue; measures are {', '.join(known)}")
         form = known[measure]
+        for name in (*by, *(where or {})):
+            if name not in dimensions():
+                raise ValueError(f"dimension {name}: unknown; dimensions are {', '.join(dimensions())}")
+            if dimensions()[name].grain not in ("", form.grain):
+                raise ValueError(
+                    f"dimension {name}: is of {dimensions()[name].grain}; {measure} is of {form.grain}"
+                )
+        return cls.put(form, by, where, parameters)
+
+    @classmethod
+    def put(
+        cls,
+        form: Measure,
+        by: Sequence[str] = (),
+        where: Mapping[str, Sequence[str | int]] | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> "Question":
+        """A question of a measure that need not stand in the catalogue."""
+        measure = form.id
         filters = {name: tuple(str(v) for v in values) for name, values in (where or {}).items()}
         if "city" in filters:
             filters["city"] = tuple(reference.city_code(name) for name in filters["city"])
@@ -39,10 +58,6 @@ class Question:
         if (not form.tier_optional or form.credit) and "tier" not in cut:
             cut = (*cut, "tier")
         for name in (*cut, *filters):
-            if name not in dimensions():
-                raise ValueError(f"dimension {name}: unknown; dimensions are {', '.join(dimensions())}")
-            if dimensions()[name].grain not in ("", form.grain):
-                raise ValueError(f"dimension {name}: is of households; {measure} is of persons")
             if name == "tier" and form.per is None:
                 raise ValueError(f"{measure} is not per tier; leave the dimension tier out")
             if name == "threshold" and (name in filters or name not in form.parameters or form.credit):

@@ -322,7 +322,7 @@ rank_{by} AS (
                 f"FROM summed AS s{f' LEFT JOIN {error} AS e ON {on}' if error else ''}"
             )
         ordered = ", ".join(f"{order(name)}{name}" for name in self.question.by)
-        if len(parts) > 1:
+        if ordered and (len(parts) > 1 or error):
             union = "\nUNION ALL ".join(parts)
             return f"SELECT * FROM (\n{union}\n) ORDER BY {ordered}\n"
         return parts[0] + (f" ORDER BY {ordered}\n" if ordered else "\n")

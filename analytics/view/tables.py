@@ -7,11 +7,12 @@ import polars as pl
 import streamlit as st
 
 from analytics.measures import DIFFERENCES
-from analytics.release import ERRORS, Released
+from analytics.release import Released
 from analytics.view import choose, formats, names, words
 from analytics.view.words import say, t
 
-_COLUMNS = ("measure", "value", *ERRORS, *DIFFERENCES, "numerator", "denominator", "n", "status")
+_ERRORS = ("se", "ci_low", "ci_high")
+_COLUMNS = ("measure", "value", *_ERRORS, *DIFFERENCES, "numerator", "denominator", "n", "status")
 
 
 def cell(row: Mapping[str, Any] | None, unit: str, missing: str | None = None) -> str:

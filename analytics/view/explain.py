@@ -120,7 +120,11 @@ def settings(released: Released) -> str:
 
 def uncertainty(told: Mapping[str, str]) -> str:
     """What the intervals of an answer mean."""
-    return t("interval.superpopulation", interval=told["interval"], method=t(f"interval.{told['method']}"))
+    return t(
+        "interval.superpopulation",
+        interval=told["interval"].replace(" ", "") if words.language() == "zh" else told["interval"],
+        method=t(f"interval.{told['method']}"),
+    )
 
 
 def citation(released: Released) -> str:

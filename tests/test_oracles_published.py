@@ -83,7 +83,9 @@ def test_relative_concentration_of_healthequal() -> None:
     survey.put(pl.DataFrame({
         "income_fen": (order * 100).astype(int), "own_fen": (y * 100).astype(int), "weight": weight, "n_members": [1] * 5,
     }))  # fmt: skip
-    assert survey.value("payment_concentration") == pytest.approx(given["rci"], rel=1e-7)
+    assert survey.value("payment_concentration") == pytest.approx(
+        given["rci"], rel=2e-7
+    )  # printed from single precision
     assert oracle.mean(y, weight) * oracle.concentration(y, order, weight) == pytest.approx(
         given["aci"], rel=1e-7
     )

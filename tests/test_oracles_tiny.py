@@ -1,7 +1,5 @@
 """Every measure on ten invented households against exact fractions (tests/oracles/tiny10.toml), delivered, built and asked."""
 
-from pathlib import Path
-
 import polars as pl
 import pytest
 from oracles.expected import Check, asked, checks, number, read

@@ -34,6 +34,11 @@ def mean(y: Array, w: Array) -> float:
     return float((w * y).sum() / w.sum())
 
 
+def over_mean(value: float, y: Array, w: Array) -> float:
+    """NaN where the mean is zero: an index relative to it is not defined."""
+    return value / mean(y, w) if mean(y, w) else float("nan")
+
+
 def rank(x: Array, w: Array) -> Array:
     """Fractional rank: weight of all that are poorer and half the weight of those at the same place, over all weight."""
     poorer, equal = x[None, :] < x[:, None], x[None, :] == x[:, None]
@@ -46,18 +51,18 @@ def concentration(y: Array, x: Array, w: Array, nu: float = 2) -> float:
     poorer, equal = x[None, :] < x[:, None], x[None, :] == x[:, None]
     start, end = poorer @ w / w.sum(), (poorer | equal) @ w / w.sum()
     lower = ((1 - start) ** nu - np.clip(1 - end, 0, None) ** nu) / (end - start)
-    return 1 - mean(y * lower, w) / mean(y, w)
+    return 1 - over_mean(mean(y * lower, w), y, w)
 
 
 def gini(x: Array, w: Array) -> float:
     """Mean distance between two households over twice the mean."""
     apart = np.abs(x[:, None] - x[None, :])
-    return float((w[:, None] * w[None, :] * apart).sum() / (2 * w.sum() ** 2 * mean(x, w)))
+    return over_mean(float((w[:, None] * w[None, :] * apart).sum() / (2 * w.sum() ** 2)), x, w)
 
 
 def quantile(y: Array, w: Array, p: float) -> float:
     """Smallest value at or below which at least the share p of the weight lies."""
-    return float(min(v for v in y if w[y <= v].sum() >= p * w.sum() - 1e-12 * w.sum()))
+    return float(min(v for v in y if w[y <= v].sum() >= (p - 1e-12) * w.sum()))
 
 
 # --- catastrophic spending
@@ -76,94 +81,116 @@ def over(own: Array, resource: Array, z: float) -> Array:
     return np.where((resource > 0) & (hit(own, resource, z) > 0), share - round(z * 10_000) / 10_000, 0.0)
 
 
-def catastrophe(own: Array, resource: Array, z: float, w: Array, living: Array) -> dict[str, float]:
-    """All measures of catastrophic spending of one cell, `living` ranks."""
-    e, o, lower = hit(own, resource, z), over(own, resource, z), 2 * (1 - rank(living, w))
+def catastrophe(
+    own: Array, resource: Array, z: float, w: Array, living: Array, reached: bool = False
+) -> dict[str, float]:
+    """All measures of catastrophic spending of one cell, `living` ranks. The generalised indices are twice a covariance with the
+    rank and defined of zeros, too."""
+    e, o, r = hit(own, resource, z, reached), over(own, resource, z), rank(living, w)
     h, mean_over = mean(e, w), mean(o, w)
     out = {
         "catastrophic_headcount": h,
         "catastrophic_overshoot": mean_over,
-        "catastrophic_headcount_weighted": mean(e * lower, w),
-        "catastrophic_overshoot_weighted": mean(o * lower, w),
+        "catastrophic_headcount_weighted": mean(e * 2 * (1 - r), w),
+        "catastrophic_overshoot_weighted": mean(o * 2 * (1 - r), w),
+        "catastrophic_concentration": concentration(e, living, w),
+        "overshoot_concentration": concentration(o, living, w),
+        "catastrophic_concentration_generalised": 2 * (mean(e * r, w) - h * mean(r, w)),
+        "catastrophic_concentration_erreygers": 8 * (mean(e * r, w) - h * mean(r, w)),
+        "overshoot_concentration_generalised": 2 * (mean(o * r, w) - mean_over * mean(r, w)),
     }
+    if 0 < h < 1:
+        out["catastrophic_concentration_wagstaff"] = out["catastrophic_concentration"] / (1 - h)
     if h > 0:
-        c = concentration(e, living, w)
-        out |= {
-            "mean_positive_overshoot": mean_over / h,
-            "catastrophic_concentration": c,
-            "catastrophic_concentration_generalised": h * c,
-            "catastrophic_concentration_erreygers": 4 * h * c,
-        }
-        if h < 1:
-            out["catastrophic_concentration_wagstaff"] = c / (1 - h)
-    if mean_over > 0:
-        c = concentration(o, living, w)
-        out |= {"overshoot_concentration": c, "overshoot_concentration_generalised": mean_over * c}
+        out["mean_positive_overshoot"] = mean_over / h
     return out
 
 
 # --- resources
 
 
-def capacity_to_pay(f: Households) -> Array:
-    """WHO (Xu): consumption less subsistence, or less food where food is below subsistence. Subsistence per equivalent person
-    (members ^ 0.56) is the mean food of the households whose food share lies between its 45th and 55th percentile."""
-    share, size = f.food / f.consumption, f.members**0.56
+def half_up(fen: Array | float) -> Array:
+    return np.floor(np.asarray(fen) + 0.5)
+
+
+def subsistence(f: Households) -> float:
+    """WHO (Xu), fen per equivalent person (members ^ 0.56): mean food of the households whose food share lies between its 45th
+    and 55th percentile."""
+    share = f.food / f.consumption
     low, high = quantile(share, f.weight, 0.45), quantile(share, f.weight, 0.55)
     band = (share >= low) & (share <= high)
-    subsistence = mean(f.food[band] / size[band], f.weight[band]) * size
-    return np.where(subsistence <= f.food, f.consumption - subsistence, f.consumption - f.food)
+    return float(half_up(mean((f.food / f.members**0.56)[band], f.weight[band])))
 
 
-def half_up(fen: float) -> int:
-    return int(np.floor(fen + 0.5))
+def capacity_to_pay(f: Households) -> Array:
+    """Consumption less subsistence, or less food where food is below subsistence."""
+    need = half_up(subsistence(f) * f.members**0.56)
+    return np.where(need <= f.food, f.consumption - need, f.consumption - f.food)
 
 
-def societal_line(f: Households, living: Array, floor: int, base: int, share: float, net: bool) -> int:
-    """max(floor, base + share x median living standard per person), fen per person and year."""
+def median_line(f: Households, living: Array, share: float) -> float:
+    """Share of the median living standard per person, fen per person; before any payment."""
+    return float(half_up(share * quantile(living / f.members, f.weight * f.members, 0.5)))
+
+
+def societal_line(f: Households, living: Array, floor: float, base: float, share: float, net: bool) -> float:
+    """max(floor, base + share x median living standard per person), fen per person."""
     per_person = (living - f.own if net else living) / f.members
-    return half_up(max(floor, base + share * quantile(per_person, f.weight * f.members, 0.5)))
+    return float(half_up(max(floor, base + share * quantile(per_person, f.weight * f.members, 0.5))))
 
 
-def normative_line(f: Households) -> Array:
+def basic_needs(f: Households) -> Array:
     """WHO Europe: food, housing and utilities of the households between the 25th and 35th percentile of consumption per
     equivalent adult (1, 0.7 for further adults, 0.5 for children), times the equivalent adults of each household."""
     adults = 1 + 0.7 * (f.members - f.children - 1) + 0.5 * f.children
     each = f.consumption / adults
     low, high = quantile(each, f.weight, 0.25), quantile(each, f.weight, 0.35)
     band = (each >= low) & (each <= high)
-    return mean((f.food + f.housing)[band] / adults[band], f.weight[band]) * adults
+    return half_up(half_up(mean(((f.food + f.housing) / adults)[band], f.weight[band])) * adults)
 
 
-# --- poverty, per person
+def five_groups(f: Households) -> dict[str, float]:
+    """WHO Europe: nothing paid; then by what is left of consumption after paying, against basic needs."""
+    needs, w = basic_needs(f), f.weight * f.members
+    pays, left = f.own > 0, f.consumption - f.own
+    further = pays & (f.consumption <= needs)
+    pushed = pays & ~further & (left < needs)
+    near = pays & ~further & ~pushed & (5 * (left - needs) < needs)
+    groups = {
+        "no_spending": ~pays, "further_impoverished": further, "impoverished": pushed, "at_risk": near,
+        "not_at_risk": pays & ~further & ~pushed & ~near,
+    }  # fmt: skip
+    return {f"normative_{name}": mean(group.astype(float), w) for name, group in groups.items()}
 
 
-def poverty(living: Array, members: Array, weight: Array, line: int) -> dict[str, float]:
-    """`line`: fen per person and year; poor is strictly below. Gaps in yuan or as shares of the line."""
-    w, each = weight * members, living / members
-    gap = np.where(living < line * members, line - each, 0.0)
-    poor = (living < line * members).astype(float)
+# --- poverty and hardship
+
+
+def poverty(left: Array, need: Array, size: Array, w: Array) -> dict[str, float]:
+    """`left` to live on, `need` at the line, of a household; poor is strictly below. Gap in yuan per person (`size`) or as a
+    share of the line."""
+    gap, poor = np.maximum(need - left, 0.0), (left < need).astype(float)
     out = {
         "poverty_headcount": mean(poor, w),
-        "poverty_gap": mean(gap, w) / 100,
-        "poverty_gap_normalised": mean(gap, w) / line,
-        "poverty_gap_squared": mean((gap / line) ** 2, w),
+        "poverty_gap": mean(gap / size, w) / 100,
+        "poverty_gap_normalised": mean(gap / need, w),
+        "poverty_gap_squared": mean((gap / need) ** 2, w),
     }
     if poor.any():
-        out["poverty_gap_positive"] = mean(gap, w) / mean(poor, w) / 100
+        out["poverty_gap_positive"] = mean(gap / size, w) / mean(poor, w) / 100
     return out
 
 
-def impoverishment(living: Array, own: Array, members: Array, weight: Array, line: int) -> dict[str, float]:
+def impoverishment(living: Array, left: Array, own: Array, need: Array, w: Array) -> dict[str, float]:
     """Pushed below the line by what was paid; poor already and paying."""
-    w, poor = weight * members, living < line * members
+    poor = living < need
     return {
-        "impoverishment_headcount": mean((~poor & (living - own < line * members)).astype(float), w),
+        "impoverishment_headcount": mean((~poor & (left < need)).astype(float), w),
         "further_impoverished": mean((poor & (own > 0)).astype(float), w),
     }
 
 
-def hardship(own: Array, living: Array, members: Array, weight: Array, line: int) -> dict[str, float]:
+def hardship(own: Array, living: Array, members: Array, weight: Array, line: float) -> dict[str, float]:
     """SDG 3.8.2 as revised: burden above 40 per cent, and above all, of what is left over the societal line."""
     w, left = weight * members, living - line * members
     large = mean(((10 * own > 4 * left) & (own > 0)).astype(float), w)

@@ -11,7 +11,7 @@ import polars as pl
 from analytics.facts.partition import DIMENSIONS
 from analytics.measures import Book, Raw, Replayed
 from analytics.store import Engine
-from analytics.tiers import TIERS
+from analytics.tiers import TIERS, full_order
 
 PLACE = ("440400", 2023)
 MONEY = ("cost_fen", "own_before_fen", "own_gross_fen", "own_cash_fen", "own_net_fen")
@@ -29,7 +29,9 @@ class Survey:
         snapshot: Any = SimpleNamespace(
             id="in memory", manifest={"synthetic": False, "facts_version": "test", "plans": []}
         )
-        self.book = Book(snapshot, Replayed(self.engine, {"household_year": "household_year"}, PLACE, {}))
+        self.book = Book(
+            snapshot, Replayed(self.engine, {"household_year": "household_year"}, PLACE, {}, full_order())
+        )
 
     def put(self, frame: pl.DataFrame) -> None:
         """`frame`: own_fen and any of GIVEN, `city`, `<tier>_paid_fen`; what is not given is NULL."""

@@ -88,12 +88,13 @@ def test_p1_overshoot_is_headcount_times_mean_positive_overshoot(
 def test_p2_p3_a_higher_threshold_counts_no_more_and_the_overshoot_is_what_lies_under_the_headcount(
     survey: Survey, frame: pl.DataFrame, weight: str
 ) -> None:
-    """The integral of H from 0.10 to 0.25 lies between the sums over its steps from above and below."""
+    """The integral of H from 0.10 to 0.25 lies between the sums over its steps from above and below (where all have resources: who
+    has none counts at any threshold, with nothing finite above it)."""
     survey.put(frame)
     step = 0.01
     grid = ",".join(f"{0.10 + k * step:.2f}" for k in range(16))
     h, o = (
-        list(survey.values(name, "threshold", threshold=grid, weight=weight, **INCOME).values())
+        list(survey.values(name, "threshold", threshold=grid, weight=weight, **CONSUMPTION).values())
         for name in ("catastrophic_headcount", "catastrophic_overshoot")
     )
     assert h == sorted(h, reverse=True) and o == sorted(o, reverse=True)
@@ -319,7 +320,7 @@ def test_p14_credit_is_the_whole_fall_and_a_tier_that_pays_nothing_has_none(
     survey: Survey, frame: pl.DataFrame, game: str, z: str
 ) -> None:
     """With two tiers Shapley is the mean of coming first and coming last, and lies between the two."""
-    assume(frame["basic_paid_fen"].any() and frame["medical_assistance_paid_fen"].any())
+    assume(frame["basic_paid_fen"].sum() and frame["medical_assistance_paid_fen"].sum())
     survey.put(frame)
     parameters = {**INCOME, "threshold": z}
     after = survey.values(f"catastrophic_{game}", "tier", **parameters)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import polars as pl
 import pytest
-from households import CITIES, arrays, clusters, surveys
+from households import CITIES, arrays, clusters, surveys, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import measure_oracle as oracle
@@ -22,6 +22,16 @@ Answers = Mapping[str, float]
 @pytest.fixture(scope="module")
 def survey() -> Iterator[Survey]:
     yield Survey()
+
+
+OTHERS = [
+    (8, 10, 2, 1, 2, 0, 0, 1.0, 2, 0, 0, CITIES[0]),
+    (3, 12, 3, 0, 0, 2, 0, 2.0, 3, 1, 0, CITIES[0]),
+    (3, 6, 2, 1, 4, 1, 1, 0.5, 4, 2, 1, CITIES[0]),
+    (10, 14, 6, 2, 1, 0, 0, 1.0, 1, 0, 1, CITIES[0]),
+    (12, 8, 3, 2, 3, 2, 1, 3.0, 2, 1, 2, CITIES[0]),
+    (5, 5, 4, 1, 1, 0, 0, 1.0, 1, 0, 2, CITIES[0]),
+]
 
 
 def same(got: float | None, want: float) -> None:
@@ -237,6 +247,8 @@ def test_progressivity(survey: Survey, frame: pl.DataFrame, measure: str, scale:
 @settings(max_examples=EXAMPLES)
 @given(frame=surveys(), nu=st.sampled_from(["1.5", "2", "3", "4"]))
 def test_extended_concentration(survey: Survey, frame: pl.DataFrame, nu: str) -> None:
+    """With weights that are no binary fractions, so that shares add up to one only nearly."""
+    frame = frame.with_columns(pl.col("weight") * 0.7)
     survey.put(frame)
 
     def extended(f: Households) -> Answers:
@@ -275,6 +287,51 @@ def test_benefits(survey: Survey, frame: pl.DataFrame, less_gini: bool) -> None:
         paid = frame[f"{tier}_paid_fen"].to_numpy() / f.members
         want = oracle.concentration(paid, each, w) - (oracle.gini(each, w) if less_gini else 0)
         same(got[tier], want)
+
+
+# --- missing is not zero
+
+NEEDED = [
+    ("catastrophic_headcount", "income_fen", {"resource": "income"}),
+    ("catastrophic_overshoot", "consumption_fen", {"resource": "consumption"}),
+    ("catastrophic_headcount", "food_fen", {"resource": "nonfood"}),
+    ("catastrophic_headcount", "food_fen", {"resource": "capacity_to_pay"}),
+    ("catastrophic_overshoot", "n_members", {"resource": "capacity_to_pay"}),
+    ("catastrophic_headcount", "housing_fen", {"resource": "normative"}),
+    ("catastrophic_headcount", "n_children", {"resource": "normative"}),
+    ("catastrophic_headcount", "n_members", {"resource": "income", "weight": "person"}),
+    ("catastrophic_headcount_weighted", "income_fen", {"resource": "income"}),
+    ("catastrophic_concentration", "income_fen", {"resource": "consumption", "living_standard": "income"}),
+    ("catastrophic_headcount", "income_fen", {"resource": "discretionary"}),
+    ("budget_share", "income_fen", {"resource": "income"}),
+    ("poverty_headcount", "consumption_fen", {"living_standard": "consumption"}),
+    ("poverty_gap", "n_members", {"poverty_line": "2500"}),
+    ("poverty_gap_squared", "food_fen", {"poverty_line": "subsistence"}),
+    ("impoverishment_headcount", "income_fen", {"living_standard": "income"}),
+    ("financial_hardship", "income_fen", {"living_standard": "income"}),
+    ("normative_at_risk", "food_fen", {}),
+    ("gini", "n_members", {}),
+    ("kakwani", "income_fen", {}),
+    ("reranking", "consumption_fen", {"living_standard": "consumption"}),
+    ("theil", "income_fen", {}),
+    ("mean_log_deviation", "n_members", {"living_standard": "consumption"}),
+]
+
+
+@pytest.mark.parametrize(("measure", "column", "parameters"), NEEDED)
+def test_a_household_without_a_column_is_left_out_and_counted(
+    survey: Survey, measure: str, column: str, parameters: dict[str, str]
+) -> None:
+    """The answer is that of the others, as if it had not come; what it lacks is neither zero nor one."""
+    others = table(OTHERS)
+    survey.put(others)
+    (before,) = survey.raw(measure, (), **parameters).table.to_dicts()
+    lacking = others[:1].with_columns(pl.lit(None, others.schema[column]).alias(column), own_fen=pl.lit(1))
+    survey.put(pl.concat([others, lacking]))
+    (after,) = survey.raw(measure, (), **parameters).table.to_dicts()
+    assert before["value"] is not None
+    assert after["value"] == pytest.approx(before["value"], rel=1e-12)
+    assert (after["n"], after["n_excluded"]) == (before["n"], before["n_excluded"] + 1)
 
 
 # --- standard errors

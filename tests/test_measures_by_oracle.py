@@ -326,12 +326,42 @@ def test_a_household_without_a_column_is_left_out_and_counted(
     others = table(OTHERS)
     survey.put(others)
     (before,) = survey.raw(measure, (), **parameters).table.to_dicts()
-    lacking = others[:1].with_columns(pl.lit(None, others.schema[column]).alias(column), own_fen=pl.lit(1))
+    lacking = others[:1].with_columns(
+        pl.lit(None, others.schema[column]).alias(column), own_fen=pl.lit(1, pl.Int64)
+    )
     survey.put(pl.concat([others, lacking]))
     (after,) = survey.raw(measure, (), **parameters).table.to_dicts()
     assert before["value"] is not None
     assert after["value"] == pytest.approx(before["value"], rel=1e-12)
     assert (after["n"], after["n_excluded"]) == (before["n"], before["n_excluded"] + 1)
+
+
+UNDEFINED = (
+    *PROGRESSIVITY,
+    "theil",
+    "mean_log_deviation",
+    "atkinson",
+    "mean_positive_overshoot",
+    "budget_share",
+)
+UNDEFINED += ("budget_share_mean", "catastrophic_concentration", "catastrophic_concentration_wagstaff")
+UNDEFINED += (
+    "overshoot_concentration",
+    "poverty_gap_positive",
+    "benefit_concentration",
+    "benefit_progressivity",
+)
+
+
+@pytest.mark.parametrize("measure", UNDEFINED)
+def test_an_index_of_nothing_is_undefined(survey: Survey, measure: str) -> None:
+    """Nobody has anything, nobody pays: there is no number, and none that only looks like one (NaN)."""
+    nothing = {name: pl.lit(0, pl.Int64) for name in ("income_fen", "consumption_fen", "own_fen")}
+    survey.put(table(OTHERS).with_columns(**nothing, basic_paid_fen=pl.lit(0, pl.Int64)))
+    more = {"poverty_line": "0"} if measure == "poverty_gap_positive" else {}
+    by = ("tier",) if measure.startswith("benefit") else ()
+    rows = survey.raw(measure, by, **more).table
+    assert rows["value"][0] is None
 
 
 # --- standard errors

@@ -322,10 +322,9 @@ rank_{by} AS (
                 f"FROM summed AS s{f' LEFT JOIN {error} AS e ON {on}' if error else ''}"
             )
         ordered = ", ".join(f"{order(name)}{name}" for name in self.question.by)
-        if len(parts) > 1:
-            union = "\nUNION ALL ".join(parts)
-            return f"SELECT * FROM (\n{union}\n) ORDER BY {ordered}\n"
-        return parts[0] + (f" ORDER BY {ordered}\n" if ordered else "\n")
+        union = "\nUNION ALL ".join(parts)
+        text = f"SELECT * FROM (\n{union}\n)" if len(parts) > 1 or error else union
+        return f"{text} ORDER BY {ordered}\n" if ordered else f"{text}\n"
 
     def scale(self) -> tuple[str, str, str]:
         """What brings value, numerator and denominator from fen to yuan, or a credit from its whole numbers to a share."""

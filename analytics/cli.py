@@ -18,6 +18,7 @@ from analytics import (
     console_measures,
     console_plans,
     console_quality,
+    console_survey,
     console_whatif,
     plans,
     reference,
@@ -110,20 +111,13 @@ def _parser() -> argparse.ArgumentParser:
     console_whatif.add(command)
     console_plans.add(command)
     console_quality.add(command)
+    console_survey.add(command)
     console_benchmarks.add(command)
     command("verify", _verify, "hash every file of a store again").add_argument("store")
     serve = command("serve", _serve, "serve the dashboard on this machine")
     serve.add_argument("store", nargs="?", default="store")
     serve.add_argument("--port", type=int, default=8501)
     return parser
-
-
-def _pairs(items: Sequence[str], what: str) -> dict[str, str]:
-    pairs = dict(item.partition("=")[::2] for item in items)
-    wrong = [name for name, value in pairs.items() if not name or not value]
-    if wrong or len(pairs) != len(items):
-        raise ValueError(f"{what}: write {what} NAME=VALUE, each name once")
-    return pairs
 
 
 def _names(text: str) -> list[str]:
@@ -153,17 +147,17 @@ def _build(args: argparse.Namespace) -> None:
 
 
 def _measure(args: argparse.Namespace) -> None:
-    where = {name: _names(value) for name, value in _pairs(args.where, "--where").items()}
+    where = {name: _names(value) for name, value in console.pairs(args.where, "--where").items()}
     answers = verbs.measure(
         args.store,
         args.measures,
         by=_names(args.by),
         where=where,
-        parameters=_pairs(args.set, "--set"),
+        parameters=console.pairs(args.set, "--set"),
         scenario=args.scenario,
         se=args.se,
         se_method=args.se_method,
-        against=next(iter(_pairs([args.against], "--against").items())) if args.against else None,
+        against=next(iter(console.pairs([args.against], "--against").items())) if args.against else None,
         raw=args.raw,
     )
     table = pl.concat([answer.table for answer in answers], how="diagonal")

@@ -67,9 +67,6 @@ figure.show(
     choose.catastrophic(answer),
 )
 
-bearing.ranked(place, yardstick, order, se)
-bearing.poverty(place, order, se)
-
 if order[1:]:  # without a tier, in a survey, there is nothing to credit
     fallen = measure.rpartition("_")[2]  # of a mean overshoot there is no credit, of the overshoot there is
     counted = {kind: f"{kind}_{fallen}" for kind in names.JOINED["credit"]}
@@ -91,3 +88,6 @@ if order[1:]:  # without a tier, in a survey, there is nothing to credit
         list(credits.values()),
         t("catastrophic.credit_note", plain=say(told.plain), caveat=say(told.caveat)),
     )
+
+bearing.ranked(place, yardstick, order, se)
+bearing.poverty(place, order, se)

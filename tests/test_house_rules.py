@@ -17,8 +17,8 @@ from analytics.store import Query
 # fmt: off
 WINGS = (
     "tiers", "reference", "store", "plans", "intake", "facts", "measures", "whatif", "release", "methods", "quality", "outcome", "answer",
-    "benchmarks", "synthetic", "verbs", "report", "view", "console", "console_benchmarks", "console_intake", "console_measures", "console_plans",
-    "console_quality", "console_whatif", "cli",
+    "benchmarks", "survey", "synthetic", "verbs", "report", "view", "console", "console_benchmarks", "console_intake", "console_measures", "console_plans",
+    "console_quality", "console_survey", "console_whatif", "cli",
 )
 # fmt: on
 DRAWING = ("streamlit", "plotly")

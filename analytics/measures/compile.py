@@ -78,7 +78,7 @@ class Compiled:
         """CTEs up to `cut`: a row per row of the ledger with dimensions, sums of one row, and what ranks it."""
         question, form = self.question, self.question.measure
         columns = [name if name in self.more else f"{cut(name)} AS {name}" for name in self.by]
-        columns += [f"({self._usable()}) AS usable"]
+        columns += [f"coalesce({self._usable()}, false) AS usable"]
         columns += [f"({p.of}){self.factor}::DOUBLE AS {p.column}" for p in self._distinct()]
         columns += [f"{term(_RANKED_BY[by])} AS key_{by}" for by in self.ranks]
         if self.ranks:
@@ -322,10 +322,9 @@ rank_{by} AS (
                 f"FROM summed AS s{f' LEFT JOIN {error} AS e ON {on}' if error else ''}"
             )
         ordered = ", ".join(f"{order(name)}{name}" for name in self.question.by)
-        if ordered and (len(parts) > 1 or error):
-            union = "\nUNION ALL ".join(parts)
-            return f"SELECT * FROM (\n{union}\n) ORDER BY {ordered}\n"
-        return parts[0] + (f" ORDER BY {ordered}\n" if ordered else "\n")
+        union = "\nUNION ALL ".join(parts)
+        text = f"SELECT * FROM (\n{union}\n)" if len(parts) > 1 or error else union
+        return f"{text} ORDER BY {ordered}\n" if ordered else f"{text}\n"
 
     def scale(self) -> tuple[str, str, str]:
         """What brings value, numerator and denominator from fen to yuan, or a credit from its whole numbers to a share."""
@@ -341,13 +340,19 @@ rank_{by} AS (
         return self.question.thresholds if "threshold" in self.question.by else ("",)
 
     def ratio(self, case: Mapping[str, Piece], fixed: Mapping[str, str] | None = None) -> tuple[str, str]:
-        """Numerator and denominator in terms of the columns of `summed`; sums in `fixed` replaced by numbers."""
+        """Numerator and denominator in terms of the columns of `summed`; sums in `fixed` replaced by numbers. Divided by nothing
+        they are NULL.
+        """
         form = self.question.measure
         if not form.sums:
             return case["numerator"].column, case["denominator"].column
         names = {name: piece.column for name, piece in case.items()} | dict(fixed or {})
         numerator, denominator = (
-            re.sub(r"[a-z]\w*", lambda m: names.get(m[0], m[0]), text)
+            re.sub(
+                r"/ (?!nullif)([a-z]\w*)",
+                r"/ nullif(\1, 0)",
+                re.sub(r"[a-z]\w*", lambda m: names.get(m[0], m[0]), text),
+            )
             for text in (form.numerator, form.denominator)
         )
         return numerator, denominator

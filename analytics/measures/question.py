@@ -129,7 +129,7 @@ def number(name: str, text: str) -> int | float:
     scale, places = {"share": (10_000, 4), "yuan": (100, 2), "factor": (1, 2)}[rules.number]
     try:
         value = Decimal(text)
-        if not rules.least <= value <= rules.most or value.as_tuple().exponent < -places:  # type: ignore[operator]
+        if not rules.least <= value <= rules.most or value != round(value, places):
             raise InvalidOperation
     except InvalidOperation as error:
         raise ValueError(

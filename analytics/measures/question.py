@@ -111,11 +111,12 @@ class Question:
         for name, code in chosen.items():
             if code in (choices := rules.choices(name)) and not ready(name, code):
                 missing = [rules.columns[c].en for c in choices[code].needs if c not in there]
-                works = [c for c in choices if c != code and ready(name, c)]
+                works = ", ".join(c for c in choices if c != code and ready(name, c))
+                other = "catastrophic_headcount with " if name in form.fixed else ""
                 raise ValueError(
                     f"{form.id}: {name} = {code} needs {', '.join(missing)}, which no household looked at has; "
                     + (
-                        f"what works: {name} = {', '.join(works)}"
+                        f"what works: {other}{name} = {works}"
                         if works
                         else "measures of persons and tiers need none of it"
                     )

@@ -31,7 +31,7 @@ insured AS (
         arg_max(person_group, {group_rank}) AS person_group,
         bool_or(is_pre_existing) AS is_pre_existing,
         bool_or(is_retired) AS is_retired,
-        max(product_code) AS product
+        max(product_code) FILTER (coalesce(product_year, plan_year) = plan_year) AS product
     FROM {enrolment} JOIN (VALUES {places}) AS place (city, plan_year) USING (city)
     WHERE year(start_date) <= plan_year AND coalesce(year(end_date), plan_year) >= plan_year
     GROUP BY ALL
@@ -58,6 +58,7 @@ SELECT
     plan_year,
     person_key,
     household_key,
+    age,
     coalesce(insurance_type, settled_insurance_type, 'unknown')::insurance_type AS insurance_type,
     coalesce(person_group, 'unknown')::person_group AS person_group,
     coalesce(is_enrolled, false) AS is_enrolled,

@@ -35,6 +35,7 @@ SQL_HOMES = {
     "analytics/intake/": "columns, conversions and checks of a contract",
     "analytics/facts/": "staging of partitions around the .sql files",
     "analytics/measures/compile.py": "a measure",
+    "analytics/measures/quantile.py": "a measure that is a quantile",
     "analytics/measures/evaluate.py": "which resource an extract holds",
     "analytics/whatif/": "ledgers of a replay",
 }

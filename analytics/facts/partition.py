@@ -45,7 +45,7 @@ _COUNTED = ("city", "plan_year", "person_key", "mdtrt_id", "birth_year", *RANKS)
 _MAYBE = {
     table: f"REPLACE ({', '.join(f'[{c}][1] AS {c}' for c in columns)})"
     for table, columns in {
-        "person_year": ("household_key",),
+        "person_year": ("household_key", "is_holder"),
         "household_year": ("urban", "income_fen", "consumption_fen", "food_fen"),
         **MAYBE,
     }.items()

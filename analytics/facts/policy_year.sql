@@ -1,8 +1,8 @@
 -- grain: one person and product of one city and plan year: held in it, held in the year before, or paid by without either
 -- tables: enrolment, commercial_claim, person_year
 -- slots: enrolment, commercial_claim, places, dimensions, described, premium
--- What is held is the last word of the enrolment: whoever is paid without it stays, without a premium. A person who left the city
--- is described by nothing here.
+-- The enrolment says who holds what; who was paid and is not in it stays, without a premium. Who held a product before is told only
+-- where the enrolment has holders in both years. Of whom the city knows no more, no group is known.
 WITH spell AS (
     SELECT
         city, plan_year, person_key, product_code AS product, premium_fen, product_since,
@@ -38,15 +38,16 @@ policy AS (
         coalesce(is_now, false) AS is_held,
         coalesce(is_before, false) AS is_before,
         bool_or(is_now) OVER (PARTITION BY city, plan_year, person_key) AS is_any,
-        bool_or(is_before) OVER (PARTITION BY city, plan_year) AS is_covered,
+        bool_or(is_before) OVER everybody AND bool_or(is_now) OVER everybody AS is_covered,
         coalesce(n_claims, 0)::INTEGER AS n_claims,
         coalesce(paid_fen, 0) AS paid_fen
     FROM held FULL JOIN claimed USING (city, plan_year, person_key, product)
+    WINDOW everybody AS (PARTITION BY city, plan_year)
 )
 SELECT
     city, plan_year, person_key, household_key, {dimensions}, product, is_held,
     CASE WHEN is_covered THEN is_before END AS was_held,
-    CASE WHEN is_before THEN coalesce(is_any, false) END AS is_renewed,
+    CASE WHEN is_covered AND is_before THEN coalesce(is_any, false) END AS is_renewed,
     n_claims, paid_fen, premium_fen,
     CASE WHEN premium_fen IS NULL THEN 'none' WHEN is_told THEN 'record' ELSE 'plan' END AS premium_of
 FROM (

@@ -3,9 +3,10 @@
 from analytics.measures.compile import Question
 from analytics.measures.credit import coalition
 from analytics.measures.evaluate import Book, Raw, Replayed
-from analytics.measures.form import Dimension, Measure, dimensions, grammar, measures, version
+from analytics.measures.form import LEDGERS, Dimension, Measure, dimensions, grammar, measures, version
 
 __all__ = [
+    "LEDGERS",
     "Book",
     "Dimension",
     "Measure",

@@ -8,7 +8,8 @@ from typing import Any
 
 from analytics import reference
 from analytics.measures.credit import credit, flags
-from analytics.measures.form import Measure, dimensions, grammar, measures
+from analytics.measures.form import LEDGERS, Measure, dimensions, grammar, measures
+from analytics.measures.quantile import quantile_sql
 from analytics.store import literal
 from analytics.tiers import TIER, TIERS
 
@@ -46,10 +47,11 @@ class Question:
         for name in (*cut, *filters):
             if name not in dimensions():
                 raise ValueError(f"dimension {name}: unknown; dimensions are {', '.join(dimensions())}")
-            if dimensions()[name].grain not in ("", form.grain):
-                raise ValueError(f"dimension {name}: is of households; {measure} is of persons")
             if name == "tier" and form.per is None:
                 raise ValueError(f"{measure} is not per tier; leave the dimension tier out")
+            if not dimensions()[name].fits(form):
+                possible = ", ".join(d.id for d in dimensions().values() if d.fits(form))
+                raise ValueError(f"dimension {name}: {measure} cannot be cut by it; it can by {possible}")
         if wrong := set(filters.get("tier", ())) - {BEFORE_ALL, *TIER}:
             raise ValueError(f"tier {', '.join(sorted(wrong))}: tiers are {BEFORE_ALL}, {', '.join(TIER)}")
         return cls(form, cut, filters, _parameters(form, parameters or {}, "tier" in (*cut, *filters)))
@@ -137,6 +139,9 @@ def _sql(question: Question, chosen: Mapping[str, str], fact: str, tiers: Sequen
     }
     if divisor > 1:
         scale["num"] = f" / {divisor}"
+    times = scale["num"] if form.unit == "yuan" or divisor > 1 else " * 100" if form.unit == "per_100" else ""
+    value = "value" if form.quantile else f"numerator / NULLIF(denominator, 0){times}"
+    summed = _summed(form, groups)
     return f"""\
 WITH fact AS (
     SELECT *{"".join(f", {e}" for e in extra if e)}
@@ -148,25 +153,35 @@ ledger AS (
 ),
 cut AS (
     SELECT {"".join(f"{sql} AS {name}, " for name, sql in zip(question.by, cut, strict=True))}
-        ({usable}) AS usable, ({numerator})::DOUBLE AS num, ({denominator})::DOUBLE AS den
+        ({usable}) AND ({form.known}) AS usable, ({numerator})::DOUBLE AS num, ({denominator})::DOUBLE AS den{", person_key" if form.counted != "*" else ""}
     FROM ledger
     WHERE {" AND ".join([f"({form.where})", *(_keep(n) for n in question.where if n == "tier" or dimensions()[n].bands)])}
 ),
+{summed}{" GROUP BY " + ", ".join(question.by) if question.by else ""}
+)
+SELECT {groups}{literal(form.id)} AS measure, {value} AS value,
+    numerator{scale["num"]} AS numerator, denominator{scale["den"]} AS denominator, n, n_numerator, n_rest, n_excluded
+FROM summed{" ORDER BY " + order if order else ""}
+"""
+
+
+def _summed(form: Measure, groups: str) -> str:
+    if form.quantile:
+        return quantile_sql(form.quantile, groups, form.counted)
+    return f"""\
 summed AS (
     SELECT {groups}
         coalesce(fsum(num) FILTER (usable), 0) AS numerator, coalesce(fsum(den) FILTER (usable), 0) AS denominator,
-        count(*) FILTER (usable) AS n, count(*) FILTER (usable AND num <> 0) AS n_numerator, count(*) FILTER (NOT usable) AS n_excluded
-    FROM cut{" GROUP BY " + ", ".join(question.by) if question.by else ""}
-)
-SELECT {groups}{literal(form.id)} AS measure, numerator / NULLIF(denominator, 0){scale["num"] if form.unit == "yuan" or divisor > 1 else ""} AS value,
-    numerator{scale["num"]} AS numerator, denominator{scale["den"]} AS denominator, n, n_numerator, n_excluded
-FROM summed{" ORDER BY " + order if order else ""}
-"""
+        count({form.counted}) FILTER (usable) AS n, count({form.counted}) FILTER (usable AND num <> 0) AS n_numerator,
+        count({form.counted}) FILTER (usable AND num = 0) AS n_rest, count(*) FILTER (NOT usable) AS n_excluded
+    FROM cut"""
 
 
 def _ledger(question: Question, chosen: Mapping[str, str]) -> str:
     """The rows a measure sums over: the fact itself, or one row per fact row and tier the city-year has."""
     form = question.measure
+    if form.grain not in LEDGERS:
+        return "SELECT * FROM fact"
     if not question.with_tier:
         own = grammar().own_burdens[chosen.get("own_burden", "net_of_commercial")].sql
         return f"SELECT *, {own} AS own, own_net_fen AS burden_fen FROM fact"

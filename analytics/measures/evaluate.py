@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as package_version
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 
 from analytics.measures.compile import Question
-from analytics.measures.form import grammar, version
+from analytics.measures.form import LEDGERS, Grain, grammar, version
 from analytics.store import Engine, Folder
 from analytics.tiers import TIER, TIERS
 
@@ -17,7 +17,8 @@ from analytics.tiers import TIER, TIERS
 @dataclass(frozen=True)
 class Raw:
     """An unprotected answer. `table`: the dimensions asked, measure, value, numerator, denominator, n (persons or
-    households that entered), n_numerator (of these, how many add to the numerator), n_excluded (no usable resource).
+    households that entered), n_numerator (of these, how many add to the numerator), n_rest (how many do not; one who was paid
+    twice may be both), n_excluded (rows without what the measure needs).
     """
 
     question: Question
@@ -54,9 +55,7 @@ class Book:
             self._tables, self._engine = dict(replay.tables), replay.engine
             return
         snapshot.check()
-        files = {
-            name: [p.path for p in snapshot.partitions(name)] for name in ("person_year", "household_year")
-        }
+        files = {name: [p.path for p in snapshot.partitions(name)] for name in get_args(Grain)}
         self._tables = {name: name for name, paths in files.items() if paths}
         self._engine = Engine({name: files[name] for name in self._tables})
 
@@ -83,9 +82,7 @@ class Book:
         """Answer a question. Raises ValueError (what is wrong, what is possible) or store.QueryTimeout."""
         question = Question.of(measure, by, where, parameters)
         if question.measure.grain not in self._tables:
-            raise ValueError(
-                f"{measure} needs {question.measure.grain} facts; this store holds {', '.join(self._tables)} (a survey has no persons)"
-            )
+            raise ValueError(f"{measure} needs {question.measure.grain} facts; {self._absent(question)}")
         self._must_hold(question)
         if question.measure.needs and not self._replay:
             raise ValueError(f"{measure} compares a scenario with what was before it; ask it with a scenario")
@@ -99,7 +96,25 @@ class Book:
             raise ValueError(f"{measure}: no tier is recorded here, so there is nothing to credit")
         sql, bound = question.compile(resource, self._tables[question.measure.grain], tiers)
         chosen = {**question.parameters, **({"resource": resource} if resource else {})}
-        return Raw(question, self._engine.ask(sql, bound), sql, bound, chosen, self._provenance(question))
+        table = self._engine.ask(sql, bound)
+        if table["n_excluded"].sum() and not table["denominator"].sum():
+            told_by = question.measure.told_by
+            if told_by:
+                raise ValueError(f"{measure}: nothing to compute it from here; it needs {told_by}")
+        return Raw(question, table, sql, bound, chosen, self._provenance(question))
+
+    def _absent(self, question: Question) -> str:
+        """Why there is no fact of the grain asked for, and what to do."""
+        if question.measure.grain in LEDGERS:
+            return f"this store holds {', '.join(self._tables)} (a survey has no persons)"
+        if self._replay:
+            return "a replay pays bills anew, it has no policies and no claims; ask without a scenario"
+        if question.measure.grain not in self.manifest.get("facts", ()):
+            return "this store was built before there were any; build it again: jianfu build STORE"
+        wanted = (
+            "enrolment with a product_code" if question.measure.grain == "policy_year" else "commercial_claim"
+        )
+        return f"nobody holds a product here and none paid; deliver {wanted}"
 
     def _must_hold(self, question: Question) -> None:
         """A city or year the store does not hold is a mistake to name, not an empty table."""

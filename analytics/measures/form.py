@@ -10,7 +10,9 @@ from pydantic import Field
 from analytics.reference import Form, Text, load_toml
 
 HERE = Path(__file__).parent
-Unit = Literal["share", "points", "yuan"]
+Grain = Literal["person_year", "household_year", "policy_year", "claim"]
+Unit = Literal["share", "points", "yuan", "per_100", "days"]
+LEDGERS = ("person_year", "household_year")  # facts with what each tier paid and left
 
 
 class Reference(Form):
@@ -24,16 +26,22 @@ class Measure(Form):
     """One measure: a sum over a sum on one grain. `counts`: numerator and denominator count persons or households, so
     both the counted and the uncounted must be numerous enough to show. `needs` replay: it compares with what was before.
     `credit`: the numerator is a value of the own burden (`own`), and its fall is credited to the tiers (see credit.py).
+    `known`: rows it does not hold for are left out and counted, for want of what `told_by` names. `quantile`: not a sum over
+    a sum, but this quantile of the numerator (see quantile.py). `not_by`: dimensions that are what it counts.
     """
 
     id: str
     title: Text
-    grain: Literal["person_year", "household_year"]
+    grain: Grain
     per: Literal["tier"] | None = None
     before_all: bool = False
     numerator: str
     denominator: str
     where: str = "true"
+    known: str = "true"
+    told_by: str = ""
+    quantile: float | None = Field(None, gt=0, lt=1)
+    not_by: tuple[str, ...] = ()
     unit: Unit
     better: Literal["higher", "lower", "none"]
     counts: bool = False
@@ -51,6 +59,11 @@ class Measure(Form):
         """Asked without the dimension `tier`, the measure looks at the burden after all tiers."""
         return self.per is None or self.grain == "household_year"
 
+    @property
+    def counted(self) -> str:
+        """SQL of what a row adds to the number of persons or households: itself, or its person."""
+        return "DISTINCT person_key" if self.grain == "claim" else "*"
+
 
 class Dimension(Form):
     """One way to cut a result; `values` labels codes, other codes are shown as they are."""
@@ -59,8 +72,12 @@ class Dimension(Form):
     title: Text
     column: str = ""
     bands: str = ""
-    grain: str = ""  # of the only fact that has it
+    grains: tuple[Grain, ...] = ()  # facts that have it, where not all do
     values: dict[str, Text] = Field(default_factory=dict)
+
+    def fits(self, measure: Measure) -> bool:
+        """Whether the measure can be cut by it."""
+        return (not self.grains or measure.grain in self.grains) and self.id not in measure.not_by
 
     def label(self, code: str, language: str) -> str:
         text = self.values.get(code)

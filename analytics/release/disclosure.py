@@ -49,9 +49,10 @@ def release(raw: Raw | Released, *, protect: bool = True) -> Released:
         return raw
     k = policy().k
     n, hit = pl.col("n"), pl.col("n_numerator")
-    small = n.is_between(1, k - 1) | hit.is_between(1, k - 1)
+    least = 2 * k if raw.question.measure.quantile else k  # so many on each side of a quantile
+    small = n.is_between(1, least - 1) | hit.is_between(1, k - 1)
     if raw.question.measure.counts:
-        small = small | (n - hit).is_between(1, k - 1)
+        small = small | pl.col("n_rest").is_between(1, k - 1)
     hidden = small if protect else pl.lit(False)
     status = (
         pl.when(hidden)

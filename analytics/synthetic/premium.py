@@ -29,4 +29,6 @@ def premiums(city: City, plan: Plan, pop: Population, product: pl.Series, year: 
         ]
         fen.append(next((yuan * _FEN for yuan in asked if yuan is not None), None))
     known = kinds.with_columns(pl.Series("premium", fen, dtype=pl.Int64))
-    return persons.join(known, on=persons.columns, how="left", nulls_equal=True, maintain_order="left")["premium"]
+    return persons.join(known, on=persons.columns, how="left", nulls_equal=True, maintain_order="left")[
+        "premium"
+    ]

@@ -14,7 +14,7 @@ import streamlit as st
 from analytics import benchmarks as figures
 from analytics.answer import Desk
 from analytics.benchmarks import Place
-from analytics.measures import Measure, measures
+from analytics.measures import LEDGERS, Measure, measures
 from analytics.outcome import Outcome
 from analytics.plans import Covered, Plan, PlanErrors, PlanHoles, load_plans
 from analytics.plans import coverage as registered
@@ -23,7 +23,9 @@ from analytics.store import Damaged, NotBuilt, QueryTimeout, Store
 from analytics.view import words
 from analytics.whatif import NoEffect, NoSettlements, Scenario, scenario_text
 
-MEASURES = tuple(m.id for m in measures().values() if not (m.needs or m.credit))  # that any page can ask for
+MEASURES = tuple(  # that any page can ask for
+    m.id for m in measures().values() if m.grain in LEDGERS and not (m.needs or m.credit)
+)
 _serving: ContextVar[Desk | None] = ContextVar("serving", default=None)
 Frozen = tuple[tuple[str, tuple[str, ...]], ...]
 

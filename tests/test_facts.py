@@ -304,7 +304,7 @@ def test_households_sum_their_members_and_take_after_the_costliest(tmp_path: Pat
         4,
         True,
     )
-    assert (both["income_fen"], both["urban"], both["cluster_id"]) == (900, True, "70")
+    assert (both["income_fen"], both["urban"], both["cluster_id"]) == (900, True, None)
     alone = rows[2023, 4]
     assert (alone["n_members"], alone["is_linked"], alone["person_group"], alone["product"]) == (
         1,
@@ -380,7 +380,7 @@ def test_a_survey_keeps_its_clusters_and_payments(tmp_path: Path) -> None:
         "cluster_id",
         "n_members",
     )
-    assert [rows[2023, 1][n] for n in names] == [900, 900, 400, 300, 300, None, "1", 1]
-    assert [rows[2023, 2][n] for n in names] == [70, 70, 50, 50, 50, None, "c9", 1]
+    assert [rows[2023, 1][n] for n in names] == [900, 900, 400, 300, 300, None, None, None]
+    assert [rows[2023, 2][n] for n in names] == [70, 70, 50, 50, 50, None, "c9", None]
     statuses = {status for status, *_ in checks(built(tmp_path), city="area").values()}
     assert statuses == {"not_applicable"}

@@ -12,8 +12,8 @@ WITH households AS (
     FROM person_year WHERE household_key IS NULL
 ),
 economy AS (
-    SELECT year AS plan_year, household_key, max(size) AS size, bool_or(urban) AS urban,
-        max(income_annual_fen) AS income_fen, max(consumption_annual_fen) AS consumption_fen, max(food_annual_fen) AS food_fen
+    SELECT year AS plan_year, household_key, max(size) AS size, max(children)::INTEGER AS n_children, bool_or(urban) AS urban,
+        max(income_annual_fen) AS income_fen, max(consumption_annual_fen) AS consumption_fen, max(food_annual_fen) AS food_fen, max(housing_annual_fen) AS housing_fen
     FROM {household_economy} AS e SEMI JOIN person_year AS p ON e.household_key = p.household_key AND e.year = p.plan_year
     GROUP BY ALL
 )
@@ -23,7 +23,7 @@ FROM (
         * EXCLUDE (size, n_persons, inpatient_cost_fen, inpatient_in_policy_fen, inpatient_basic_fen),
         coalesce(size, n_persons)::INTEGER AS n_members,
         1::DOUBLE AS weight,
-        household_key::VARCHAR AS cluster_id,
+        NULL::VARCHAR AS cluster_id,
         NULL::VARCHAR AS stratum_id
     FROM households LEFT JOIN economy USING (plan_year, household_key)
 )

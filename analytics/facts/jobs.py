@@ -41,14 +41,14 @@ READ = {
     "product_code product_year premium_fen insured_since product_since",
     "person": "person_key birth_year sex",
     "household_member": "person_key household_key start_date end_date",
-    "household_economy": "household_key year size income_annual_fen consumption_annual_fen food_annual_fen urban",
+    "household_economy": "household_key year size children income_annual_fen consumption_annual_fen food_annual_fen housing_annual_fen urban",
     "household_year": "",
     "person_alias": "number_key person_key",
 }
 # Columns were added to these tables since: what an older delivery lacks did not come.
 _GROWN = ("commercial_claim", "enrolment")
 _TYPES = {
-    "_fen": "BIGINT", "_key": "BIGINT", "year": "INTEGER", "size": "INTEGER", "_date": "DATE", "_since": "DATE", "_time": "TIMESTAMP", "urban": "BOOLEAN"
+    "_fen": "BIGINT", "_key": "BIGINT", "year": "INTEGER", "size": "INTEGER", "children": "INTEGER", "_date": "DATE", "_since": "DATE", "_time": "TIMESTAMP", "urban": "BOOLEAN"
 }  # fmt: skip
 
 

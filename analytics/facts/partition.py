@@ -46,7 +46,7 @@ _MAYBE = {
     table: f"REPLACE ({', '.join(f'[{c}][1] AS {c}' for c in columns)})"
     for table, columns in {
         "person_year": ("household_key", "is_holder"),
-        "household_year": ("urban", "income_fen", "consumption_fen", "food_fen"),
+        "household_year": ("urban", "n_children", "income_fen", "consumption_fen", "food_fen", "housing_fen"),
         **MAYBE,
     }.items()
 }

@@ -1,222 +1,414 @@
-"""A question (measure, dimensions, filters, parameters) -> one SELECT on one fact, without joins."""
+"""A question with its parameters -> one SELECT on one fact, without joins of facts."""
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from analytics import reference
 from analytics.measures.credit import credit, flags
-from analytics.measures.form import LEDGERS, Measure, dimensions, grammar, measures
+from analytics.measures.form import LEDGERS, Sum, dimensions, grammar
 from analytics.measures.quantile import quantile_sql
-from analytics.store import literal
+from analytics.measures.question import BEFORE_ALL, Question, number, threshold_bp
+from analytics.store import Query, literal
 from analytics.tiers import TIER, TIERS
 
-BEFORE_ALL = "none"  # the row of a before-all measure that looks at the burden before any payment
 _MONEY = re.compile(r"^(paid|was|before|after|own|\w+_fen|coalesce\(\w+_fen, 0\)|[\s+()-])+$")
+_RANKED_BY = {"living": "(standard)", "after": "(after_payment)"}
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked. Raises ValueError, naming what is wrong and what is possible, when it cannot be asked."""
+class Piece:
+    """One sum of a question: its column, the expression of a row, and what its rank weighs it by."""
 
-    measure: Measure
-    by: tuple[str, ...] = ()
-    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    column: str
+    of: str
+    times: str = ""
+    by: str = ""
 
-    @classmethod
-    def of(
-        cls,
-        measure: str,
-        by: Sequence[str] = (),
-        where: Mapping[str, Sequence[str | int]] | None = None,
-        parameters: Mapping[str, str] | None = None,
-    ) -> "Question":
-        known = measures()
-        if measure not in known:
-            raise ValueError(f"measure {measure}: not in the catalogue; measures are {', '.join(known)}")
-        form = known[measure]
-        filters = {name: tuple(str(v) for v in values) for name, values in (where or {}).items()}
-        if "city" in filters:
-            filters["city"] = tuple(reference.city_code(name) for name in filters["city"])
-        cut = tuple(dict.fromkeys(by))
-        if (not form.tier_optional or form.credit) and "tier" not in cut:
-            cut = (*cut, "tier")
-        for name in (*cut, *filters):
-            if name not in dimensions():
-                raise ValueError(f"dimension {name}: unknown; dimensions are {', '.join(dimensions())}")
-            if name == "tier" and form.per is None:
-                raise ValueError(f"{measure} is not per tier; leave the dimension tier out")
-            if not dimensions()[name].fits(form):
-                possible = ", ".join(d.id for d in dimensions().values() if d.fits(form))
-                raise ValueError(f"dimension {name}: {measure} cannot be cut by it; it can by {possible}")
-        if wrong := set(filters.get("tier", ())) - {BEFORE_ALL, *TIER}:
-            raise ValueError(f"tier {', '.join(sorted(wrong))}: tiers are {BEFORE_ALL}, {', '.join(TIER)}")
-        return cls(form, cut, filters, _parameters(form, parameters or {}, "tier" in (*cut, *filters)))
+
+class Compiled:
+    """The SQL of a question, in parts that the measures of uncertainty build on as well.
+
+    `chosen`: the parameters without `auto`; `fact`: the table that holds the fact; `tiers`: those a credit goes to, in order of
+    payment. `multiplier`: SQL of a factor of every row, over the fact; `carry`: further columns of the fact to keep in `cut`.
+    """
+
+    def __init__(
+        self,
+        question: Question,
+        chosen: Mapping[str, str],
+        fact: str = "",
+        tiers: Sequence[str] = (),
+        *,
+        multiplier: str = "",
+        carry: Mapping[str, str] | None = None,
+        source: str = "",
+    ) -> None:
+        self.question, self.chosen, self.tiers = question, chosen, tiers
+        self.fact = fact or question.measure.grain
+        self.multiplier, self.carry, self.source = multiplier, dict(carry or {}), source
+        self.bound: dict[str, Any] = {
+            f"where_{name}": list(values) for name, values in question.where.items()
+        }
+        form, self.divisor = question.measure, 1
+        self.ledger, numerator = self._ledger(), form.numerator
+        if form.credit:
+            self.ledger, self.divisor = self._credits()
+            numerator = "credit"
+        self.sums = form.sums or {"numerator": Sum(of=numerator), "denominator": Sum(of=form.denominator)}
+        self.by = tuple(name for name in question.by if name != "threshold")
+        self.cases = self._cases()
+        self.pieces = {p.column: p for case in self.cases for p in case.values()}
+        self.ranks = list(dict.fromkeys(p.by for p in self.pieces.values() if p.by))
 
     @property
-    def with_tier(self) -> bool:
-        return "tier" in (*self.by, *self.where)
+    def sql(self) -> str:
+        """The whole SELECT."""
+        return f"WITH {self.rows()},\n{self.totals()}\n{self.answer()}"
 
-    def compile(
-        self, resource: str = "", fact: str = "", tiers: Sequence[str] = ()
-    ) -> tuple[str, dict[str, Any]]:
-        """SQL and its bound parameters. `resource` replaces the choice `auto` (which depends on what the extract holds);
-        `fact`: the table that holds the fact, where it is not named like its grain; `tiers`: those a credit goes to, in
-        order of payment.
-        """
-        chosen = dict(self.parameters)
-        if chosen.get("resource") == "auto":
-            chosen["resource"] = resource
-        bound: dict[str, Any] = {f"where_{name}": list(values) for name, values in self.where.items()}
-        if "threshold" in chosen:
-            bound["threshold_bp"] = threshold_bp(chosen["threshold"])
-        return _sql(self, chosen, fact or self.measure.grain, tiers), bound
+    # --- the rows
 
-
-def threshold_bp(text: str) -> int:
-    """A threshold like 0.10 as whole basis points. Raises ValueError beyond four decimals or outside 0..10."""
-    try:
-        value = Decimal(text) * 10000
-        if value != value.to_integral_value() or not 0 <= value <= 100_000:
-            raise InvalidOperation
-    except InvalidOperation as error:
-        raise ValueError(
-            f"threshold {text}: must be a decimal between 0 and 10 with at most four decimals, such as 0.25"
-        ) from error
-    return int(value)
-
-
-def _parameters(form: Measure, given: Mapping[str, str], with_tier: bool) -> dict[str, str]:
-    known = grammar().parameters
-    for name, value in given.items():
-        if name not in form.parameters:
-            raise ValueError(
-                f"parameter {name}: {form.id} takes {', '.join(form.parameters) or 'no parameter'}"
-            )
-        if name != "threshold" and value not in (*known[name].values, known[name].default):
-            raise ValueError(
-                f"parameter {name} = {value}: possible values are {', '.join(known[name].values)}"
-            )
-    chosen = {name: str(given.get(name, known[name].default)) for name in form.parameters}
-    if "threshold" in chosen:
-        threshold_bp(chosen["threshold"])
-    if with_tier and chosen.get("own_burden", "net_of_commercial") != "net_of_commercial":
-        raise ValueError(
-            "own_burden: burdens after each tier come from the ledger; leave own_burden out when asking by tier"
-        )
-    return chosen
-
-
-def _sql(question: Question, chosen: Mapping[str, str], fact: str, tiers: Sequence[str]) -> str:
-    form, rules = question.measure, grammar()
-    cut = [_cut(name) for name in question.by]
-    uses_resource = "resource" in chosen
-    resource = rules.resources[chosen["resource"]] if uses_resource else None
-    usable = (
-        "resource > 0"
-        if resource and resource.nonpositive == "excluded"
-        else "resource IS NOT NULL"
-        if resource
-        else "true"
-    )
-    numerator, denominator = _term(form.numerator), _term(form.denominator)
-    ledger, divisor = _ledger(question, chosen), 1
-    if form.credit:
-        ledger, divisor = _credits(form.credit, numerator, tiers, chosen["game"] == "replay")
-        numerator = "credit"
-    extra = [
-        f"{resource.sql} AS resource" if resource else "",
-        f"{rules.weights[chosen['weight']].sql} AS w" if "weight" in chosen else "",
-    ]
-    groups = "".join(f"{name}, " for name in question.by)
-    order = ", ".join(f"{_order(name)}{name}" for name in question.by)
-    scale = {
-        part: " / 100" if _MONEY.match(text) and text != "w" else ""
-        for part, text in (("num", form.numerator), ("den", form.denominator))
-    }
-    if divisor > 1:
-        scale["num"] = f" / {divisor}"
-    times = scale["num"] if form.unit == "yuan" or divisor > 1 else " * 100" if form.unit == "per_100" else ""
-    value = "value" if form.quantile else f"numerator / NULLIF(denominator, 0){times}"
-    summed = _summed(form, groups)
-    return f"""\
-WITH fact AS (
-    SELECT *{"".join(f", {e}" for e in extra if e)}
-    FROM {fact}
-    WHERE {" AND ".join([_keep(n) for n in question.where if n != "tier" and not dimensions()[n].bands] or ["true"])}
+    def rows(self) -> str:
+        """CTEs up to `cut`: a row per row of the ledger with dimensions, sums of one row, and what ranks it."""
+        question, form = self.question, self.question.measure
+        cut = [f"{_cut(name)} AS {name}" for name in self.by]
+        cut += [f"({self._usable()}) AS usable"]
+        cut += [
+            f"({p.of}){' * multiplier' if self.multiplier else ''}::DOUBLE AS {p.column}"
+            for p in self._distinct()
+        ]
+        cut += [f"{_term(_RANKED_BY[by])} AS key_{by}" for by in self.ranks]
+        if self.ranks:
+            cut.append(f"w{' * multiplier' if self.multiplier else ''} AS weighed")
+        cut += ["person_key"] if self._persons else []
+        cut += self.carry
+        if self.multiplier:
+            cut.append("multiplier")
+        late = [n for n in question.where if n == "tier" or dimensions()[n].bands]
+        line = self._line()
+        head = f"line AS (\n{line}\n),\n" if line else ""
+        return f"""\
+{head}fact AS (
+    SELECT *{"".join(f", {e}" for e in self._extra())}
+    FROM {self.source or self.fact}{" LEFT JOIN line USING (city, plan_year)" if line else ""}
+    WHERE {" AND ".join([_keep(n) for n in question.where if n not in late] or ["true"])}
 ),
 ledger AS (
-    {ledger}
+    {self.ledger}
 ),
 cut AS (
-    SELECT {"".join(f"{sql} AS {name}, " for name, sql in zip(question.by, cut, strict=True))}
-        ({usable}) AND ({form.known}) AS usable, ({numerator})::DOUBLE AS num, ({denominator})::DOUBLE AS den{", person_key" if form.counted != "*" else ""}
+    SELECT {", ".join(cut)}
     FROM ledger
-    WHERE {" AND ".join([f"({form.where})", *(_keep(n) for n in question.where if n == "tier" or dimensions()[n].bands)])}
-),
-{summed}{" GROUP BY " + ", ".join(question.by) if question.by else ""}
-)
-SELECT {groups}{literal(form.id)} AS measure, {value} AS value,
-    numerator{scale["num"]} AS numerator, denominator{scale["den"]} AS denominator, n, n_numerator, n_rest, n_excluded
-FROM summed{" ORDER BY " + order if order else ""}
-"""
+    WHERE {" AND ".join([f"({form.where})", *(_keep(n) for n in late)])}
+)"""
 
+    def _distinct(self) -> list[Piece]:
+        """The pieces with an expression of their own: several sums may weigh the same one."""
+        return list({p.of: p for p in reversed(self.pieces.values())}.values())[::-1]
 
-def _summed(form: Measure, groups: str) -> str:
-    if form.quantile:
-        return quantile_sql(form.quantile, groups, form.counted)
-    return f"""\
+    def _column(self, piece: Piece) -> str:
+        return next(p.column for p in self._distinct() if p.of == piece.of)
+
+    def _cases(self) -> list[dict[str, Piece]]:
+        """The sums of every threshold asked, by name; without thresholds one case."""
+        asked = self.question.thresholds
+        if "threshold" not in self.question.by:
+            asked = (self.chosen["threshold"],) if "threshold" in self.chosen else ("",)
+        cases = []
+        for i, threshold in enumerate(asked):
+            name = f"threshold_{i + 1}_bp" if len(asked) > 1 else "threshold_bp"
+            case = {}
+            for key, form in self.sums.items():
+                of = _term(form.of, over=self._over()).replace("$threshold_bp", f"${name}")
+                if f"${name}" in of:
+                    self.bound[name] = threshold_bp(threshold)
+                times = form.times
+                if "$nu" in times:
+                    self.bound["nu"] = number("nu", self.chosen["nu"])
+                by = form.by if times or form.by != "living" else ""
+                tag = f"_{i + 1}" if f"${name}" in of and len(asked) > 1 else ""
+                case[key] = Piece(f"{key}{tag}", of, times, by)
+            cases.append(case)
+        return cases
+
+    def _over(self) -> str:
+        resource = grammar().resources.get(self.chosen.get("resource", ""))
+        return ">=" if resource and resource.at_least else ">"
+
+    def _extra(self) -> list[str]:
+        """Columns a measure may use besides those of the fact."""
+        rules, chosen = grammar(), self.chosen
+        extra = []
+        if "living_standard" in chosen:
+            extra.append(f"{rules.living_standards[chosen['living_standard']].sql} AS living")
+        if "scale" in chosen:
+            extra.append(f"{rules.scales[chosen['scale']].sql} AS scale")
+        if size := self._size():
+            line = "line" if self._line() else "$poverty_line_fen"
+            extra += [f"{size} AS size", f"floor({line} * size + 0.5)::BIGINT AS need"]
+        if "resource" in chosen:
+            extra.append(f"{rules.resources[chosen['resource']].sql} AS resource")
+        if "weight" in chosen:
+            extra.append(f"{rules.weights[chosen['weight']].sql} AS w")
+        if self.multiplier:
+            extra.append(f"{self.multiplier} AS multiplier")
+        return [*extra, *(f"{sql} AS {name}" for name, sql in self.carry.items())]
+
+    def _line_name(self) -> str:
+        resource = grammar().resources.get(self.chosen.get("resource", ""))
+        return (resource.line if resource else "") or self.chosen.get("poverty_line", "")
+
+    def _size(self) -> str:
+        """Equivalent persons the line of this question is multiplied by; empty without a line."""
+        name = self._line_name()
+        return grammar().lines[name].size if name in grammar().lines else "n_members" if name else ""
+
+    def _line(self) -> str:
+        """SQL of the line of every city and year looked at; empty without one, or where it is given as a number."""
+        rules, chosen, name = grammar(), self.chosen, self._line_name()
+        if not name:
+            return ""
+        if name not in rules.lines:
+            self.bound["poverty_line_fen"] = number("poverty_line", name)
+            return ""
+        line = rules.lines[name]
+        self.bound |= line.bound
+        less = "0"
+        if "line_share" in line.parameters:
+            self.bound |= {
+                "floor_fen": number("line_floor", chosen["line_floor"]),
+                "base_fen": number("line_base", chosen["line_base"]),
+                "share_bp": number("line_share", chosen["line_share"]),
+            }
+            less = rules.lines_of[chosen["line_of"]].sql
+        living = rules.living_standards[chosen["living_standard"]].sql if "living_standard" in chosen else ""
+        places = [_keep(n) for n in self.question.where if n in ("city", "plan_year")]
+        query = _line_query(line.file)
+        slots = {
+            "fact": self.fact,
+            "keep": " AND ".join(places) or "true",
+            "living": living,
+            "less": less,
+            "size": line.size,
+        }
+        return query.fill(**{name: slots[name] for name in query.slots})
+
+    def _usable(self) -> str:
+        chosen, usable = self.chosen, []
+        if resource := grammar().resources.get(chosen.get("resource", "")):
+            usable.append("resource > 0" if resource.nonpositive == "excluded" else "resource IS NOT NULL")
+        if "living_standard" in chosen:
+            usable.append("living IS NOT NULL")
+        if chosen.get("scale", "none") != "none":
+            usable.append("scale > 0")
+        if chosen.get("weight") == "person":
+            usable.append("w IS NOT NULL")
+        if self._size():
+            usable.append("need IS NOT NULL")
+        if self.question.measure.usable != "true":
+            usable.append(_term(self.question.measure.usable))
+        return " AND ".join(usable) or "true"
+
+    def _ledger(self) -> str:
+        """The rows a measure sums over: the fact itself, or one row per fact row and tier the city-year has."""
+        form, chosen = self.question.measure, self.chosen
+        if form.grain not in LEDGERS:
+            return "SELECT * FROM fact"
+        left = ""
+        if "payments" in chosen:
+            rules = grammar()
+            left = f", {rules.payments[chosen['payments']].sql} AS left_over"
+            if chosen.get("negative") == "floored":
+                left = f", greatest({rules.payments[chosen['payments']].sql}, 0) AS left_over"
+        if not self.question.with_tier:
+            own = grammar().own_burdens[chosen.get("own_burden", "net_of_commercial")].sql
+            return f"SELECT *, {own} AS own, own_net_fen AS burden_fen{left} FROM fact"
+        parts = [
+            f"SELECT *, '{t.id}' AS tier, {t.paid} AS paid, {t.paid} + {t.after} AS before, {t.after} AS after, {t.after} AS own, "
+            f"{f'{t.was} AS was, ' if form.needs else ''}{t.paid} + {t.after} AS burden_fen{left} FROM fact WHERE {t.paid} IS NOT NULL"
+            for t in TIERS
+        ]
+        if form.before_all:
+            parts.insert(
+                0,
+                f"SELECT *, '{BEFORE_ALL}' AS tier, 0 AS paid, own_before_fen AS before, own_before_fen AS after, own_before_fen AS own, "
+                f"own_before_fen AS burden_fen{left} FROM fact",
+            )
+        return "\n    UNION ALL ".join(parts)
+
+    def _credits(self) -> tuple[str, int]:
+        """One row per household and tier with the credit of the tier, and what the sum is to be divided by."""
+        form = self.question.measure
+        columns = flags(_term(form.numerator, over=self._over()), self.tiers, self.chosen["game"] == "replay")
+        parts, divisor = [], 1
+        for position, k in enumerate(self.tiers):
+            sql, divisor = credit(form.credit, self.tiers, position)
+            burden = f"{TIER[k].paid} + {TIER[k].after} AS burden_fen"
+            parts.append(
+                f"SELECT *, '{k}' AS tier, {burden}, {sql} AS credit FROM valued WHERE {TIER[k].paid} IS NOT NULL"
+            )
+        self.bound["threshold_bp"] = threshold_bp(self.chosen["threshold"])
+        valued = f"WITH valued AS (SELECT *, {', '.join(columns)} FROM fact)"
+        return f"{valued}\n    " + "\n    UNION ALL ".join(parts), divisor
+
+    # --- the sums
+
+    def totals(self) -> str:
+        """CTEs from `cut` to `summed`: the sums of every group, and how many rows made them."""
+        counted = self.question.measure.counted
+        if quantile := self.question.measure.quantile:
+            return quantile_sql(quantile, self.by, counted)
+        if not self.ranks:
+            return f"""\
 summed AS (
-    SELECT {groups}
-        coalesce(fsum(num) FILTER (usable), 0) AS numerator, coalesce(fsum(den) FILTER (usable), 0) AS denominator,
-        count({form.counted}) FILTER (usable) AS n, count({form.counted}) FILTER (usable AND num <> 0) AS n_numerator,
-        count({form.counted}) FILTER (usable AND num = 0) AS n_rest, count(*) FILTER (NOT usable) AS n_excluded
-    FROM cut"""
+    SELECT {self.groups}{
+                ", ".join(
+                    [
+                        *(
+                            f"coalesce(fsum({self._column(p)}) FILTER (usable), 0) AS {p.column}"
+                            for p in self.pieces.values()
+                        ),
+                        f"count({counted}) FILTER (usable) AS n",
+                        *self._hits(f"count({counted}) FILTER (usable AND {{of}} <> 0)"),
+                        *(
+                            [f"count({counted}) FILTER (usable AND numerator = 0) AS n_rest"]
+                            if self._persons
+                            else []
+                        ),
+                        "count(*) FILTER (NOT usable) AS n_excluded",
+                    ]
+                )
+            }
+    FROM cut{self._group_by()}
+)"""
+        parts = [self.ranked(by) for by in self.ranks]
+        for by in self.ranks:
+            own = [p for p in self.pieces.values() if p.by == by or (by == self.ranks[0] and not p.by)]
+            sums = [
+                f"coalesce(fsum({self._column(p)}{f' * ({p.times})' if p.times else ''}) FILTER (usable), 0) AS {p.column}"
+                for p in own
+            ]
+            if by == self.ranks[0]:
+                sums += ["coalesce(sum(n) FILTER (usable), 0)::BIGINT AS n", *self._hits("coalesce(sum({name}) FILTER (usable), 0)::BIGINT"),
+                         "coalesce(sum(n) FILTER (NOT usable), 0)::BIGINT AS n_excluded"]  # fmt: skip
+            name = "summed" if len(self.ranks) == 1 else f"summed_{by}"
+            parts.append(
+                f"{name} AS (\n    SELECT {self.groups}{', '.join(sums)}\n    FROM rank_{by}{self._group_by()}\n)"
+            )
+        if len(self.ranks) > 1:
+            both = " UNION ALL BY NAME ".join(f"FROM summed_{by}" for by in self.ranks)
+            groups = f"{', '.join(self.by)}, " if self.by else ""
+            parts.append(
+                f"summed AS (\n    SELECT {groups}any_value(COLUMNS(* EXCLUDE ({', '.join(self.by)})))"
+                f"\n    FROM ({both}){self._group_by()}\n)"
+                if self.by
+                else f"summed AS (\n    SELECT any_value(COLUMNS(*)) FROM ({both})\n)"
+            )
+        return ",\n".join(parts)
 
+    def ranked(self, by: str) -> str:
+        """CTEs of the cells of equal rank, and their fractional rank: the middle of the weight that lies at one value, so that
+        the order of rows decides nothing.
+        """
+        sums = [f"fsum({p.column}) AS {p.column}" for p in self._distinct()]
+        part = ", ".join([*self.by, "usable"])
+        return f"""\
+cell_{by} AS (
+    SELECT {self.groups}usable, CASE WHEN usable THEN key_{by} END AS key, sum(weighed) AS weighed, {", ".join(sums)}, count(*) AS n{"".join(f", {h}" for h in self._hits("count(*) FILTER ({of} <> 0)"))}
+    FROM cut GROUP BY ALL
+),
+rank_{by} AS (
+    SELECT *, (sum(weighed) OVER (PARTITION BY {part} ORDER BY key) - weighed / 2) / nullif(sum(weighed) OVER (PARTITION BY {part}), 0) AS rank
+    FROM cell_{by}
+)"""
 
-def _ledger(question: Question, chosen: Mapping[str, str]) -> str:
-    """The rows a measure sums over: the fact itself, or one row per fact row and tier the city-year has."""
-    form = question.measure
-    if form.grain not in LEDGERS:
-        return "SELECT * FROM fact"
-    if not question.with_tier:
-        own = grammar().own_burdens[chosen.get("own_burden", "net_of_commercial")].sql
-        return f"SELECT *, {own} AS own, own_net_fen AS burden_fen FROM fact"
-    parts = [
-        f"SELECT *, '{t.id}' AS tier, {t.paid} AS paid, {t.paid} + {t.after} AS before, {t.after} AS after, {t.after} AS own, "
-        f"{f'{t.was} AS was, ' if form.needs else ''}{t.paid} + {t.after} AS burden_fen FROM fact WHERE {t.paid} IS NOT NULL"
-        for t in TIERS
-    ]
-    if form.before_all:
-        parts.insert(
-            0,
-            f"SELECT *, '{BEFORE_ALL}' AS tier, 0 AS paid, own_before_fen AS before, own_before_fen AS after, own_before_fen AS own, "
-            "own_before_fen AS burden_fen FROM fact",
+    @property
+    def _persons(self) -> bool:
+        """Whether a person may stand in several rows, and both among those that add to the numerator and the rest."""
+        return self.question.measure.counted != "*"
+
+    @property
+    def groups(self) -> str:
+        """Columns of the dimensions, with a comma behind."""
+        return "".join(f"{name}, " for name in self.by)
+
+    def _group_by(self) -> str:
+        return f" GROUP BY {', '.join(self.by)}" if self.by else ""
+
+    def _hits(self, counted: str) -> list[str]:
+        """How many rows add to the sum that counts as the numerator, one column per case."""
+        hit = self.question.measure.hit
+        each = (
+            (f"n_hit_{i + 1}", self._column(case[hit or next(iter(case))]))
+            for i, case in enumerate(self.cases)
         )
-    return "\n    UNION ALL ".join(parts)
+        return [f"{counted.format(of=of, name=name)} AS {name}" for name, of in each]
 
+    # --- the answer
 
-def _credits(kind: str, value: str, tiers: Sequence[str], replayed: bool) -> tuple[str, int]:
-    """One row per household and tier with the credit of the tier, and what the sum is to be divided by."""
-    columns = flags(value, tiers, replayed)
-    parts, divisor = [], 1
-    for position, k in enumerate(tiers):
-        sql, divisor = credit(kind, tiers, position)
-        burden = f"{TIER[k].paid} + {TIER[k].after} AS burden_fen"
-        parts.append(
-            f"SELECT *, '{k}' AS tier, {burden}, {sql} AS credit FROM valued WHERE {TIER[k].paid} IS NOT NULL"
+    def answer(self, more: Sequence[str] = ()) -> str:
+        """The last SELECT, over `summed`. `more`: further columns."""
+        form = self.question.measure
+        parts = []
+        for i, (case, code) in enumerate(zip(self.cases, self._codes(), strict=True)):
+            groups = "".join(
+                f"{literal(code) + ' AS ' if n == 'threshold' else ''}{n}, " for n in self.question.by
+            )
+            numerator, denominator = self.ratio(case)
+            numerator_fen = form.unit == "yuan" or (
+                not form.sums and form.numerator != "w" and _MONEY.match(form.numerator)
+            )
+            over = f" / {self.divisor}" if self.divisor > 1 else " / 100" if numerator_fen else ""
+            under = (
+                " / 100"
+                if not form.sums and form.denominator != "w" and _MONEY.match(form.denominator)
+                else ""
+            )
+            times = (
+                over
+                if form.unit == "yuan" or self.divisor > 1
+                else " * 100"
+                if form.unit == "per_100"
+                else ""
+            )
+            value = "value" if form.quantile else f"({numerator}) / NULLIF({denominator}, 0){times}"
+            parts.append(
+                f"SELECT {groups}{literal(form.id)} AS measure, {value} AS value,\n"
+                f"    ({numerator}){over} AS numerator, ({denominator}){under} AS denominator, "
+                f"n, n_hit_{i + 1} AS n_numerator, {'n_rest, ' if self._persons else ''}n_excluded{''.join(f', {m}' for m in more)}\nFROM summed"
+            )
+        order = ", ".join(f"{_order(name)}{name}" for name in self.question.by)
+        if len(parts) > 1:
+            union = "\nUNION ALL ".join(parts)
+            return f"SELECT * FROM (\n{union}\n) ORDER BY {order}\n"
+        return parts[0] + (f" ORDER BY {order}\n" if order else "\n")
+
+    def _codes(self) -> tuple[str, ...]:
+        return self.question.thresholds if "threshold" in self.question.by else ("",)
+
+    def ratio(self, case: Mapping[str, Piece]) -> tuple[str, str]:
+        """Numerator and denominator in terms of the columns of `summed`."""
+        form = self.question.measure
+        if not form.sums:
+            return case["numerator"].column, case["denominator"].column
+        return tuple(  # type: ignore[return-value]
+            re.sub(r"[a-z]\w*", lambda m: case[m[0]].column if m[0] in case else m[0], text)
+            for text in (form.numerator, form.denominator)
         )
-    valued = f"WITH valued AS (SELECT *, {', '.join(columns)} FROM fact)"
-    return f"{valued}\n    " + "\n    UNION ALL ".join(parts), divisor
 
 
-def _term(expression: str) -> str:
+@cache
+def _line_query(name: str) -> Query:
+    return Query.load(Path(__file__).parent / "lines" / f"{name}.sql")
+
+
+def _term(expression: str, over: str = ">") -> str:
     for name, sql in grammar().terms.items():
         expression = expression.replace(f"({name})", f"({sql})")
-    return expression
+    return expression.replace("{over}", over)
 
 
 def _cut(name: str) -> str:

@@ -8,8 +8,9 @@ from typing import Any, get_args
 
 import polars as pl
 
-from analytics.measures.compile import Question
+from analytics.measures.compile import Compiled
 from analytics.measures.form import LEDGERS, Grain, grammar, version
+from analytics.measures.question import Question
 from analytics.store import Engine, Folder
 from analytics.tiers import TIER, TIERS
 
@@ -17,8 +18,8 @@ from analytics.tiers import TIER, TIERS
 @dataclass(frozen=True)
 class Raw:
     """An unprotected answer. `table`: the dimensions asked, measure, value, numerator, denominator, n (persons or
-    households that entered), n_numerator (of these, how many add to the numerator), n_rest (how many do not; one who was paid
-    twice may be both), n_excluded (rows without what the measure needs).
+    households that entered), n_numerator (of these, how many add to the numerator), n_rest (how many do not, where one
+    may be both), n_excluded (rows without what the measure needs).
     """
 
     question: Question
@@ -51,6 +52,7 @@ class Book:
         snapshot is not as it was sealed: no figure comes from a changed byte.
         """
         self.snapshot, self.manifest, self._replay = snapshot, snapshot.manifest, replay
+        self._counted: dict[tuple[tuple[str, tuple[str, ...]], ...], set[str]] = {}
         if replay:
             self._tables, self._engine = dict(replay.tables), replay.engine
             return
@@ -90,18 +92,20 @@ class Book:
             raise ValueError(
                 "own_burden = cash: a replay tells what is owed, not how much of it is paid in cash"
             )
-        resource = self._resource(question) if question.parameters.get("resource") == "auto" else ""
+        chosen = question.settled(lambda columns: self._held(question, columns))
         tiers = self._tiers(question) if question.measure.credit else ()
         if question.measure.credit and not tiers:
             raise ValueError(f"{measure}: no tier is recorded here, so there is nothing to credit")
-        sql, bound = question.compile(resource, self._tables[question.measure.grain], tiers)
-        chosen = {**question.parameters, **({"resource": resource} if resource else {})}
-        table = self._engine.ask(sql, bound)
-        if table["n_excluded"].sum() and not table["denominator"].sum():
-            told_by = question.measure.told_by
-            if told_by:
-                raise ValueError(f"{measure}: nothing to compute it from here; it needs {told_by}")
-        return Raw(question, table, sql, bound, chosen, self._provenance(question))
+        asked = Compiled(question, chosen, self._tables[question.measure.grain], tiers)
+        table = self._engine.ask(asked.sql, asked.bound)
+        self._must_tell(question, table)
+        return Raw(question, table, asked.sql, asked.bound, chosen, self._provenance(question))
+
+    def _must_tell(self, question: Question, table: pl.DataFrame) -> None:
+        """What never came is a thing to name, not a table of nothing."""
+        told_by = question.measure.told_by
+        if told_by and table["n_excluded"].sum() and not table["denominator"].sum():
+            raise ValueError(f"{question.measure.id}: nothing to compute it from here; it needs {told_by}")
 
     def _absent(self, question: Question) -> str:
         """Why there is no fact of the grain asked for, and what to do."""
@@ -125,22 +129,20 @@ class Book:
                     f"{name} {', '.join(unknown)}: not in this store; it holds {', '.join(held)}"
                 )
 
-    def _resource(self, question: Question) -> str:
-        """What the extract holds: the household's income, else its consumption, else the policy line of the area."""
-        filters = {k: v for k, v in question.where.items() if k in ("city", "plan_year")}
-        keep = " AND ".join(f"list_contains($where_{name}, {name}::VARCHAR)" for name in filters) or "true"
-        names = grammar().parameters["resource"].values
-        counts = ", ".join(f"count({grammar().resources[name].sql})" for name in names)
-        row = self._engine.ask(
-            f"SELECT {counts} FROM {self._tables['household_year']} WHERE {keep}",
-            {f"where_{k}": list(v) for k, v in filters.items()},
-        ).row(0)
-        held = [name for name, count in zip(names, row, strict=True) if count]
-        if not held:
-            raise ValueError(
-                "no household resource: the extract holds no income or consumption and no policy line is known for these areas"
+    def _held(self, question: Question, columns: Sequence[str]) -> set[str]:
+        """Of these columns of the households, those with any value in the cities and years asked."""
+        filters = {k: tuple(v) for k, v in question.where.items() if k in ("city", "plan_year")}
+        key = tuple(sorted(filters.items()))
+        if key not in self._counted:
+            table = self._tables["household_year"]
+            there = self._engine.ask(f"SELECT * FROM {table} LIMIT 0").columns
+            keep = (
+                " AND ".join(f"list_contains($where_{name}, {name}::VARCHAR)" for name in filters) or "true"
             )
-        return held[0]
+            counts = ", ".join(f"count({name}) AS {name}" for name in grammar().columns if name in there)
+            row = self._engine.ask(f"SELECT {counts} FROM {table} WHERE {keep}", {f"where_{k}": list(v) for k, v in filters.items()}).row(0, named=True)  # fmt: skip
+            self._counted[key] = {name for name, n in row.items() if n}
+        return self._counted[key] & set(columns)
 
     def _tiers(self, question: Question) -> tuple[str, ...]:
         """The tiers a credit can go to, in order of payment."""

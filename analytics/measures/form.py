@@ -1,6 +1,7 @@
 """Measures, dimensions and grammar as data: `catalogue/*.toml`, `dimensions.toml`, `grammar.toml`."""
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -11,7 +12,7 @@ from analytics.reference import Form, Text, load_toml
 
 HERE = Path(__file__).parent
 Grain = Literal["person_year", "household_year", "policy_year", "claim"]
-Unit = Literal["share", "points", "yuan", "per_100", "days"]
+Unit = Literal["share", "points", "yuan", "index", "per_100", "days"]
 LEDGERS = ("person_year", "household_year")  # facts with what each tier paid and left
 
 
@@ -22,12 +23,24 @@ class Reference(Form):
     where: str = ""
 
 
+class Sum(Form):
+    """A named sum: `of`, an expression of one row; `times`, where the row's `rank` weighs it: an expression of the fractional
+    rank (mid-rank within ties) by living standard, or by what is left of it (`by` after).
+    """
+
+    of: str
+    times: str = ""
+    by: Literal["living", "after"] = "living"
+
+
 class Measure(Form):
-    """One measure: a sum over a sum on one grain. `counts`: numerator and denominator count persons or households, so
+    """One measure: a sum over a sum on one grain; with `sums`, numerator and denominator are expressions of named sums.
+    `usable`: rows it is defined for, the others are left out and counted. `defaults`, `fixed`: values of parameters that
+    differ from the grammar's, or belong to the definition. `hit`: the sum whose rows are counted as its numerator. `counts`: numerator and denominator count persons or households, so
     both the counted and the uncounted must be numerous enough to show. `needs` replay: it compares with what was before.
     `credit`: the numerator is a value of the own burden (`own`), and its fall is credited to the tiers (see credit.py).
-    `known`: rows it does not hold for are left out and counted, for want of what `told_by` names. `quantile`: not a sum over
-    a sum, but this quantile of the numerator (see quantile.py). `not_by`: dimensions that are what it counts.
+    `told_by`: what rows lack that are not usable. `quantile`: not a sum over a sum, but this quantile of the numerator (see
+    quantile.py). `not_by`: dimensions that are what it counts.
     """
 
     id: str
@@ -37,8 +50,10 @@ class Measure(Form):
     before_all: bool = False
     numerator: str
     denominator: str
+    sums: dict[str, Sum] = Field(default_factory=dict)
+    hit: str = ""
     where: str = "true"
-    known: str = "true"
+    usable: str = "true"
     told_by: str = ""
     quantile: float | None = Field(None, gt=0, lt=1)
     not_by: tuple[str, ...] = ()
@@ -48,6 +63,8 @@ class Measure(Form):
     needs: Literal["", "replay"] = ""
     credit: Literal["", "shapley", "first_in", "last_in", "sequential"] = ""
     parameters: tuple[str, ...] = ()
+    defaults: dict[str, str] = Field(default_factory=dict)
+    fixed: dict[str, str] = Field(default_factory=dict)
     plain: Text
     formula: str
     caveat: Text
@@ -57,7 +74,7 @@ class Measure(Form):
     @property
     def tier_optional(self) -> bool:
         """Asked without the dimension `tier`, the measure looks at the burden after all tiers."""
-        return self.per is None or self.grain == "household_year"
+        return self.per is None or self.before_all
 
     @property
     def counted(self) -> str:
@@ -85,25 +102,67 @@ class Dimension(Form):
 
 
 class Choice(Form):
-    """A parameter value that stands for SQL."""
+    """A parameter value that stands for SQL. `needs`: columns of the fact; `parameters`: what it may be asked with besides."""
 
     title: Text
     sql: str
-    nonpositive: Literal["catastrophic", "excluded"] = "catastrophic"
+    needs: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
+
+
+class Resource(Choice):
+    """What a burden is held against. `living`: the living standard it is taken from, where only one will do."""
+
+    living: str = ""
+    line: str = ""
+    threshold: str
+    at_least: bool = False
+    nonpositive: Literal["catastrophic", "excluded"]
+
+
+class Line(Form):
+    """A poverty line of each city and year, by a file of `lines/`; `size`: SQL of the equivalent persons of a household."""
+
+    title: Text
+    file: str
+    size: str
+    needs: tuple[str, ...]
+    parameters: tuple[str, ...] = ()
+    bound: dict[str, int] = Field(default_factory=dict)
 
 
 class Parameter(Form):
+    """`number`: any decimal will do; `auto`: what the value auto may become, the first the extract holds."""
+
     title: Text
     default: str
-    values: tuple[str, ...]
+    values: tuple[str, ...] = ()
+    number: bool = False
+    auto: tuple[str, ...] = ()
 
 
 class Grammar(Form):
     parameters: dict[str, Parameter]
-    resources: dict[str, Choice]
+    resources: dict[str, Resource]
     weights: dict[str, Choice]
     own_burdens: dict[str, Choice]
+    living_standards: dict[str, Choice]
+    scales: dict[str, Choice]
+    payments: dict[str, Choice]
+    negatives: dict[str, Choice]
+    lines_of: dict[str, Choice]
+    lines: dict[str, Line]
+    columns: dict[str, Text]
     terms: dict[str, str]
+
+    def choices(self, parameter: str) -> Mapping[str, Choice | Line]:
+        """What the values of a parameter stand for; empty for numbers and for `game`."""
+        named: dict[str, Mapping[str, Choice | Line]] = {
+            "resource": self.resources, "weight": self.weights, "own_burden": self.own_burdens,
+            "living_standard": self.living_standards, "scale": self.scales, "payments": self.payments,
+            "negative": self.negatives, "line_of": self.lines_of, "poverty_line": self.lines,
+        }  # fmt: skip
+        return named.get(parameter, {})
 
 
 @cache
@@ -129,5 +188,5 @@ def grammar() -> Grammar:
 @cache
 def version() -> str:
     """Hash of everything in this wing that decides a number."""
-    files = sorted([*HERE.glob("*.py"), *HERE.glob("*.toml"), *HERE.glob("catalogue/*.toml")])
+    files = sorted(path for kind in ("py", "toml", "sql") for path in HERE.rglob(f"*.{kind}"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]

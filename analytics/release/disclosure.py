@@ -52,7 +52,8 @@ def release(raw: Raw | Released, *, protect: bool = True) -> Released:
     least = 2 * k if raw.question.measure.quantile else k  # so many on each side of a quantile
     small = n.is_between(1, least - 1) | hit.is_between(1, k - 1)
     if raw.question.measure.counts:
-        small = small | pl.col("n_rest").is_between(1, k - 1)
+        rest = pl.col("n_rest") if "n_rest" in raw.table.columns else n - hit
+        small = small | rest.is_between(1, k - 1)
     hidden = small if protect else pl.lit(False)
     status = (
         pl.when(hidden)

@@ -133,6 +133,9 @@ class Household(Block):
     food_share: float
     food_elasticity: float
     food_sigma: float
+    housing_share: float
+    housing_elasticity: float
+    housing_sigma: float
     group_share: tuple[float, float, float, float]
     group_income: tuple[float, float, float, float]
     group_noise: float

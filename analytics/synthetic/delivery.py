@@ -26,7 +26,16 @@ SETTLEMENT = (
     "setl_type", "pay_loc", "refd_setl_flag", "mid_setl_flag", "gend", *MONEY,
 )  # fmt: skip
 YEARS = (2021, 2022, 2023, 2024, 2025)
-YUAN = {*MONEY, "scope_amt", "paid_amt", "premium", "income_annual", "consumption_annual", "food_annual"}
+YUAN = {
+    *MONEY,
+    "scope_amt",
+    "paid_amt",
+    "premium",
+    "income_annual",
+    "consumption_annual",
+    "food_annual",
+    "housing_annual",
+}
 THRESHOLD = 10  # edge-case households: income = ten times the burden
 Progress = Callable[[str, int, int], None]
 
@@ -149,7 +158,7 @@ def _economy(
 ) -> pl.DataFrame:
     """Resources of the households, fen. Consumption holds what they themselves paid for care."""
     money = [np.rint(values * 100).astype(np.int64) for values in economy(cal, city, pop, year, seed)]
-    income, consumption, food = money
+    income, consumption, food, housing = money
     net = frame.select(pl.col("personal_fen") - commercial_fen(frame)).to_series().to_numpy()
     burden = np.zeros(len(income), dtype=np.int64)
     np.add.at(burden, pop.household[frame["person"].to_numpy()], net)
@@ -161,9 +170,13 @@ def _economy(
             "household_id": household_numbers(city, np.arange(len(income))),
             "year": np.full(len(income), year, dtype=np.int32),
             "size": pop.h_size.astype(np.int32),
+            "children": np.bincount(pop.household[pop.age(year) < 14], minlength=len(pop.h_size)).astype(
+                np.int32
+            ),
             "income_annual": income,
             "consumption_annual": consumption + burden,
             "food_annual": food,
+            "housing_annual": housing,
             "urban": pop.h_urban,
         }
     ).filter(pl.Series(pop.h_linked))

@@ -114,8 +114,8 @@ def products(cal: Calibration, city: City, pop: Population, sold: Sequence[str],
 
 def economy(
     cal: Calibration, city: City, pop: Population, year: int, seed: int
-) -> tuple[Floats, Floats, Floats]:
-    """Yearly income, consumption without medical care and food of each household, yuan.
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Yearly income, consumption without medical care, food, and housing with utilities of each household, yuan.
 
     Incomes have the city's per-capita disposable income as their mean over persons, urban twice the rural.
     """
@@ -133,7 +133,9 @@ def economy(
     spend *= np.exp(rng.normal(0.0, par.consumption_sigma, count))
     food = par.food_share * spend.mean() * (spend / spend.mean()) ** par.food_elasticity
     food = np.minimum(food * np.exp(rng.normal(0.0, par.food_sigma, count)), 0.9 * spend)
-    return per_head * pop.h_size, spend * pop.h_size, food * pop.h_size
+    housing = par.housing_share * spend.mean() * (spend / spend.mean()) ** par.housing_elasticity
+    housing = np.minimum(housing * np.exp(rng.normal(0.0, par.housing_sigma, count)), 0.9 * (spend - food))
+    return tuple(amount * pop.h_size for amount in (per_head, spend, food, housing))  # type: ignore[return-value]
 
 
 def _households(rng: np.random.Generator, persons: int, mean: float) -> tuple[Ints, Ints, Ints]:

@@ -92,12 +92,9 @@ def setting(parameter: str, code: str) -> str:
     """A parameter's value in words."""
     if parameter == "threshold":
         return share(code)
-    rules = grammar()
     if parameter == "game":
         return t(f"game.{code}")
-    titled = {"resource": rules.resources, "weight": rules.weights, "own_burden": rules.own_burdens}.get(
-        parameter, {}
-    )
+    titled = grammar().choices(parameter)
     return say(titled[code].title) if code in titled else t("resource.auto") if code == "auto" else code
 
 
@@ -188,7 +185,7 @@ def yardstick(weight: bool = False) -> Yardstick:
     """Threshold and resources of catastrophic expenditure; `weight`: also who is counted."""
     known = grammar().parameters
     with st.container(width=100):
-        threshold = controls.one("threshold", THRESHOLDS, share, default=known["threshold"].default)
+        threshold = controls.one("threshold", THRESHOLDS, share, default=THRESHOLDS[1])
     with st.container(width=210):
         resources = ["auto", *known["resource"].values]
         resource = controls.one("resource", resources, partial(setting, "resource"))

@@ -1,0 +1,193 @@
+"""A question: measure, dimensions, filters, parameters; checked when it is put, completed by what the extract holds."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+
+from analytics import reference
+from analytics.measures.form import Choice, Line, Measure, dimensions, grammar, measures
+from analytics.tiers import TIER
+
+BEFORE_ALL = "none"  # the row of a before-all measure that looks at the burden before any payment
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked. Raises ValueError, naming what is wrong and what is possible, when it cannot be asked."""
+
+    measure: Measure
+    by: tuple[str, ...] = ()
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        measure: str,
+        by: Sequence[str] = (),
+        where: Mapping[str, Sequence[str | int]] | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> "Question":
+        known = measures()
+        if measure not in known:
+            raise ValueError(f"measure {measure}: not in the catalogue; measures are {', '.join(known)}")
+        form = known[measure]
+        filters = {name: tuple(str(v) for v in values) for name, values in (where or {}).items()}
+        if "city" in filters:
+            filters["city"] = tuple(reference.city_code(name) for name in filters["city"])
+        cut = tuple(dict.fromkeys(by))
+        if (not form.tier_optional or form.credit) and "tier" not in cut:
+            cut = (*cut, "tier")
+        for name in (*cut, *filters):
+            if name not in dimensions():
+                raise ValueError(f"dimension {name}: unknown; dimensions are {', '.join(dimensions())}")
+            if name == "tier" and form.per is None:
+                raise ValueError(f"{measure} is not per tier; leave the dimension tier out")
+            if not dimensions()[name].fits(form):
+                possible = ", ".join(d.id for d in dimensions().values() if d.fits(form))
+                raise ValueError(f"dimension {name}: {measure} cannot be cut by it; it can by {possible}")
+            if name == "threshold" and (name in filters or name not in form.parameters or form.credit):
+                raise ValueError(f"dimension threshold: {measure} has no thresholds to be cut by")
+        if wrong := set(filters.get("tier", ())) - {BEFORE_ALL, *TIER}:
+            raise ValueError(f"tier {', '.join(sorted(wrong))}: tiers are {BEFORE_ALL}, {', '.join(TIER)}")
+        return cls(form, cut, filters, _parameters(form, parameters or {}, cut, filters))
+
+    @property
+    def with_tier(self) -> bool:
+        return "tier" in (*self.by, *self.where)
+
+    @property
+    def thresholds(self) -> tuple[str, ...]:
+        """The thresholds asked, several where the question is cut by them."""
+        asked = self.parameters.get("threshold", "")
+        if "threshold" in self.by and asked == "auto":
+            return grammar().parameters["threshold"].values
+        return tuple(asked.split(",")) if asked else ()
+
+    def settled(self, held: Callable[[Sequence[str]], set[str]]) -> dict[str, str]:
+        """Parameters with every `auto` replaced. `held`: of these columns of the fact, those with values where the question
+        looks. Raises ValueError where the extract cannot answer: what is missing, and what would work.
+        """
+        rules, chosen, form = grammar(), dict(self.parameters), self.measure
+        wanted = [c for name in chosen for choice in rules.choices(name).values() for c in choice.needs]
+        there = held(sorted({*wanted, *rules.columns})) if wanted else set()
+
+        def ready(name: str, code: str) -> bool:
+            choice = rules.choices(name)[code]
+            line = rules.lines.get(getattr(choice, "line", ""))
+            return {*choice.needs, *(line.needs if line else ())} <= there
+
+        if chosen.get("resource") == "auto":
+            chosen["resource"] = next(
+                (c for c in rules.parameters["resource"].auto if ready("resource", c)), ""
+            )
+            if not chosen["resource"]:
+                raise ValueError(
+                    "no household resource: the extract holds no income or consumption and no policy line is known for these areas"
+                )
+        resource = rules.resources.get(chosen.get("resource", ""))
+        if chosen.get("living_standard") == "auto":
+            first = resource.living if resource else ""
+            auto = [first] if first else rules.parameters["living_standard"].auto
+            chosen["living_standard"] = next((c for c in auto if ready("living_standard", c)), auto[0])
+        if chosen.get("scale") == "auto":
+            chosen["scale"] = "per_capita" if chosen.get("weight") == "person" else "none"
+        if chosen.get("threshold") == "auto" and resource:
+            chosen["threshold"] = resource.threshold
+        for name, code in chosen.items():
+            if code in (choices := rules.choices(name)) and not ready(name, code):
+                missing = [rules.columns[c].en for c in choices[code].needs if c not in there]
+                works = [c for c in choices if c != code and ready(name, c)]
+                raise ValueError(
+                    f"{form.id}: {name} = {code} needs {', '.join(missing)}, which no household looked at has; "
+                    + (
+                        f"what works: {name} = {', '.join(works)}"
+                        if works
+                        else "measures of persons and tiers need none of it"
+                    )
+                )
+        return chosen
+
+
+def threshold_bp(text: str) -> int:
+    """A threshold like 0.10 as whole basis points. Raises ValueError beyond four decimals or outside 0..10."""
+    return _scaled(
+        "threshold", text, 10_000, 100_000, "between 0 and 10 with at most four decimals, such as 0.25"
+    )
+
+
+def fen(name: str, text: str) -> int:
+    """An amount of yuan as whole fen."""
+    return _scaled(name, text, 100, 10**17, "of yuan with at most two decimals, such as 6000")
+
+
+def _scaled(name: str, text: str, scale: int, most: int, must: str) -> int:
+    try:
+        value = Decimal(text) * scale
+        if value != value.to_integral_value() or not 0 <= value <= most:
+            raise InvalidOperation
+    except InvalidOperation as error:
+        raise ValueError(f"{name} {text}: must be a decimal {must}") from error
+    return int(value)
+
+
+def _parameters(
+    form: Measure, given: Mapping[str, str], by: Sequence[str], where: Mapping[str, object]
+) -> dict[str, str]:
+    """The values asked or meant, in the order of the measure's list."""
+    known = grammar().parameters
+    chosen = {name: form.defaults.get(name, known[name].default) for name in form.parameters}
+    chosen |= form.fixed | {k: str(v) for k, v in given.items() if k in chosen or k in form.fixed}
+    more = [
+        p
+        for name, code in chosen.items()
+        for p in _choice_parameters(grammar().choices(name).get(code))
+        if p not in chosen
+    ]
+    chosen |= {name: str(given.get(name, known[name].default)) for name in more}
+    for name, value in given.items():
+        if name not in chosen:
+            takes = ", ".join(n for n in chosen if n not in form.fixed) or "no parameter"
+            raise ValueError(f"parameter {name}: {form.id} takes {takes}")
+        if name in form.fixed and value != form.fixed[name]:
+            raise ValueError(f"parameter {name}: is {form.fixed[name]} by the definition of {form.id}")
+        rules = known[name]
+        if value not in (*rules.values, rules.default) and not rules.number:
+            raise ValueError(f"parameter {name} = {value}: possible values are {', '.join(rules.values)}")
+        if name == "threshold" and value != "auto":
+            if "," in value and "threshold" not in by:
+                raise ValueError("threshold: several at once need the dimension threshold (--by threshold)")
+            for one in value.split(","):
+                threshold_bp(one)
+        elif rules.number and value not in rules.values and value != rules.default:
+            number(name, value)
+    if ("tier" in by or "tier" in where) and chosen.get(
+        "own_burden", "net_of_commercial"
+    ) != "net_of_commercial":
+        raise ValueError(
+            "own_burden: burdens after each tier come from the ledger; leave own_burden out when asking by tier"
+        )
+    return chosen
+
+
+def number(name: str, text: str) -> int | float:
+    """A parameter that is a number: yuan as whole fen, shares as basis points, the rest as it is."""
+    if name in ("poverty_line", "line_floor", "line_base"):
+        return fen(name, text)
+    if name == "line_share":
+        return threshold_bp(text)
+    try:
+        value = Decimal(text)
+        if not 1 < value <= 10:
+            raise InvalidOperation
+    except InvalidOperation as error:
+        raise ValueError(f"{name} {text}: must be a decimal above 1 and at most 10, such as 2") from error
+    return float(value)
+
+
+def _choice_parameters(choice: Choice | Line | None) -> tuple[str, ...]:
+    """What a choice may be asked with besides, that of its line included."""
+    if choice is None:
+        return ()
+    line = grammar().lines.get(getattr(choice, "line", ""))
+    return (*choice.parameters, *(line.parameters if line else ()))

@@ -52,15 +52,19 @@ class Desk:
         parameters: Mapping[str, str] | None = None,
         *,
         scenario: Scenario | str = "observed",
+        se: str = "",
+        se_method: str = "auto",
+        against: tuple[str, str] | None = None,
         protect: bool = True,
     ) -> Released:
-        """A protected answer. `scenario`: "observed" (as recorded), "plan" (the plan in force, replayed) or a Scenario; the
+        """A protected answer; `se`, `se_method`, `against`: see `Book.ask`. `scenario`: "observed" (as recorded), "plan" (the plan in force, replayed) or a Scenario; the
         latter two of one city and plan year. Raises ValueError (what is wrong, what is possible) or store.QueryTimeout.
         """
         book = self._book
         if scenario != "observed":
             book, where = self._replayed(scenario, where or {}, (parameters or {}).get("game") == "replay")
-        return release(book.ask(measure, by, where, parameters), protect=protect)
+        raw = book.ask(measure, by, where, parameters, se=se, se_method=se_method, against=against)
+        return release(raw, protect=protect)
 
     def _replayed(
         self, scenario: Scenario | str, where: Mapping[str, Sequence[str | int]], game: bool

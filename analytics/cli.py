@@ -77,6 +77,26 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--where", action="append", default=[], metavar="DIM=VALUE[,VALUE]")
     measure.add_argument("--set", action="append", default=[], metavar="PARAM=VALUE")
     measure.add_argument(
+        "--se",
+        nargs="?",
+        const="superpopulation",
+        default="",
+        metavar="superpopulation|population",
+        help="standard errors: as if one draw from a larger population (default), or none, since everybody is in the data",
+    )
+    measure.add_argument(
+        "--se-method",
+        default="auto",
+        metavar="auto|linearised|convenient|delta|bootstrap",
+        help="how (default: what fits)",
+    )
+    measure.add_argument(
+        "--against",
+        default="",
+        metavar="DIM=VALUE",
+        help="differences from this value, with Holm-adjusted p, such as plan_year=2022",
+    )
+    measure.add_argument(
         "--raw", action="store_true", help="without disclosure control, for the local user's own eyes"
     )
     measure.add_argument("--explain", action="store_true", help="also show definition, SQL and provenance")
@@ -153,6 +173,9 @@ def _measure(args: argparse.Namespace) -> None:
         where=where,
         parameters=_pairs(args.set, "--set"),
         scenario=args.scenario,
+        se=args.se,
+        se_method=args.se_method,
+        against=next(iter(_pairs([args.against], "--against").items())) if args.against else None,
         raw=args.raw,
     )
     table = pl.concat([answer.table for answer in answers], how="diagonal")

@@ -183,14 +183,19 @@ def measure(
     where: Mapping[str, Sequence[str | int]] | None = None,
     parameters: Mapping[str, str] | None = None,
     scenario: str = "observed",
+    se: str = "",
+    se_method: str = "auto",
+    against: tuple[str, str] | None = None,
     raw: bool = False,
 ) -> list[Released]:
-    """Ask the published snapshot; one protected answer per measure (unprotected with `raw`, for the local user). `scenario`:
+    """Ask the published snapshot; one protected answer per measure (unprotected with `raw`, for the local user). `se`,
+    `se_method`, `against`: standard errors and differences, see measures.Book.ask. `scenario`:
     "observed", "plan" (the plan in force, replayed) or the path of a scenario file; the latter two of one city and year.
     """
     desk = Desk.open(store)
     ledger = scenario if scenario in ("observed", "plan") else load_scenario(Path(scenario))
-    return [desk.ask(name, by, where, parameters, scenario=ledger, protect=not raw) for name in measures]
+    more: dict[str, Any] = {"se": se, "se_method": se_method, "against": against, "protect": not raw}
+    return [desk.ask(name, by, where, parameters, scenario=ledger, **more) for name in measures]
 
 
 def simulate(store: Path | str, scenario: Path | str | Scenario, *, raw: bool = False) -> Outcome:

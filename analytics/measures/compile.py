@@ -33,7 +33,8 @@ class Compiled:
     """The SQL of a question, in parts that the measures of uncertainty build on as well.
 
     `chosen`: the parameters without `auto`; `fact`: the table that holds the fact; `tiers`: those a credit goes to, in order of
-    payment. `multiplier`: SQL of a factor of every row, over the fact; `carry`: further columns of the fact to keep in `cut`.
+    payment. `carry`: further columns of the fact to keep in `cut`, by name. `source`: rows of the fact with a `multiplier`, in
+    place of the fact, and `more` columns to group by.
     """
 
     def __init__(
@@ -43,13 +44,15 @@ class Compiled:
         fact: str = "",
         tiers: Sequence[str] = (),
         *,
-        multiplier: str = "",
         carry: Mapping[str, str] | None = None,
         source: str = "",
+        more: Sequence[str] = (),
     ) -> None:
         self.question, self.chosen, self.tiers = question, chosen, tiers
         self.fact = fact or question.measure.grain
-        self.multiplier, self.carry, self.source = multiplier, dict(carry or {}), source
+        self.carry, self.source, self.more = dict(carry or {}), source, tuple(more)
+        self.is_standardised = chosen.get("standardise", "none") != "none"
+        self.factor = " * multiplier" if source or self.is_standardised else ""
         self.bound: dict[str, Any] = {
             f"where_{name}": list(values) for name, values in question.where.items()
         }
@@ -59,7 +62,7 @@ class Compiled:
             self.ledger, self.divisor = self._credits()
             numerator = "credit"
         self.sums = form.sums or {"numerator": Sum(of=numerator), "denominator": Sum(of=form.denominator)}
-        self.by = tuple(name for name in question.by if name != "threshold")
+        self.by = (*(name for name in question.by if name != "threshold"), *self.more)
         self.cases = self._cases()
         self.pieces = {p.column: p for case in self.cases for p in case.values()}
         self.ranks = list(dict.fromkeys(p.by for p in self.pieces.values() if p.by))
@@ -74,27 +77,26 @@ class Compiled:
     def rows(self) -> str:
         """CTEs up to `cut`: a row per row of the ledger with dimensions, sums of one row, and what ranks it."""
         question, form = self.question, self.question.measure
-        cut = [f"{_cut(name)} AS {name}" for name in self.by]
+        cut = [name if name in self.more else f"{_cut(name)} AS {name}" for name in self.by]
         cut += [f"({self._usable()}) AS usable"]
-        cut += [
-            f"({p.of}){' * multiplier' if self.multiplier else ''}::DOUBLE AS {p.column}"
-            for p in self._distinct()
-        ]
+        cut += [f"({p.of}){self.factor}::DOUBLE AS {p.column}" for p in self._distinct()]
         cut += [f"{_term(_RANKED_BY[by])} AS key_{by}" for by in self.ranks]
         if self.ranks:
-            cut.append(f"w{' * multiplier' if self.multiplier else ''} AS weighed")
+            cut.append(f"w{self.factor} AS weighed")
         cut += ["person_key"] if self._persons else []
         cut += self.carry
-        if self.multiplier:
-            cut.append("multiplier")
         late = [n for n in question.where if n == "tier" or dimensions()[n].bands]
         line = self._line()
         head = f"line AS (\n{line}\n),\n" if line else ""
+        source = self.source or self.fact
+        if self.is_standardised:
+            head += f"standard AS (\n{self._standard()}\n),\n"
+            source += " JOIN standard USING (city, plan_year, age_band, sex)"
         return f"""\
 {head}fact AS (
     SELECT *{"".join(f", {e}" for e in self._extra())}
-    FROM {self.source or self.fact}{" LEFT JOIN line USING (city, plan_year)" if line else ""}
-    WHERE {" AND ".join([_keep(n) for n in question.where if n not in late] or ["true"])}
+    FROM {source}{" LEFT JOIN line USING (city, plan_year)" if line else ""}
+    WHERE {" AND ".join([keep(n) for n in question.where if n not in late] or ["true"])}
 ),
 ledger AS (
     {self.ledger}
@@ -102,14 +104,15 @@ ledger AS (
 cut AS (
     SELECT {", ".join(cut)}
     FROM ledger
-    WHERE {" AND ".join([f"({form.where})", *(_keep(n) for n in late)])}
+    WHERE {" AND ".join([f"({form.where})", *(keep(n) for n in late)])}
 )"""
 
     def _distinct(self) -> list[Piece]:
         """The pieces with an expression of their own: several sums may weigh the same one."""
         return list({p.of: p for p in reversed(self.pieces.values())}.values())[::-1]
 
-    def _column(self, piece: Piece) -> str:
+    def column(self, piece: Piece) -> str:
+        """Column of `cut` with the expression of a sum."""
         return next(p.column for p in self._distinct() if p.of == piece.of)
 
     def _cases(self) -> list[dict[str, Piece]]:
@@ -153,8 +156,6 @@ cut AS (
             extra.append(f"{rules.resources[chosen['resource']].sql} AS resource")
         if "weight" in chosen:
             extra.append(f"{rules.weights[chosen['weight']].sql} AS w")
-        if self.multiplier:
-            extra.append(f"{self.multiplier} AS multiplier")
         return [*extra, *(f"{sql} AS {name}" for name, sql in self.carry.items())]
 
     def _line_name(self) -> str:
@@ -185,16 +186,17 @@ cut AS (
             }
             less = rules.lines_of[chosen["line_of"]].sql
         living = rules.living_standards[chosen["living_standard"]].sql if "living_standard" in chosen else ""
-        places = [_keep(n) for n in self.question.where if n in ("city", "plan_year")]
-        query = _line_query(line.file)
-        slots = {
-            "fact": self.fact,
-            "keep": " AND ".join(places) or "true",
-            "living": living,
-            "less": less,
-            "size": line.size,
-        }
+        query = _file(f"lines/{line.file}")
+        slots = {"fact": self.fact, "keep": self.places(), "living": living, "less": less, "size": line.size}
         return query.fill(**{name: slots[name] for name in query.slots})
+
+    def _standard(self) -> str:
+        """SQL of the factor that gives every city and year the ages and sexes of all of them together."""
+        return _file("standard").fill(fact=self.fact, keep=self.places())
+
+    def places(self) -> str:
+        """Condition on the cities and years asked."""
+        return " AND ".join(keep(n) for n in self.question.where if n in ("city", "plan_year")) or "true"
 
     def _usable(self) -> str:
         chosen, usable = self.chosen, []
@@ -268,7 +270,7 @@ summed AS (
                 ", ".join(
                     [
                         *(
-                            f"coalesce(fsum({self._column(p)}) FILTER (usable), 0) AS {p.column}"
+                            f"coalesce(fsum({self.column(p)}) FILTER (usable), 0) AS {p.column}"
                             for p in self.pieces.values()
                         ),
                         f"count({counted}) FILTER (usable) AS n",
@@ -288,7 +290,7 @@ summed AS (
         for by in self.ranks:
             own = [p for p in self.pieces.values() if p.by == by or (by == self.ranks[0] and not p.by)]
             sums = [
-                f"coalesce(fsum({self._column(p)}{f' * ({p.times})' if p.times else ''}) FILTER (usable), 0) AS {p.column}"
+                f"coalesce(fsum({self.column(p)}{f' * ({p.times})' if p.times else ''}) FILTER (usable), 0) AS {p.column}"
                 for p in own
             ]
             if by == self.ranks[0]:
@@ -321,8 +323,12 @@ cell_{by} AS (
     FROM cut GROUP BY ALL
 ),
 rank_{by} AS (
-    SELECT *, (sum(weighed) OVER (PARTITION BY {part} ORDER BY key) - weighed / 2) / nullif(sum(weighed) OVER (PARTITION BY {part}), 0) AS rank
-    FROM cell_{by}
+    SELECT *, (below + up_to) / 2 AS rank
+    FROM (
+        SELECT *, sum(weighed) OVER (PARTITION BY {part} ORDER BY key) / nullif(sum(weighed) OVER (PARTITION BY {part}), 0) AS up_to,
+            up_to - weighed / nullif(sum(weighed) OVER (PARTITION BY {part}), 0) AS below
+        FROM cell_{by}
+    )
 )"""
 
     @property
@@ -342,43 +348,37 @@ rank_{by} AS (
         """How many rows add to the sum that counts as the numerator, one column per case."""
         hit = self.question.measure.hit
         each = (
-            (f"n_hit_{i + 1}", self._column(case[hit or next(iter(case))]))
+            (f"n_hit_{i + 1}", self.column(case[hit or next(iter(case))]))
             for i, case in enumerate(self.cases)
         )
         return [f"{counted.format(of=of, name=name)} AS {name}" for name, of in each]
 
     # --- the answer
 
-    def answer(self, more: Sequence[str] = ()) -> str:
-        """The last SELECT, over `summed`. `more`: further columns."""
-        form = self.question.measure
-        parts = []
-        for i, (case, code) in enumerate(zip(self.cases, self._codes(), strict=True)):
+    def answer(self, error: str = "", level: float = 0) -> str:
+        """The last SELECT, over `summed`. `error`: table with `se_<case>` of every group; `level`: half the width of the
+        interval in standard errors.
+        """
+        form, parts = self.question.measure, []
+        scaled, over, under = self.scale()
+        on = " AND ".join(f"s.{n} IS NOT DISTINCT FROM e.{n}" for n in self.by) or "true"
+        for i, (case, code) in enumerate(zip(self.cases, self.codes(), strict=True)):
             groups = "".join(
-                f"{literal(code) + ' AS ' if n == 'threshold' else ''}{n}, " for n in self.question.by
+                f"{literal(code)} AS {n}, " if n == "threshold" else f"s.{n}, "
+                for n in (*self.question.by, *self.more)
             )
             numerator, denominator = self.ratio(case)
-            numerator_fen = form.unit == "yuan" or (
-                not form.sums and form.numerator != "w" and _MONEY.match(form.numerator)
-            )
-            over = f" / {self.divisor}" if self.divisor > 1 else " / 100" if numerator_fen else ""
-            under = (
-                " / 100"
-                if not form.sums and form.denominator != "w" and _MONEY.match(form.denominator)
+            told = (
+                f",\n    se_{i + 1}{scaled} AS se, value - {level} * se AS ci_low, value + {level} * se AS ci_high"
+                if error
                 else ""
             )
-            times = (
-                over
-                if form.unit == "yuan" or self.divisor > 1
-                else " * 100"
-                if form.unit == "per_100"
-                else ""
-            )
-            value = "value" if form.quantile else f"({numerator}) / NULLIF({denominator}, 0){times}"
+            value = "value" if form.quantile else f"({numerator}) / nullif({denominator}, 0){scaled}"
             parts.append(
                 f"SELECT {groups}{literal(form.id)} AS measure, {value} AS value,\n"
                 f"    ({numerator}){over} AS numerator, ({denominator}){under} AS denominator, "
-                f"n, n_hit_{i + 1} AS n_numerator, {'n_rest, ' if self._persons else ''}n_excluded{''.join(f', {m}' for m in more)}\nFROM summed"
+                f"n, n_hit_{i + 1} AS n_numerator, {'n_rest, ' if self._persons else ''}n_excluded{told}\n"
+                f"FROM summed AS s{f' LEFT JOIN {error} AS e ON {on}' if error else ''}"
             )
         order = ", ".join(f"{_order(name)}{name}" for name in self.question.by)
         if len(parts) > 1:
@@ -386,23 +386,36 @@ rank_{by} AS (
             return f"SELECT * FROM (\n{union}\n) ORDER BY {order}\n"
         return parts[0] + (f" ORDER BY {order}\n" if order else "\n")
 
-    def _codes(self) -> tuple[str, ...]:
+    def scale(self) -> tuple[str, str, str]:
+        """What brings value, numerator and denominator from fen to yuan, or a credit from its whole numbers to a share."""
+        form = self.question.measure
+        is_yuan = form.unit == "yuan"
+        up = is_yuan or (not form.sums and form.numerator != "w" and _MONEY.match(form.numerator))
+        down = not form.sums and form.denominator != "w" and _MONEY.match(form.denominator)
+        over = f" / {self.divisor}" if self.divisor > 1 else " / 100" if up else ""
+        scaled = over if is_yuan or self.divisor > 1 else " * 100" if form.unit == "per_100" else ""
+        return scaled, over, " / 100" if down else ""
+
+    def codes(self) -> tuple[str, ...]:
+        """The threshold of every case, where the question is cut by them."""
         return self.question.thresholds if "threshold" in self.question.by else ("",)
 
-    def ratio(self, case: Mapping[str, Piece]) -> tuple[str, str]:
-        """Numerator and denominator in terms of the columns of `summed`."""
+    def ratio(self, case: Mapping[str, Piece], fixed: Mapping[str, str] | None = None) -> tuple[str, str]:
+        """Numerator and denominator in terms of the columns of `summed`; sums in `fixed` replaced by numbers."""
         form = self.question.measure
         if not form.sums:
             return case["numerator"].column, case["denominator"].column
-        return tuple(  # type: ignore[return-value]
-            re.sub(r"[a-z]\w*", lambda m: case[m[0]].column if m[0] in case else m[0], text)
+        names = {name: piece.column for name, piece in case.items()} | dict(fixed or {})
+        numerator, denominator = (
+            re.sub(r"[a-z]\w*", lambda m: names.get(m[0], m[0]), text)
             for text in (form.numerator, form.denominator)
         )
+        return numerator, denominator
 
 
 @cache
-def _line_query(name: str) -> Query:
-    return Query.load(Path(__file__).parent / "lines" / f"{name}.sql")
+def _file(name: str) -> Query:
+    return Query.load(Path(__file__).parent / f"{name}.sql")
 
 
 def _term(expression: str, over: str = ">") -> str:
@@ -423,7 +436,8 @@ def _cut(name: str) -> str:
     return f"CASE {whens} ELSE {literal(reference.bands()[-1].id)} END"
 
 
-def _keep(name: str) -> str:
+def keep(name: str) -> str:
+    """Condition of the filter on a dimension."""
     return f"list_contains($where_{name}, ({_cut(name)})::VARCHAR)"
 
 

@@ -8,9 +8,12 @@ from typing import Any, get_args
 
 import polars as pl
 
+from analytics import reference
 from analytics.measures.compile import Compiled
+from analytics.measures.contrast import contrast
 from analytics.measures.form import LEDGERS, Grain, grammar, version
 from analytics.measures.question import Question
+from analytics.measures.uncertainty import Sure, with_errors
 from analytics.store import Engine, Folder
 from analytics.tiers import TIER, TIERS
 
@@ -28,6 +31,7 @@ class Raw:
     bound: Mapping[str, Any]
     parameters: Mapping[str, str]
     provenance: Mapping[str, Any]
+    against: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,19 @@ class Book:
         by: Sequence[str] = (),
         where: Mapping[str, Sequence[str | int]] | None = None,
         parameters: Mapping[str, str] | None = None,
+        *,
+        se: str = "",
+        se_method: str = "auto",
+        against: tuple[str, str] | None = None,
     ) -> Raw:
-        """Answer a question. Raises ValueError (what is wrong, what is possible) or store.QueryTimeout."""
+        """Answer a question; `se`: with standard errors (see uncertainty.py), superpopulation or population; `against`: a
+        dimension and the value to take differences from (see contrast.py). Raises ValueError (what is wrong, what is possible)
+        or store.QueryTimeout.
+        """
+        if against:
+            if against[0] == "city":
+                against = ("city", reference.city_code(against[1]))
+            by = tuple(dict.fromkeys((*by, against[0])))
         question = Question.of(measure, by, where, parameters)
         if question.measure.grain not in self._tables:
             raise ValueError(f"{measure} needs {question.measure.grain} facts; {self._absent(question)}")
@@ -96,10 +111,22 @@ class Book:
         tiers = self._tiers(question) if question.measure.credit else ()
         if question.measure.credit and not tiers:
             raise ValueError(f"{measure}: no tier is recorded here, so there is nothing to credit")
-        asked = Compiled(question, chosen, self._tables[question.measure.grain], tiers)
+        fact = self._tables[question.measure.grain]
+        provenance = self._provenance(question)
+        if against:
+            sure = Sure.of(question.measure, chosen, se or "superpopulation", se_method)
+            table, sql, bound = contrast(self._engine, question, chosen, fact, tiers, sure, against)
+            provenance |= {"uncertainty": sure.told, "against": f"{against[0]}={against[1]}"}
+            return Raw(question, table, sql, bound, chosen, provenance, against)
+        if se:
+            sure = Sure.of(question.measure, chosen, se, se_method)
+            answer = with_errors(self._engine, question, chosen, fact, tiers, sure)
+            provenance["uncertainty"] = answer.told
+            return Raw(question, answer.table, answer.sql, answer.bound, chosen, provenance)
+        asked = Compiled(question, chosen, fact, tiers)
         table = self._engine.ask(asked.sql, asked.bound)
         self._must_tell(question, table)
-        return Raw(question, table, asked.sql, asked.bound, chosen, self._provenance(question))
+        return Raw(question, table, asked.sql, asked.bound, chosen, provenance)
 
     def _must_tell(self, question: Question, table: pl.DataFrame) -> None:
         """What never came is a thing to name, not a table of nothing."""

@@ -38,7 +38,8 @@ class Measure(Form):
     `usable`: rows it is defined for, the others are left out and counted. `defaults`, `fixed`: values of parameters that
     differ from the grammar's, or belong to the definition. `hit`: the sum whose rows are counted as its numerator. `counts`: numerator and denominator count persons or households, so
     both the counted and the uncounted must be numerous enough to show. `needs` replay: it compares with what was before.
-    `credit`: the numerator is a value of the own burden (`own`), and its fall is credited to the tiers (see credit.py).
+    `uncertainty`
+    convenient: its standard error is that of a regression on the rank. `credit`: the numerator is a value of the own burden (`own`), and its fall is credited to the tiers (see credit.py).
     `told_by`: what rows lack that are not usable. `quantile`: not a sum over a sum, but this quantile of the numerator (see
     quantile.py). `not_by`: dimensions that are what it counts.
     """
@@ -60,6 +61,7 @@ class Measure(Form):
     unit: Unit
     better: Literal["higher", "lower", "none"]
     counts: bool = False
+    uncertainty: Literal["", "convenient"] = ""
     needs: Literal["", "replay"] = ""
     credit: Literal["", "shapley", "first_in", "last_in", "sequential"] = ""
     parameters: tuple[str, ...] = ()
@@ -153,6 +155,9 @@ class Grammar(Form):
     lines_of: dict[str, Choice]
     lines: dict[str, Line]
     columns: dict[str, Text]
+    clusters: dict[str, str]
+    strata: dict[str, str]
+    standardise: dict[str, Choice]
     terms: dict[str, str]
 
     def choices(self, parameter: str) -> Mapping[str, Choice | Line]:
@@ -161,6 +166,7 @@ class Grammar(Form):
             "resource": self.resources, "weight": self.weights, "own_burden": self.own_burdens,
             "living_standard": self.living_standards, "scale": self.scales, "payments": self.payments,
             "negative": self.negatives, "line_of": self.lines_of, "poverty_line": self.lines,
+            "standardise": self.standardise,
         }  # fmt: skip
         return named.get(parameter, {})
 

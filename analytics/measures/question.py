@@ -137,6 +137,8 @@ def _parameters(
     """The values asked or meant, in the order of the measure's list."""
     known = grammar().parameters
     chosen = {name: form.defaults.get(name, known[name].default) for name in form.parameters}
+    if form.grain == "person_year" and given.get("standardise", "none") != "none":
+        chosen["standardise"] = "none"
     chosen |= form.fixed | {k: str(v) for k, v in given.items() if k in chosen or k in form.fixed}
     more = [
         p
@@ -146,6 +148,8 @@ def _parameters(
     ]
     chosen |= {name: str(given.get(name, known[name].default)) for name in more}
     for name, value in given.items():
+        if name == "standardise" and value == "none":
+            continue
         if name not in chosen:
             takes = ", ".join(n for n in chosen if n not in form.fixed) or "no parameter"
             raise ValueError(f"parameter {name}: {form.id} takes {takes}")

@@ -8,10 +8,13 @@ from typing import Any
 
 import polars as pl
 
-from analytics.measures import Measure, Raw
+from analytics.measures import DIFFERENCES, Measure, Raw
 from analytics.reference import Form, load_toml
 
 SHOWN, HIDDEN, UNDEFINED = "shown", "hidden", "undefined"
+
+
+ERRORS = ("se", "ci_low", "ci_high")
 
 
 class Policy(Form):
@@ -62,10 +65,13 @@ def release(raw: Raw | Released, *, protect: bool = True) -> Released:
         .then(pl.lit(UNDEFINED))
         .otherwise(pl.lit(SHOWN))
     )
-    shown = ("value", "numerator", "denominator", "n", "n_excluded")
+    more = [name for name in (*ERRORS, *DIFFERENCES) if name in raw.table.columns]
+    shown = ("value", "numerator", "denominator", "n", "n_excluded", *more)
     table = raw.table.with_columns(status.alias("status")).with_columns(
         pl.when(pl.col("status") == HIDDEN).then(None).otherwise(pl.col(name)).alias(name) for name in shown
     )
+    if raw.against:
+        table = _hide_differences(table, raw.question.by, raw.against)
     columns = [*raw.question.by, "measure", *shown, "status"]
     provenance = {
         **raw.provenance,
@@ -82,4 +88,25 @@ def release(raw: Raw | Released, *, protect: bool = True) -> Released:
         raw.sql,
         raw.bound,
         provenance,
+    )
+
+
+def _hide_differences(table: pl.DataFrame, by: tuple[str, ...], against: tuple[str, str]) -> pl.DataFrame:
+    """A difference from a hidden cell would give the hidden value away."""
+    others = [name for name in by if name != against[0]]
+    hidden = table.filter((pl.col(against[0]).cast(pl.String) == against[1]) & (pl.col("status") == HIDDEN))
+    gone = (
+        table.join(hidden.select(others), on=others, how="semi", nulls_equal=True)
+        if others
+        else table
+        if hidden.height
+        else table.clear()
+    )
+    rows = gone.select(by).with_columns(gone=pl.lit(True))
+    return (
+        table.join(rows, on=by, how="left", nulls_equal=True, maintain_order="left")
+        .with_columns(
+            pl.when(pl.col("gone").is_null()).then(pl.col(name)).alias(name) for name in DIFFERENCES
+        )
+        .drop("gone")
     )

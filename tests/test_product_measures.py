@@ -202,3 +202,28 @@ def test_every_measure_equals_a_scalar_computation(sample_store: Path) -> None:
         assert row["value"] == pytest.approx(float(value), rel=1e-12), measure
     assert 0.36 <= expected["participation_rate"] <= 0.55
     assert 0.70 <= expected["renewal_rate"] <= 0.90
+
+
+def test_standard_errors_come_from_families(sample_store: Path) -> None:
+    """The linearised error of a ratio, family by family; a median has none."""
+    desk = Desk.open(sample_store)
+    place = {"city": ["440400"], "plan_year": [2023]}
+    parts = Store(sample_store).current().partitions("policy_year")
+    frame = pl.concat(pl.read_parquet(p.path) for p in parts if (p.city, p.plan_year) == ("440400", 2023))
+    home = [(r["household_key"] is None, r["household_key"] or r["person_key"]) for r in frame.to_dicts()]
+    paid_in, premium = Counter[Any](), Counter[Any]()
+    for family, row in zip(home, frame.to_dicts(), strict=True):
+        if row["is_held"]:
+            paid_in[family] += row["paid_fen"]
+            premium[family] += row["premium_fen"]
+    ratio = sum(paid_in.values()) / sum(premium.values())
+    squares = sum((paid_in[f] - ratio * premium[f]) ** 2 for f in premium)
+    families = len(set(home))
+    expected = (families / (families - 1) * squares) ** 0.5 / sum(premium.values())
+    (row,) = desk.ask("loss_ratio", [], place, protect=False, se="superpopulation").table.to_dicts()
+    assert row["se"] == pytest.approx(expected, rel=1e-9)
+    assert row["ci_low"] < row["value"] < row["ci_high"]
+    (row,) = desk.ask("claims_per_100", [], place, protect=False, se="superpopulation").table.to_dicts()
+    assert row["value"] / 100 < row["se"] < row["value"]  # of the value per hundred, not per one
+    with pytest.raises(ValueError, match="a quantile, which has no standard error"):
+        desk.ask("days_to_pay_median", [], place, se="superpopulation")

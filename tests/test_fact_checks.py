@@ -22,8 +22,9 @@ from canonical import (
     undo,
 )
 
-from analytics.facts import FACTS, LEDGERS
+from analytics.facts import FACTS
 from analytics.store import Folder
+from analytics.tiers import LEDGERS
 
 # --- checks over tables
 

@@ -12,9 +12,8 @@ from analytics.facts.checks import wide_checks
 from analytics.facts.jobs import Job, Made, Row, code_version, jobs_of
 from analytics.facts.partition import Work, desk, file_name
 from analytics.store import Damaged, Folder, NotBuilt, Store, sha256_of
-from analytics.tiers import full_order
+from analytics.tiers import LEDGERS, full_order
 
-LEDGERS = ("person_year", "household_year")  # what tiers paid and left; a replay pays them anew
 FACTS = (*LEDGERS, "policy_year", "claim")
 # City-years worked by one query: so many, or so many rows to read.
 TOGETHER, ROWS = 9, 200_000

@@ -3,12 +3,11 @@
 from analytics.measures.contrast import COLUMNS as DIFFERENCES
 from analytics.measures.credit import coalition
 from analytics.measures.evaluate import Book, Raw, Replayed
-from analytics.measures.form import LEDGERS, Dimension, Measure, dimensions, grammar, measures, version
+from analytics.measures.form import Dimension, Measure, dimensions, grammar, measures, version
 from analytics.measures.question import Question
 
 __all__ = [
     "DIFFERENCES",
-    "LEDGERS",
     "Book",
     "Dimension",
     "Measure",

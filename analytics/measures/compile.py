@@ -9,11 +9,11 @@ from typing import Any
 
 from analytics import reference
 from analytics.measures.credit import credit, flags
-from analytics.measures.form import LEDGERS, Sum, dimensions, grammar
+from analytics.measures.form import Sum, dimensions, grammar
 from analytics.measures.quantile import quantile_sql
 from analytics.measures.question import BEFORE_ALL, Question, number, threshold_bp
 from analytics.store import Query, literal
-from analytics.tiers import TIER, TIERS
+from analytics.tiers import LEDGERS, TIER, TIERS
 
 _MONEY = re.compile(r"^(paid|was|before|after|own|\w+_fen|coalesce\(\w+_fen, 0\)|[\s+()-])+$")
 _RANKED_BY = {"living": "(standard)", "after": "(after_payment)"}

@@ -11,11 +11,11 @@ import polars as pl
 from analytics import reference
 from analytics.measures.compile import Compiled
 from analytics.measures.contrast import contrast
-from analytics.measures.form import LEDGERS, Grain, grammar, version
+from analytics.measures.form import Grain, grammar, version
 from analytics.measures.question import Question
 from analytics.measures.uncertainty import Sure, with_errors
 from analytics.store import Engine, Folder
-from analytics.tiers import TIER, TIERS
+from analytics.tiers import LEDGERS, TIER, TIERS
 
 
 @dataclass(frozen=True)

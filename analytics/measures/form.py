@@ -13,7 +13,6 @@ from analytics.reference import Form, Text, load_toml
 HERE = Path(__file__).parent
 Grain = Literal["person_year", "household_year", "policy_year", "claim"]
 Unit = Literal["share", "points", "yuan", "index", "per_100", "days"]
-LEDGERS = ("person_year", "household_year")  # facts with what each tier paid and left
 
 
 class Reference(Form):

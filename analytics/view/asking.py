@@ -14,12 +14,13 @@ import streamlit as st
 from analytics import benchmarks as figures
 from analytics.answer import Desk
 from analytics.benchmarks import Place
-from analytics.measures import LEDGERS, Measure, measures
+from analytics.measures import Measure, measures
 from analytics.outcome import Outcome
 from analytics.plans import Covered, Plan, PlanErrors, PlanHoles, load_plans
 from analytics.plans import coverage as registered
 from analytics.release import Released
 from analytics.store import Damaged, NotBuilt, QueryTimeout, Store
+from analytics.tiers import LEDGERS
 from analytics.view import words
 from analytics.whatif import NoEffect, NoSettlements, Scenario, scenario_text
 

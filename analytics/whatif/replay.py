@@ -14,11 +14,11 @@ from typing import Any
 
 import duckdb
 
-from analytics.facts import LEDGERS, claims
+from analytics.facts import claims
 from analytics.measures import Replayed
 from analytics.plans import Plan, claims_sql, may_pay, needs, split
 from analytics.store import Damaged, Engine, Folder, NotBuilt, sha256_of
-from analytics.tiers import TIER, TIERS, full_order
+from analytics.tiers import LEDGERS, TIER, TIERS, full_order
 from analytics.whatif.ledger import ledger_sql
 
 STATE = ("_in", "_adv", "_out", "_drug")  # what is owed of each cost part

@@ -15,6 +15,7 @@ from analytics import (
     console,
     console_benchmarks,
     console_intake,
+    console_measures,
     console_plans,
     console_quality,
     console_whatif,
@@ -23,7 +24,6 @@ from analytics import (
     verbs,
 )
 from analytics.intake import Refused
-from analytics.measures import measures
 from analytics.release import Released, csv_text
 from analytics.store import Busy, Damaged, NotBuilt, QueryTimeout
 
@@ -68,8 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--seed", type=int, default=20_260_101)
     console_intake.add(command)
     command("build", _build, "build the facts and publish a snapshot").add_argument("store")
-    catalogue = command("measures", _measures, "the measure catalogue")
-    catalogue.add_argument("--format", choices=("table", "json"), default="table")
+    console_measures.add(command)
     measure = command("measure", _measure, "ask measures of the published snapshot")
     measure.add_argument("store")
     measure.add_argument("measures", nargs="+", metavar="MEASURE")
@@ -151,17 +150,6 @@ def _sample(args: argparse.Namespace) -> None:
 def _build(args: argparse.Namespace) -> None:
     with console.progress() as progress:
         print(f"published snapshot {verbs.build(args.store, progress=progress).id}")
-
-
-def _measures(args: argparse.Namespace) -> None:
-    if args.format == "json":
-        rows = [m.model_dump(mode="json") for m in measures().values()]
-        print(json.dumps({"rows": rows, "provenance": {}}, ensure_ascii=False, indent=1))
-        return
-    console.table(
-        ("measure", "名称", "title", "grain", "per"),
-        [(m.id, m.title.zh, m.title.en, m.grain, m.per or "") for m in measures().values()],
-    )
 
 
 def _measure(args: argparse.Namespace) -> None:

@@ -16,8 +16,8 @@ from analytics.store import Query
 
 # fmt: off
 WINGS = (
-    "tiers", "reference", "store", "plans", "intake", "facts", "measures", "whatif", "release", "quality", "outcome", "answer",
-    "benchmarks", "synthetic", "verbs", "report", "view", "console", "console_benchmarks", "console_intake", "console_plans",
+    "tiers", "reference", "store", "plans", "intake", "facts", "measures", "whatif", "release", "methods", "quality", "outcome", "answer",
+    "benchmarks", "synthetic", "verbs", "report", "view", "console", "console_benchmarks", "console_intake", "console_measures", "console_plans",
     "console_quality", "console_whatif", "cli",
 )
 # fmt: on
@@ -34,10 +34,9 @@ SQL_HOMES = {
     "analytics/plans/explain.py": "the same query on one person's claims, written out",
     "analytics/intake/": "columns, conversions and checks of a contract",
     "analytics/facts/": "staging of partitions around the .sql files",
-    "analytics/measures/compile.py": "a measure",
-    "analytics/measures/quantile.py": "a measure that is a quantile",
-    "analytics/measures/evaluate.py": "which resource an extract holds",
+    "analytics/measures/": "a measure, its errors, and which resource an extract holds",
     "analytics/whatif/": "ledgers of a replay",
+    "analytics/methods/worked.py": "what every household adds to the sums of a measure",
 }
 # Who may talk to DuckDB at all: those above, and the sample, which pays its claims by the plan's own query.
 DUCKDB_HOMES = (*SQL_HOMES, "analytics/synthetic/settle.py")
@@ -54,13 +53,18 @@ UNITS = {
     2100: "bound of plan_year",
     4: "files kept in memory by the loader",
     12: "hex digits of a version",
+    10: "ten: highest aversion to inequality that can be asked",
 }
 # In SQL: ranks and positions, the last day of a year; fen and basis points only inside the rounding and unit idioms.
 SQL_NUMBERS = {"0", "1", "2", "3", "4", "5", "12", "31"}
 SQL_IDIOMS = (
+    r"\+ 0\.5\)\)?::BIGINT",  # half up to the fen, of a quotient
     r"\+ 5000\) // 10000",  # half up to the fen
     r"(::HUGEINT )?\* 10000\b",  # a threshold compared in whole numbers
     r"/ 10000\b",  # basis points to a fraction, in the last SELECT
+    r"% 10000 <",  # basis points of all clusters
+    r"\+ 0\.5\)",  # half up
+    r"rank - 0\.5\b",  # from the middle of all ranks
     r"/ 100\b",  # fen to yuan, in the last SELECT
 )
 

@@ -84,7 +84,7 @@ WRONG = [
     ("participation_rate", ["product"], "dimension product: participation_rate cannot be cut by it; it can by city"),
     ("loss_ratio", ["liability"], "cannot be cut by it"),
     ("one_stop_share", ["care_type"], "cannot be cut by it"),
-    ("claim_incidence", ["tier"], "not per tier"),
+    ("claim_incidence", ["tier"], "cannot be cut by it"),
 ]  # fmt: skip
 
 

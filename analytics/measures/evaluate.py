@@ -1,7 +1,7 @@
 """Ask a snapshot; the answer is a Raw: table, SQL, parameters, provenance. Raw never leaves without the release wing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as package_version
 from typing import Any, get_args
@@ -11,7 +11,10 @@ import polars as pl
 from analytics import reference
 from analytics.measures.compile import Compiled
 from analytics.measures.contrast import contrast
+from analytics.measures.decompose import decompose
 from analytics.measures.form import Grain, grammar, version
+from analytics.measures.parade import parade
+from analytics.measures.parade import question as question_of_parade
 from analytics.measures.question import Question
 from analytics.measures.uncertainty import Sure, with_errors
 from analytics.store import Engine, Folder
@@ -97,21 +100,10 @@ class Book:
             if against[0] == "city":
                 against = ("city", reference.city_code(against[1]))
             by = tuple(dict.fromkeys((*by, against[0])))
-        question = Question.of(measure, by, where, parameters)
-        if question.measure.grain not in self._tables:
-            raise ValueError(f"{measure} needs {question.measure.grain} facts; {self._absent(question)}")
-        self._must_hold(question)
-        if question.measure.needs and not self._replay:
-            raise ValueError(f"{measure} compares a scenario with what was before it; ask it with a scenario")
-        if self._replay and question.parameters.get("own_burden") == "cash":
-            raise ValueError(
-                "own_burden = cash: a replay tells what is owed, not how much of it is paid in cash"
-            )
-        chosen = question.settled(lambda columns: self._held(question, columns))
+        question, chosen, fact = self._prepared(Question.of(measure, by, where, parameters))
         tiers = self._tiers(question) if question.measure.credit else ()
         if question.measure.credit and not tiers:
             raise ValueError(f"{measure}: no tier is recorded here, so there is nothing to credit")
-        fact = self._tables[question.measure.grain]
         provenance = self._provenance(question)
         if against:
             sure = Sure.of(question.measure, chosen, se or "superpopulation", se_method)
@@ -146,6 +138,49 @@ class Book:
             "enrolment with a product_code" if question.measure.grain == "policy_year" else "commercial_claim"
         )
         return f"nobody holds a product here and none paid; deliver {wanted}"
+
+    def parade(
+        self,
+        where: Mapping[str, Sequence[str | int]] | None = None,
+        parameters: Mapping[str, str] | None = None,
+        *,
+        points: int,
+        least: int,
+    ) -> Raw:
+        """Pen's parade of the households, see parade.py. Raises as `ask` does."""
+        asked, chosen, fact = self._prepared(question_of_parade(where, parameters))
+        table, sql, bound = parade(self._engine, asked, chosen, fact, points, least)
+        return Raw(asked, table, sql, bound, chosen, self._provenance(asked))
+
+    def decompose(
+        self,
+        measure: str,
+        covariates: Sequence[str],
+        where: Mapping[str, Sequence[str | int]] | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> Raw:
+        """What a concentration index goes with, see decompose.py. Raises as `ask` does."""
+        asked, chosen, fact = self._prepared(Question.of(measure, (), where, parameters))
+        table, sql, bound = decompose(self._engine, asked, chosen, fact, covariates)
+        return Raw(replace(asked, by=("covariate",)), table, sql, bound, chosen, self._provenance(asked))
+
+    def _prepared(self, question: Question) -> tuple[Question, dict[str, str], str]:
+        """A question that can be asked here, its parameters, and the table of its fact."""
+        if question.measure.grain not in self._tables:
+            raise ValueError(
+                f"{question.measure.id} needs {question.measure.grain} facts; {self._absent(question)}"
+            )
+        self._must_hold(question)
+        if question.measure.needs and not self._replay:
+            raise ValueError(
+                f"{question.measure.id} compares a scenario with what was before it; ask it with a scenario"
+            )
+        if self._replay and question.parameters.get("own_burden") == "cash":
+            raise ValueError(
+                "own_burden = cash: a replay tells what is owed, not how much of it is paid in cash"
+            )
+        chosen = question.settled(lambda columns: self._held(question, columns))
+        return question, chosen, self._tables[question.measure.grain]
 
     def _must_hold(self, question: Question) -> None:
         """A city or year the store does not hold is a mistake to name, not an empty table."""

@@ -13,6 +13,10 @@ from analytics.reference import Form, Text, load_toml
 HERE = Path(__file__).parent
 Grain = Literal["person_year", "household_year", "policy_year", "claim"]
 Unit = Literal["share", "points", "yuan", "index", "per_100", "days"]
+# Kinds of measures, in the order in which they are listed; `standard`: those of SDG 3.8.2 and WHO Europe.
+Group = Literal[
+    "burden", "catastrophic", "inequality", "poverty", "standard", "credit", "spending", "product", "scenario"
+]
 
 
 class Reference(Form):
@@ -45,6 +49,7 @@ class Measure(Form):
 
     id: str
     title: Text
+    group: Group
     grain: Grain
     per: Literal["tier"] | None = None
     before_all: bool = False
@@ -90,7 +95,7 @@ class Dimension(Form):
     title: Text
     column: str = ""
     bands: str = ""
-    grains: tuple[Grain, ...] = ()  # facts that have it, where not all do
+    grains: tuple[str, ...] = ()  # facts that have it, where not all do
     values: dict[str, Text] = Field(default_factory=dict)
 
     def fits(self, measure: Measure) -> bool:
@@ -133,13 +138,41 @@ class Line(Form):
 
 
 class Parameter(Form):
-    """`number`: any decimal will do; `auto`: what the value auto may become, the first the extract holds."""
+    """`number`: decimals between `least` and `most` will do as well as the values: a share (kept in basis points), an amount of
+    yuan (kept in fen) or a factor. `auto`: what the value auto may become, the first the extract holds.
+    """
 
     title: Text
     default: str
     values: tuple[str, ...] = ()
-    number: bool = False
+    number: Literal["", "share", "yuan", "factor"] = ""
+    least: float = 0
+    most: float = 0
     auto: tuple[str, ...] = ()
+
+
+class Resampling(Form):
+    """See uncertainty.toml."""
+
+    seed: int
+    exact: int
+    fewest: int
+    most: int
+    rows: int
+    at_once: int
+    hashes: int
+    poisson: tuple[float, ...]
+
+
+class Interval(Form):
+    title: str
+    half: float
+
+
+class Uncertainty(Form):
+    step: float
+    interval: Interval
+    resample: Resampling
 
 
 class Grammar(Form):
@@ -154,6 +187,7 @@ class Grammar(Form):
     lines_of: dict[str, Choice]
     lines: dict[str, Line]
     columns: dict[str, Text]
+    covariates: dict[str, str]
     clusters: dict[str, str]
     strata: dict[str, str]
     standardise: dict[str, Choice]
@@ -188,6 +222,11 @@ def dimensions() -> dict[str, Dimension]:
 @cache
 def grammar() -> Grammar:
     return Grammar.model_validate(load_toml(HERE / "grammar.toml"))
+
+
+@cache
+def uncertainty() -> Uncertainty:
+    return Uncertainty.model_validate(load_toml(HERE / "uncertainty.toml"))
 
 
 @cache

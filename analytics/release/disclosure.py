@@ -14,9 +14,6 @@ from analytics.reference import Form, load_toml
 SHOWN, HIDDEN, UNDEFINED = "shown", "hidden", "undefined"
 
 
-ERRORS = ("se", "ci_low", "ci_high")
-
-
 class Policy(Form):
     """`k`: fewest persons or households a shown cell may rest on."""
 
@@ -65,8 +62,13 @@ def release(raw: Raw | Released, *, protect: bool = True) -> Released:
         .then(pl.lit(UNDEFINED))
         .otherwise(pl.lit(SHOWN))
     )
-    more = [name for name in (*ERRORS, *DIFFERENCES) if name in raw.table.columns]
-    shown = ("value", "numerator", "denominator", "n", "n_excluded", *more)
+    known = ("value", "numerator", "denominator", "n", "n_excluded")
+    more = [
+        name
+        for name in raw.table.columns
+        if name not in (*raw.question.by, "measure", "n_numerator", "n_rest", *known)
+    ]
+    shown = (*known, *more)
     table = raw.table.with_columns(status.alias("status")).with_columns(
         pl.when(pl.col("status") == HIDDEN).then(None).otherwise(pl.col(name)).alias(name) for name in shown
     )

@@ -85,6 +85,8 @@ def _values(
             text,
             plain_axis(title=title, tickformat=",", rangemode="tozero"),
         )
+    if unit == "index":  # on either side of zero, which is a value of its own
+        return raw, text, plain_axis(tickformat=".2~f", zeroline=True)
     return raw, text, plain_axis(tickformat=",", rangemode="tozero")
 
 
@@ -239,7 +241,7 @@ def bars(
     if inside := [v for trace in data for v in trace["x" if flat else "y"] if v is not None]:
         axis = {
             **axis,
-            "range": [min(0, *inside), max(inside) * room],
+            "range": [min(0, *inside) * room, max(0, *inside) * room],
         }
     named = plain_axis(type="category", **({"autorange": "reversed"} if flat else {}))
     height = 110 + (20 + 16 * len(along) if series else 44) * len(across) if flat else 380

@@ -38,7 +38,7 @@ def full(released: Released) -> pl.DataFrame:
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)
+    return None if value is None else round(value, 6)
 
 
 def _sorted(released: Released) -> list[dict[str, Any]]:

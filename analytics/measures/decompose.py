@@ -34,11 +34,7 @@ def decompose(
     for name in covariates:
         if name in rules.covariates:
             carry[f"x_{name}"] = f"({rules.covariates[name]})::DOUBLE"
-        elif (
-            name in dimensions()
-            and name not in ("tier", "threshold")
-            and dimensions()[name].grain in ("", form.grain)
-        ):
+        elif name in dimensions() and name not in ("tier", "threshold") and dimensions()[name].fits(form):
             carry[f"x_{name}"] = f"({cut(name)})::VARCHAR"
         else:
             raise ValueError(

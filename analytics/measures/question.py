@@ -35,10 +35,9 @@ class Question:
         for name in (*by, *(where or {})):
             if name not in dimensions():
                 raise ValueError(f"dimension {name}: unknown; dimensions are {', '.join(dimensions())}")
-            if dimensions()[name].grain not in ("", form.grain):
-                raise ValueError(
-                    f"dimension {name}: is of {dimensions()[name].grain}; {measure} is of {form.grain}"
-                )
+            if not dimensions()[name].fits(form):
+                possible = ", ".join(d.id for d in dimensions().values() if d.fits(form))
+                raise ValueError(f"dimension {name}: {measure} cannot be cut by it; it can by {possible}")
         return cls.put(form, by, where, parameters)
 
     @classmethod

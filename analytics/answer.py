@@ -158,6 +158,17 @@ class Desk:
 
         return assemble(pair.scenario, plan, pair.changed, ask)
 
+    def answerable(
+        self, measure: str, parameter: str, where: Mapping[str, Sequence[str | int]] | None = None
+    ) -> tuple[str, ...]:
+        """The listed values of a parameter that the data of some places can answer a measure with."""
+        return self._book.answerable(measure, parameter, where)
+
+    @property
+    def has_persons(self) -> bool:
+        """Whether these are claims of persons; a survey has households only."""
+        return any(f["table"] == "person_year" for f in self._book.manifest["files"])
+
     def measures(self) -> list[Measure]:
         return list(measures().values())
 

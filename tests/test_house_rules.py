@@ -53,12 +53,10 @@ UNITS = {
     2100: "bound of plan_year",
     4: "files kept in memory by the loader",
     12: "hex digits of a version",
-    10: "ten: highest aversion to inequality that can be asked",
 }
 # In SQL: ranks and positions, the last day of a year; fen and basis points only inside the rounding and unit idioms.
 SQL_NUMBERS = {"0", "1", "2", "3", "4", "5", "12", "31"}
 SQL_IDIOMS = (
-    r"\+ 0\.5\)\)?::BIGINT",  # half up to the fen, of a quotient
     r"\+ 5000\) // 10000",  # half up to the fen
     r"(::HUGEINT )?\* 10000\b",  # a threshold compared in whole numbers
     r"/ 10000\b",  # basis points to a fraction, in the last SELECT

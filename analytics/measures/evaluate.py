@@ -139,6 +139,21 @@ class Book:
         )
         return f"nobody holds a product here and none paid; deliver {wanted}"
 
+    def answerable(
+        self, measure: str, parameter: str, where: Mapping[str, Sequence[str | int]] | None = None
+    ) -> tuple[str, ...]:
+        """The listed values of a parameter that a measure can be asked with here. Raises ValueError for a wrong question."""
+        Question.of(measure, (), where)
+        found = []
+        for value in grammar().parameters[parameter].values:
+            try:
+                question = Question.of(measure, (), where, {parameter: value})
+                question.settled(lambda columns, asked=question: self._held(asked, columns))  # type: ignore[misc]
+            except ValueError:
+                continue
+            found.append(value)
+        return tuple(found)
+
     def parade(
         self,
         where: Mapping[str, Sequence[str | int]] | None = None,

@@ -102,10 +102,9 @@ def _parts(asked: Compiled) -> str:
     select = ["cut.id", *(f"cut.{name}" for name in asked.by), "cut.usable"]
     select += [f"rank_{by}.rank AS rank_{by}" for by in asked.ranks]
     for piece in asked.pieces.values():
-        held = next(p.column for p in asked.pieces.values() if p.of == piece.of)
-        times = re.sub(r"\brank\b", f"rank_{piece.by}.rank", piece.times)
+        times = re.sub(r"\b(rank|below|up_to)\b", rf"rank_{piece.by}.\1", piece.times)
         over = f" / {asked.divisor}" if asked.divisor > 1 and piece.column == "numerator" else ""
-        select.append(f"cut.{held}{f' * ({times})' if times else ''}{over} AS {piece.column}")
+        select.append(f"cut.{asked.column(piece)}{f' * ({times})' if times else ''}{over} AS {piece.column}")
     ctes = ",\n".join([asked.rows(), *(asked.ranked(by) for by in asked.ranks)])
     order = "".join(f", cut.{name}" for name in asked.by)
     return f"WITH {ctes}\nSELECT {', '.join(select)} FROM cut{tables} ORDER BY cut.id{order}"

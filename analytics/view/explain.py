@@ -118,6 +118,15 @@ def settings(released: Released) -> str:
     return t("explain.semicolon").join(parts)
 
 
+def uncertainty(told: Mapping[str, str]) -> str:
+    """What the intervals of an answer mean."""
+    return t(
+        "interval.superpopulation",
+        interval=told["interval"].replace(" ", "") if words.language() == "zh" else told["interval"],
+        method=t(f"interval.{told['method']}"),
+    )
+
+
 def citation(released: Released) -> str:
     """How to cite an answer: measure, filters, parameters, snapshot."""
     parts = [

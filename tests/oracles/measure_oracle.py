@@ -142,8 +142,8 @@ def societal_line(f: Households, living: Array, floor: float, base: float, share
 def basic_needs(f: Households) -> Array:
     """WHO Europe: food, housing and utilities of the households between the 25th and 35th percentile of consumption per
     equivalent adult (1, 0.7 for further adults, 0.5 for children), times the equivalent adults of each household."""
-    adults = 1 + 0.7 * (f.members - f.children - 1) + 0.5 * f.children
-    each = f.consumption / adults
+    tenths = 10 + 7 * (f.members - f.children - 1) + 5 * f.children  # whole numbers, so that equals stay equal
+    adults, each = tenths / 10, f.consumption / tenths
     low, high = quantile(each, f.weight, 0.25), quantile(each, f.weight, 0.35)
     band = (each >= low) & (each <= high)
     return half_up(half_up(mean(((f.food + f.housing) / adults)[band], f.weight[band])) * adults)

@@ -16,7 +16,7 @@ from oracles import measure_oracle as oracle
 from oracles.measure_oracle import Households
 from survey import Survey
 
-EXAMPLES = int(os.environ.get("JIANFU_EXAMPLES", "400")) // AT_ONCE
+EXAMPLES = -(-int(os.environ.get("JIANFU_EXAMPLES", "400")) // AT_ONCE)  # of AT_ONCE surveys each
 few = settings(max_examples=EXAMPLES)
 SE_PLACES = 2  # one by one: clusters are drawn over all places
 Answers = Mapping[str, float]

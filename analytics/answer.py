@@ -10,11 +10,12 @@ from analytics.measures import Book, Dimension, Measure, dimensions, measures
 from analytics.outcome import Ledger, Outcome, assemble
 from analytics.plans import Plan, plan_for
 from analytics.quality import quality, samples, skeleton, store_wide
-from analytics.release import Released, release
+from analytics.release import Released, policy, release
 from analytics.store import Folder, Store
 from analytics.tiers import full_order
 from analytics.whatif import Replay, Scenario, carry_out, coalitions
 
+POINTS = 100  # of a parade, where there are households enough
 REPLAYS = 2  # city-years held in memory to be replayed
 MOST = 1_000_000_000  # bytes one of them may take before it begins anew
 
@@ -65,6 +66,32 @@ class Desk:
             book, where = self._replayed(scenario, where or {}, (parameters or {}).get("game") == "replay")
         raw = book.ask(measure, by, where, parameters, se=se, se_method=se_method, against=against)
         return release(raw, protect=protect)
+
+    def parade(
+        self,
+        where: Mapping[str, Sequence[str | int]] | None = None,
+        parameters: Mapping[str, str] | None = None,
+        *,
+        points: int = POINTS,
+        protect: bool = True,
+    ) -> Released:
+        """Pen's parade of the households, protected: a point is the mean of at least twice as many households as a cell that
+        may be shown. Raises as `ask` does.
+        """
+        raw = self._book.parade(where, parameters, points=points, least=2 * policy().k)
+        return release(raw, protect=protect)
+
+    def decompose(
+        self,
+        measure: str,
+        covariates: Sequence[str],
+        where: Mapping[str, Sequence[str | int]] | None = None,
+        parameters: Mapping[str, str] | None = None,
+        *,
+        protect: bool = True,
+    ) -> Released:
+        """What a concentration index goes with, protected. Raises as `ask` does."""
+        return release(self._book.decompose(measure, covariates, where, parameters), protect=protect)
 
     def _replayed(
         self, scenario: Scenario | str, where: Mapping[str, Sequence[str | int]], game: bool
@@ -130,6 +157,17 @@ class Desk:
             return release(books[of].ask(measure, by, where, parameters), protect=protect)
 
         return assemble(pair.scenario, plan, pair.changed, ask)
+
+    def answerable(
+        self, measure: str, parameter: str, where: Mapping[str, Sequence[str | int]] | None = None
+    ) -> tuple[str, ...]:
+        """The listed values of a parameter that the data of some places can answer a measure with."""
+        return self._book.answerable(measure, parameter, where)
+
+    @property
+    def has_persons(self) -> bool:
+        """Whether these are claims of persons; a survey has households only."""
+        return any(f["table"] == "person_year" for f in self._book.manifest["files"])
 
     def measures(self) -> list[Measure]:
         return list(measures().values())

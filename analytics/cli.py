@@ -15,15 +15,16 @@ from analytics import (
     console,
     console_benchmarks,
     console_intake,
+    console_measures,
     console_plans,
     console_quality,
+    console_survey,
     console_whatif,
     plans,
     reference,
     verbs,
 )
 from analytics.intake import Refused
-from analytics.measures import measures
 from analytics.release import Released, csv_text
 from analytics.store import Busy, Damaged, NotBuilt, QueryTimeout
 
@@ -68,8 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--seed", type=int, default=20_260_101)
     console_intake.add(command)
     command("build", _build, "build the facts and publish a snapshot").add_argument("store")
-    catalogue = command("measures", _measures, "the measure catalogue")
-    catalogue.add_argument("--format", choices=("table", "json"), default="table")
+    console_measures.add(command)
     measure = command("measure", _measure, "ask measures of the published snapshot")
     measure.add_argument("store")
     measure.add_argument("measures", nargs="+", metavar="MEASURE")
@@ -111,20 +111,13 @@ def _parser() -> argparse.ArgumentParser:
     console_whatif.add(command)
     console_plans.add(command)
     console_quality.add(command)
+    console_survey.add(command)
     console_benchmarks.add(command)
     command("verify", _verify, "hash every file of a store again").add_argument("store")
     serve = command("serve", _serve, "serve the dashboard on this machine")
     serve.add_argument("store", nargs="?", default="store")
     serve.add_argument("--port", type=int, default=8501)
     return parser
-
-
-def _pairs(items: Sequence[str], what: str) -> dict[str, str]:
-    pairs = dict(item.partition("=")[::2] for item in items)
-    wrong = [name for name, value in pairs.items() if not name or not value]
-    if wrong or len(pairs) != len(items):
-        raise ValueError(f"{what}: write {what} NAME=VALUE, each name once")
-    return pairs
 
 
 def _names(text: str) -> list[str]:
@@ -153,29 +146,18 @@ def _build(args: argparse.Namespace) -> None:
         print(f"published snapshot {verbs.build(args.store, progress=progress).id}")
 
 
-def _measures(args: argparse.Namespace) -> None:
-    if args.format == "json":
-        rows = [m.model_dump(mode="json") for m in measures().values()]
-        print(json.dumps({"rows": rows, "provenance": {}}, ensure_ascii=False, indent=1))
-        return
-    console.table(
-        ("measure", "名称", "title", "grain", "per"),
-        [(m.id, m.title.zh, m.title.en, m.grain, m.per or "") for m in measures().values()],
-    )
-
-
 def _measure(args: argparse.Namespace) -> None:
-    where = {name: _names(value) for name, value in _pairs(args.where, "--where").items()}
+    where = {name: _names(value) for name, value in console.pairs(args.where, "--where").items()}
     answers = verbs.measure(
         args.store,
         args.measures,
         by=_names(args.by),
         where=where,
-        parameters=_pairs(args.set, "--set"),
+        parameters=console.pairs(args.set, "--set"),
         scenario=args.scenario,
         se=args.se,
         se_method=args.se_method,
-        against=next(iter(_pairs([args.against], "--against").items())) if args.against else None,
+        against=next(iter(console.pairs([args.against], "--against").items())) if args.against else None,
         raw=args.raw,
     )
     table = pl.concat([answer.table for answer in answers], how="diagonal")

@@ -61,3 +61,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         drawn.add_row(*map(Text, row))  # a cell is data, never markup
     Console().print(drawn)
+
+
+def pairs(items: Sequence[str], what: str) -> dict[str, str]:
+    """NAME=VALUE of an option that may stand several times. Raises ValueError."""
+    pairs = dict(item.partition("=")[::2] for item in items)
+    wrong = [name for name, value in pairs.items() if not name or not value]
+    if wrong or len(pairs) != len(items):
+        raise ValueError(f"{what}: write {what} NAME=VALUE, each name once")
+    return pairs

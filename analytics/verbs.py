@@ -17,6 +17,8 @@ from analytics.plans import plan_for
 from analytics.quality import quality as _quality
 from analytics.release import Released
 from analytics.store import Damaged, Folder, NotBuilt, Store
+from analytics.survey import Survey
+from analytics.survey import survey as _survey
 from analytics.synthetic import YEARS, write_delivery
 from analytics.whatif import Scenario, load_scenario
 
@@ -204,6 +206,38 @@ def simulate(store: Path | str, scenario: Path | str | Scenario, *, raw: bool = 
     """
     loaded = scenario if isinstance(scenario, Scenario) else load_scenario(Path(scenario))
     return Desk.open(store).simulate(loaded, protect=not raw)
+
+
+def survey(
+    store: Path | str, *, where: Mapping[str, Sequence[str | int]] | None = None, raw: bool = False
+) -> Survey:
+    """All tables of financial protection of the households of a store, see survey.py."""
+    return _survey(Desk.open(store), where, protect=not raw)
+
+
+def parade(
+    store: Path | str,
+    *,
+    where: Mapping[str, Sequence[str | int]] | None = None,
+    parameters: Mapping[str, str] | None = None,
+    points: int = 100,
+    raw: bool = False,
+) -> Released:
+    """Pen's parade, see answer.Desk.parade."""
+    return Desk.open(store).parade(where, parameters, points=points, protect=not raw)
+
+
+def decompose(
+    store: Path | str,
+    measure: str,
+    covariates: Sequence[str],
+    *,
+    where: Mapping[str, Sequence[str | int]] | None = None,
+    parameters: Mapping[str, str] | None = None,
+    raw: bool = False,
+) -> Released:
+    """What a concentration index goes with, see measures.decompose."""
+    return Desk.open(store).decompose(measure, covariates, where, parameters, protect=not raw)
 
 
 def explain(

@@ -2,17 +2,18 @@
 
 import streamlit as st
 
-from analytics.view import asking, charts, choose, figure, formats, names, tables, words
+from analytics.view import asking, bearing, charts, choose, figure, formats, names, tables, words
 from analytics.view.words import say, t
 
 MEASURES = ["catastrophic_headcount", "catastrophic_overshoot", "mean_positive_overshoot"]
 
 with choose.row():
     place = choose.place()
-    yardstick = choose.yardstick(weight=True)
+    yardstick = choose.yardstick(place.where, weight=True)
+    se = choose.sampling()
 choose.remarks(place)
 
-still = asking.ask("catastrophic_headcount", ["tier"], place.where, yardstick.parameters)
+still = asking.ask("catastrophic_headcount", ["tier"], place.where, yardstick.parameters, se=se)
 order = asking.present(still, place.city, place.year)
 first, last = asking.row(still, tier="none"), asking.row(still, tier=order[-1] if order else "")
 if first and last and first["status"] == last["status"] == "shown":
@@ -37,7 +38,7 @@ with right:
 
 grid = {
     choose.share(threshold): asking.ask(
-        measure, ["tier"], place.where, {**yardstick.parameters, "threshold": threshold}
+        measure, ["tier"], place.where, {**yardstick.parameters, "threshold": threshold}, se=se
     )
     for threshold in choose.THRESHOLDS
 }
@@ -51,7 +52,7 @@ figure.show(
     t("catastrophic.note", resource=choose.setting("resource", still.parameters["resource"])),
 )
 
-answer = asking.ask(measure, [group, "tier"], place.where, yardstick.parameters)
+answer = asking.ask(measure, [group, "tier"], place.where, yardstick.parameters, se=se)
 figure.show(
     "group",
     t(
@@ -70,7 +71,7 @@ if order[1:]:  # without a tier, in a survey, there is nothing to credit
     fallen = measure.rpartition("_")[2]  # of a mean overshoot there is no credit, of the overshoot there is
     counted = {kind: f"{kind}_{fallen}" for kind in names.JOINED["credit"]}
     credits = {
-        kind: asking.ask(named, ["tier"], place.where, yardstick.parameters)
+        kind: asking.ask(named, ["tier"], place.where, yardstick.parameters, se=se)
         for kind, named in counted.items()
     }
     shared = asking.joined("credit", credits)
@@ -87,3 +88,6 @@ if order[1:]:  # without a tier, in a survey, there is nothing to credit
         list(credits.values()),
         t("catastrophic.credit_note", plain=say(told.plain), caveat=say(told.caveat)),
     )
+
+bearing.ranked(place, yardstick, order, se)
+bearing.poverty(place, order, se)

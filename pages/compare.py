@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from analytics.view import asking, charts, choose, figure, rules, tables, words
+from analytics.view import asking, charts, choose, figure, ranking, rules, tables, words
 from analytics.view.words import say, t
 
 scope = choose.scope()
@@ -15,42 +15,48 @@ with middle:
 with right:
     benchmark = choose.benchmark(scope.cities)
 
-parameters = choose.parameters(measure, per_tier)
+parameters = choose.parameters(measure, per_tier, scope.where)
+with choose.row():
+    mode = choose.of("mode", ["course", "ranking"])
+    se = choose.sampling() if mode == "course" else ""
 
 answer = asking.ask(
-    measure, ["city", "plan_year", "tier"] if tier else ["city", "plan_year"], scope.where, parameters
+    measure, ["city", "plan_year", "tier"] if tier else ["city", "plan_year"], scope.where, parameters, se=se
 )
 if tier:
     answer = asking.narrow(answer, tier=tier)
 name = say(answer.measure.title) + (f" · {words.tier(tier)}" if tier else "")
 st.title(t("compare.answer", measure=name, n=len(scope.cities), years=words.span(scope.years)), anchor=False)
 
-figure.show(
-    "course",
-    t("compare.course"),
-    charts.lines(answer, "plan_year", "city"),
-    tables.crossed(answer, "city", "plan_year", scope.cities, scope.years, scope.missing),
-    [answer],
-    say(answer.measure.caveat),
-)
-left, right = st.columns(2)
-with left:
+if mode == "ranking":
+    ranking.show(answer, tier, scope, benchmark, parameters)
+else:
     figure.show(
-        "cells",
-        t("compare.cells"),
-        charts.heat(answer, "plan_year", "city"),
+        "course",
+        t("compare.course"),
+        charts.lines(answer, "plan_year", "city"),
         tables.crossed(answer, "city", "plan_year", scope.cities, scope.years, scope.missing),
         [answer],
+        say(answer.measure.caveat),
     )
-with right:
-    figure.show(
-        "apart",
-        t("compare.apart", city=words.city(benchmark)),
-        None,
-        tables.against(answer, "city", "plan_year", benchmark, scope.cities, scope.years),
-        [answer],
-        t("compare.apart_note"),
-    )
+    left, right = st.columns(2)
+    with left:
+        figure.show(
+            "cells",
+            t("compare.cells"),
+            charts.heat(answer, "plan_year", "city"),
+            tables.crossed(answer, "city", "plan_year", scope.cities, scope.years, scope.missing),
+            [answer],
+        )
+    with right:
+        figure.show(
+            "apart",
+            t("compare.apart", city=words.city(benchmark)),
+            None,
+            tables.against(answer, "city", "plan_year", benchmark, scope.cities, scope.years),
+            [answer],
+            t("compare.apart_note"),
+        )
 
 year = scope.years[-1]
 st.subheader(t("compare.rules", year=year), anchor=False)

@@ -13,9 +13,10 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     measure = choose.measure(asking.MEASURES, default="burden_reduction_rate")
     band = choose.of("band", ["cost_band", "burden_band"])
 per_tier = asking.measure(measure).per == "tier"
-parameters = choose.parameters(measure, per_tier)
+parameters = choose.parameters(measure, per_tier, place.where)
+se = choose.sampling()
 
-answer = asking.ask(measure, [band, "tier"] if per_tier else [band], place.where, parameters)
+answer = asking.ask(measure, [band, "tier"] if per_tier else [band], place.where, parameters, se=se)
 name = say(answer.measure.title)
 title.title(
     t("cost_bands.answer", place=place.name, measure=name, by=words.inline(t(f"band.{band}"))), anchor=False

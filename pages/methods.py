@@ -1,14 +1,11 @@
-"""The catalogue of measures: definition, formula, source, caveat."""
+"""The catalogue of measures as cards: definition, formula, parameters, worked example, checks."""
 
 import streamlit as st
 
-from analytics.view import asking, explain, tables
-from analytics.view.words import say, t
+from analytics.view import asking, methods
+from analytics.view.words import t
 
 measures = asking.desk().measures()
 st.title(t("methods.answer", n=len(measures)), anchor=False)
-tables.show(explain.catalogue(measures), t("page.methods"), left=7, whole=True)
-for measure in measures:
-    with st.expander(f"{say(measure.title)} · {measure.id}", key=f"m_{measure.id}", on_change="rerun") as box:
-        if box.open:
-            explain.definition(measure)
+st.caption(t("methods.intro"))
+methods.cards(methods.chosen(measures))

@@ -7,7 +7,7 @@ from analytics.view.words import t
 
 with choose.row():
     place = choose.place()
-    yardstick = choose.yardstick()
+    yardstick = choose.yardstick(place.where)
 choose.remarks(place)
 after = asking.ask("own_share_after", ["plan_year", "tier"], place.all_years)
 reimbursed = asking.ask("effective_reimbursement_rate", ["plan_year"], place.all_years)

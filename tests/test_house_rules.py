@@ -16,9 +16,9 @@ from analytics.store import Query
 
 # fmt: off
 WINGS = (
-    "tiers", "reference", "store", "plans", "intake", "facts", "measures", "whatif", "release", "quality", "outcome", "answer",
-    "benchmarks", "synthetic", "verbs", "report", "view", "console", "console_benchmarks", "console_intake", "console_plans",
-    "console_quality", "console_whatif", "cli",
+    "tiers", "reference", "store", "plans", "intake", "facts", "measures", "whatif", "release", "methods", "quality", "outcome", "answer",
+    "benchmarks", "survey", "synthetic", "verbs", "report", "view", "console", "console_benchmarks", "console_intake", "console_measures", "console_plans",
+    "console_quality", "console_survey", "console_whatif", "cli",
 )
 # fmt: on
 DRAWING = ("streamlit", "plotly")
@@ -34,9 +34,9 @@ SQL_HOMES = {
     "analytics/plans/explain.py": "the same query on one person's claims, written out",
     "analytics/intake/": "columns, conversions and checks of a contract",
     "analytics/facts/": "staging of partitions around the .sql files",
-    "analytics/measures/compile.py": "a measure",
-    "analytics/measures/evaluate.py": "which resource an extract holds",
+    "analytics/measures/": "a measure, its errors, and which resource an extract holds",
     "analytics/whatif/": "ledgers of a replay",
+    "analytics/methods/worked.py": "what every household adds to the sums of a measure",
 }
 # Who may talk to DuckDB at all: those above, and the sample, which pays its claims by the plan's own query.
 DUCKDB_HOMES = (*SQL_HOMES, "analytics/synthetic/settle.py")
@@ -60,6 +60,9 @@ SQL_IDIOMS = (
     r"\+ 5000\) // 10000",  # half up to the fen
     r"(::HUGEINT )?\* 10000\b",  # a threshold compared in whole numbers
     r"/ 10000\b",  # basis points to a fraction, in the last SELECT
+    r"% 10000 <",  # basis points of all clusters
+    r"\+ 0\.5\)",  # half up
+    r"rank - 0\.5\b",  # from the middle of all ranks
     r"/ 100\b",  # fen to yuan, in the last SELECT
 )
 

@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from analytics.benchmarks import Method, Sign, Unit, Verdict
 from analytics.intake import TABLES, contract
 from analytics.measures import grammar, measures
+from analytics.measures.uncertainty import METHODS
 from analytics.plans import TierRule, load_plans
 from analytics.plans.coverage import Status
 from analytics.plans.model import BaseKind, Group
@@ -231,7 +232,7 @@ def codes() -> set[str]:
     found |= set(get_args(TierRule.model_fields["per"].annotation))
     found |= {tier.payer for tier in TIERS}
     return found | {"resident", "employee", "all", "shown", "hidden", "undefined", "protection"} | {
-        "snapshot", "synthetic", "plans", "facts_version", "measures_version", "code", "replay", "scenario", "rules",
+        "snapshot", "synthetic", "plans", "facts_version", "measures_version", "code", "replay", "scenario", "rules", "against", *METHODS,
     }  # fmt: skip
 
 

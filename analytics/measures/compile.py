@@ -7,12 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from analytics import reference
-from analytics.measures.credit import credit, flags
 from analytics.measures.form import Sum, dimensions, grammar
-from analytics.measures.question import BEFORE_ALL, Question, number, threshold_bp
+from analytics.measures.quantile import quantile_sql
+from analytics.measures.question import Question, number
+from analytics.measures.rows import credited, cut, keep, ledger, order, over, term
 from analytics.store import Query, literal
-from analytics.tiers import TIER, TIERS
 
 _MONEY = re.compile(r"^(paid|was|before|after|own|\w+_fen|coalesce\(\w+_fen, 0\)|[\s+()-])+$")
 _RANKED_BY = {"living": "(standard)", "after": "(after_payment)"}
@@ -33,7 +32,7 @@ class Compiled:
 
     `chosen`: the parameters without `auto`; `fact`: the table that holds the fact; `tiers`: those a credit goes to, in order of
     payment. `carry`: further columns of the fact to keep in `cut`, by name. `source`: rows of the fact with a `multiplier`, in
-    place of the fact, and `more` columns to group by.
+    place of the fact, and `more` columns to group by. `only`: a further condition on usable rows.
     """
 
     def __init__(
@@ -46,19 +45,22 @@ class Compiled:
         carry: Mapping[str, str] | None = None,
         source: str = "",
         more: Sequence[str] = (),
+        only: str = "",
     ) -> None:
         self.question, self.chosen, self.tiers = question, chosen, tiers
         self.fact = fact or question.measure.grain
         self.carry, self.source, self.more = dict(carry or {}), source, tuple(more)
+        self.only = only
         self.is_standardised = chosen.get("standardise", "none") != "none"
         self.factor = " * multiplier" if source or self.is_standardised else ""
         self.bound: dict[str, Any] = {
             f"where_{name}": list(values) for name, values in question.where.items()
         }
         form, self.divisor = question.measure, 1
-        self.ledger, numerator = self._ledger(), form.numerator
+        self.ledger, numerator = ledger(question, chosen), form.numerator
         if form.credit:
-            self.ledger, self.divisor = self._credits()
+            self.ledger, self.divisor = credited(question, chosen, tiers)
+            self.bound["threshold_bp"] = number("threshold", chosen["threshold"])
             numerator = "credit"
         self.sums = form.sums or {"numerator": Sum(of=numerator), "denominator": Sum(of=form.denominator)}
         self.by = (*(name for name in question.by if name != "threshold"), *self.more)
@@ -76,13 +78,14 @@ class Compiled:
     def rows(self) -> str:
         """CTEs up to `cut`: a row per row of the ledger with dimensions, sums of one row, and what ranks it."""
         question, form = self.question, self.question.measure
-        cut = [name if name in self.more else f"{_cut(name)} AS {name}" for name in self.by]
-        cut += [f"coalesce({self._usable()}, false) AS usable"]
-        cut += [f"({p.of}){self.factor}::DOUBLE AS {p.column}" for p in self._distinct()]
-        cut += [f"{_term(_RANKED_BY[by])} AS key_{by}" for by in self.ranks]
+        columns = [name if name in self.more else f"{cut(name)} AS {name}" for name in self.by]
+        columns += [f"coalesce({self._usable()}, false) AS usable"]
+        columns += [f"({p.of}){self.factor}::DOUBLE AS {p.column}" for p in self._distinct()]
+        columns += [f"{term(_RANKED_BY[by])} AS key_{by}" for by in self.ranks]
         if self.ranks:
-            cut.append(f"w{self.factor} AS weighed")
-        cut += self.carry
+            columns.append(f"w{self.factor} AS weighed")
+        columns += ["person_key"] if self._persons else []
+        columns += self.carry
         late = [n for n in question.where if n == "tier" or dimensions()[n].bands]
         line = self._line()
         head = f"line AS (\n{line}\n),\n" if line else ""
@@ -100,7 +103,7 @@ ledger AS (
     {self.ledger}
 ),
 cut AS (
-    SELECT {", ".join(cut)}
+    SELECT {", ".join(columns)}
     FROM ledger
     WHERE {" AND ".join([f"({form.where})", *(keep(n) for n in late)])}
 )"""
@@ -123,9 +126,9 @@ cut AS (
             name = f"threshold_{i + 1}_bp" if len(asked) > 1 else "threshold_bp"
             case = {}
             for key, form in self.sums.items():
-                of = _term(form.of, over=self._over()).replace("$threshold_bp", f"${name}")
+                of = term(form.of, sign=over(self.chosen)).replace("$threshold_bp", f"${name}")
                 if f"${name}" in of:
-                    self.bound[name] = threshold_bp(threshold)
+                    self.bound[name] = number("threshold", threshold)
                 times = form.times
                 if "$nu" in times:
                     self.bound["nu"] = number("nu", self.chosen["nu"])
@@ -134,10 +137,6 @@ cut AS (
                 case[key] = Piece(f"{key}{tag}", of, times, by)
             cases.append(case)
         return cases
-
-    def _over(self) -> str:
-        resource = grammar().resources.get(self.chosen.get("resource", ""))
-        return ">=" if resource and resource.at_least else ">"
 
     def _extra(self) -> list[str]:
         """Columns a measure may use besides those of the fact."""
@@ -208,54 +207,19 @@ cut AS (
             usable.append("w IS NOT NULL")
         if self._size():
             usable.append("need IS NOT NULL")
+        if self.only:
+            usable.append(self.only)
         if self.question.measure.usable != "true":
-            usable.append(_term(self.question.measure.usable))
+            usable.append(term(self.question.measure.usable))
         return " AND ".join(usable) or "true"
-
-    def _ledger(self) -> str:
-        """The rows a measure sums over: the fact itself, or one row per fact row and tier the city-year has."""
-        form, chosen = self.question.measure, self.chosen
-        left = ""
-        if "payments" in chosen:
-            rules = grammar()
-            left = f", {rules.payments[chosen['payments']].sql} AS left_over"
-            if chosen.get("negative") == "floored":
-                left = f", greatest({rules.payments[chosen['payments']].sql}, 0) AS left_over"
-        if not self.question.with_tier:
-            own = grammar().own_burdens[chosen.get("own_burden", "net_of_commercial")].sql
-            return f"SELECT *, {own} AS own, own_net_fen AS burden_fen{left} FROM fact"
-        parts = [
-            f"SELECT *, '{t.id}' AS tier, {t.paid} AS paid, {t.paid} + {t.after} AS before, {t.after} AS after, {t.after} AS own, "
-            f"{f'{t.was} AS was, ' if form.needs else ''}{t.paid} + {t.after} AS burden_fen{left} FROM fact WHERE {t.paid} IS NOT NULL"
-            for t in TIERS
-        ]
-        if form.before_all:
-            parts.insert(
-                0,
-                f"SELECT *, '{BEFORE_ALL}' AS tier, 0 AS paid, own_before_fen AS before, own_before_fen AS after, own_before_fen AS own, "
-                f"own_before_fen AS burden_fen{left} FROM fact",
-            )
-        return "\n    UNION ALL ".join(parts)
-
-    def _credits(self) -> tuple[str, int]:
-        """One row per household and tier with the credit of the tier, and what the sum is to be divided by."""
-        form = self.question.measure
-        columns = flags(_term(form.numerator, over=self._over()), self.tiers, self.chosen["game"] == "replay")
-        parts, divisor = [], 1
-        for position, k in enumerate(self.tiers):
-            sql, divisor = credit(form.credit, self.tiers, position)
-            burden = f"{TIER[k].paid} + {TIER[k].after} AS burden_fen"
-            parts.append(
-                f"SELECT *, '{k}' AS tier, {burden}, {sql} AS credit FROM valued WHERE {TIER[k].paid} IS NOT NULL"
-            )
-        self.bound["threshold_bp"] = threshold_bp(self.chosen["threshold"])
-        valued = f"WITH valued AS (SELECT *, {', '.join(columns)} FROM fact)"
-        return f"{valued}\n    " + "\n    UNION ALL ".join(parts), divisor
 
     # --- the sums
 
     def totals(self) -> str:
         """CTEs from `cut` to `summed`: the sums of every group, and how many rows made them."""
+        counted = self.question.measure.counted
+        if quantile := self.question.measure.quantile:
+            return quantile_sql(quantile, self.by, counted)
         if not self.ranks:
             return f"""\
 summed AS (
@@ -266,8 +230,13 @@ summed AS (
                             f"coalesce(fsum({self.column(p)}) FILTER (usable), 0) AS {p.column}"
                             for p in self.pieces.values()
                         ),
-                        "count(*) FILTER (usable) AS n",
-                        *self._hits("count(*) FILTER (usable AND {of} <> 0)"),
+                        f"count({counted}) FILTER (usable) AS n",
+                        *self._hits(f"count({counted}) FILTER (usable AND {{of}} <> 0)"),
+                        *(
+                            [f"count({counted}) FILTER (usable AND numerator = 0) AS n_rest"]
+                            if self._persons
+                            else []
+                        ),
                         "count(*) FILTER (NOT usable) AS n_excluded",
                     ]
                 )
@@ -320,6 +289,11 @@ rank_{by} AS (
 )"""
 
     @property
+    def _persons(self) -> bool:
+        """Whether a person may stand in several rows, and both among those that add to the numerator and the rest."""
+        return self.question.measure.counted != "*"
+
+    @property
     def groups(self) -> str:
         """Columns of the dimensions, with a comma behind."""
         return "".join(f"{name}, " for name in self.by)
@@ -356,17 +330,17 @@ rank_{by} AS (
                 if error
                 else ""
             )
+            value = "value" if form.quantile else f"({numerator}) / nullif({denominator}, 0){scaled}"
             parts.append(
-                f"SELECT {groups}{literal(form.id)} AS measure, ({numerator}) / nullif({denominator}, 0){scaled} AS value,\n"
-                f"    ({numerator}){over} AS numerator, ({denominator}){under} AS denominator, "
-                f"n, n_hit_{i + 1} AS n_numerator, n_excluded{told}\n"
+                f"SELECT {groups}{literal(form.id)} AS measure, {value} AS value,\n"
+                f"    (({numerator}){over})::DOUBLE AS numerator, (({denominator}){under})::DOUBLE AS denominator, "
+                f"n, n_hit_{i + 1} AS n_numerator, {'n_rest, ' if self._persons else ''}n_excluded{told}\n"
                 f"FROM summed AS s{f' LEFT JOIN {error} AS e ON {on}' if error else ''}"
             )
-        order = ", ".join(f"{_order(name)}{name}" for name in self.question.by)
-        if len(parts) > 1:
-            union = "\nUNION ALL ".join(parts)
-            return f"SELECT * FROM (\n{union}\n) ORDER BY {order}\n"
-        return parts[0] + (f" ORDER BY {order}\n" if order else "\n")
+        ordered = ", ".join(f"{order(name)}{name}" for name in self.question.by)
+        union = "\nUNION ALL ".join(parts)
+        text = f"SELECT * FROM (\n{union}\n)" if len(parts) > 1 or error else union
+        return f"{text} ORDER BY {ordered}\n" if ordered else f"{text}\n"
 
     def scale(self) -> tuple[str, str, str]:
         """What brings value, numerator and denominator from fen to yuan, or a credit from its whole numbers to a share."""
@@ -375,7 +349,8 @@ rank_{by} AS (
         up = is_yuan or (not form.sums and form.numerator != "w" and _MONEY.match(form.numerator))
         down = not form.sums and form.denominator != "w" and _MONEY.match(form.denominator)
         over = f" / {self.divisor}" if self.divisor > 1 else " / 100" if up else ""
-        return over if is_yuan or self.divisor > 1 else "", over, " / 100" if down else ""
+        scaled = over if is_yuan or self.divisor > 1 else " * 100" if form.unit == "per_100" else ""
+        return scaled, over, " / 100" if down else ""
 
     def codes(self) -> tuple[str, ...]:
         """The threshold of every case, where the question is cut by them."""
@@ -389,13 +364,11 @@ rank_{by} AS (
         if not form.sums:
             return case["numerator"].column, case["denominator"].column
         names = {name: piece.column for name, piece in case.items()} | dict(fixed or {})
+        guarded = (
+            re.sub(r"/ ([a-z]\w*)", r"/ nullif(\1, 0)", text) for text in (form.numerator, form.denominator)
+        )
         numerator, denominator = (
-            re.sub(
-                r"/ (?!nullif)([a-z]\w*)",
-                r"/ nullif(\1, 0)",
-                re.sub(r"[a-z]\w*", lambda m: names.get(m[0], m[0]), text),
-            )
-            for text in (form.numerator, form.denominator)
+            re.sub(r"[a-z]\w*", lambda m: names.get(m[0], m[0]), text) for text in guarded
         )
         return numerator, denominator
 
@@ -403,40 +376,3 @@ rank_{by} AS (
 @cache
 def _file(name: str) -> Query:
     return Query.load(Path(__file__).parent / f"{name}.sql")
-
-
-def _term(expression: str, over: str = ">") -> str:
-    for name, sql in grammar().terms.items():
-        expression = expression.replace(f"({name})", f"({sql})")
-    return expression.replace("{over}", over)
-
-
-def _cut(name: str) -> str:
-    dimension = dimensions()[name]
-    if not dimension.bands:
-        return dimension.column or name
-    whens = " ".join(
-        f"WHEN {dimension.bands} <= {band.up_to * 100} THEN {literal(band.id)}"
-        for band in reference.bands()
-        if band.up_to is not None
-    )
-    return f"CASE {whens} ELSE {literal(reference.bands()[-1].id)} END"
-
-
-def keep(name: str) -> str:
-    """Condition of the filter on a dimension."""
-    return f"list_contains($where_{name}, ({_cut(name)})::VARCHAR)"
-
-
-def _order(name: str) -> str:
-    dimension = dimensions()[name]
-    known = (
-        [t.id for t in TIERS]
-        if name == "tier"
-        else [b.id for b in reference.bands()]
-        if dimension.bands
-        else list(dimension.values)
-    )
-    if name == "tier":
-        known.insert(0, BEFORE_ALL)
-    return f"list_position({literal(known)}, {name}), " if known else ""

@@ -9,9 +9,10 @@ from typing import Any
 import polars as pl
 
 from analytics.measures.compile import Compiled
+from analytics.measures.form import uncertainty
 from analytics.measures.question import Question
 from analytics.measures.resample import Resample, carried
-from analytics.measures.uncertainty import NORMAL_95, Errors, Sure
+from analytics.measures.uncertainty import Errors, Sure
 from analytics.store import Engine
 
 COLUMNS = ("difference", "difference_se", "difference_low", "difference_high", "p_value", "p_adjusted")
@@ -45,7 +46,7 @@ def contrast(
         drawn, last = zip(*resample.values(), strict=True)
         each = _less(pl.concat(drawn), dimension, reference, [*others, "replicate"])
         error = each.group_by(by).agg(
-            (pl.col("difference").std() * resample.part**0.5).alias("difference_se")
+            (pl.col("difference").std() * sqrt(resample.part)).alias("difference_se")
         )
         sql += f"\n-- errors: the standard deviation of the difference over replicates of\n{last[-1].sql}"
         bound |= last[-1].bound
@@ -62,7 +63,7 @@ def contrast(
     table = table.with_columns(
         pl.when(~is_reference).then(pl.col(c)).alias(c) for c in ("difference", "difference_se")
     )
-    half = NORMAL_95 * pl.col("difference_se")
+    half = uncertainty().interval.half * pl.col("difference_se")
     p = [_p(d, se) for d, se in table.select("difference", "difference_se").rows()]
     table = table.with_columns(
         difference_low=pl.col("difference") - half,
@@ -96,8 +97,8 @@ def holm(p: Sequence[float | None]) -> list[float | None]:
     """Holm's step-down adjustment over all comparisons that could be made."""
     known = sorted((value, i) for i, value in enumerate(p) if value is not None)
     adjusted: list[float | None] = [None] * len(p)
-    highest = 0.0
+    highest: float = 0
     for place, (value, i) in enumerate(known):
-        highest = max(highest, min(1.0, (len(known) - place) * value))
+        highest = max(highest, min(1, (len(known) - place) * value))
         adjusted[i] = highest
     return adjusted

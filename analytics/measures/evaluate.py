@@ -1,27 +1,31 @@
 """Ask a snapshot; the answer is a Raw: table, SQL, parameters, provenance. Raw never leaves without the release wing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as package_version
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 
 from analytics import reference
 from analytics.measures.compile import Compiled
 from analytics.measures.contrast import contrast
-from analytics.measures.form import grammar, version
+from analytics.measures.decompose import decompose
+from analytics.measures.form import Grain, grammar, version
+from analytics.measures.parade import parade
+from analytics.measures.parade import question as question_of_parade
 from analytics.measures.question import Question
 from analytics.measures.uncertainty import Sure, with_errors
 from analytics.store import Engine, Folder
-from analytics.tiers import TIER, TIERS
+from analytics.tiers import LEDGERS, TIER, TIERS
 
 
 @dataclass(frozen=True)
 class Raw:
     """An unprotected answer. `table`: the dimensions asked, measure, value, numerator, denominator, n (persons or
-    households that entered), n_numerator (of these, how many add to the numerator), n_excluded (no usable resource).
+    households that entered), n_numerator (of these, how many add to the numerator), n_rest (how many do not, where one
+    may be both), n_excluded (rows without what the measure needs).
     """
 
     question: Question
@@ -60,9 +64,7 @@ class Book:
             self._tables, self._engine = dict(replay.tables), replay.engine
             return
         snapshot.check()
-        files = {
-            name: [p.path for p in snapshot.partitions(name)] for name in ("person_year", "household_year")
-        }
+        files = {name: [p.path for p in snapshot.partitions(name)] for name in get_args(Grain)}
         self._tables = {name: name for name, paths in files.items() if paths}
         self._engine = Engine({name: files[name] for name in self._tables})
 
@@ -98,23 +100,10 @@ class Book:
             if against[0] == "city":
                 against = ("city", reference.city_code(against[1]))
             by = tuple(dict.fromkeys((*by, against[0])))
-        question = Question.of(measure, by, where, parameters)
-        if question.measure.grain not in self._tables:
-            raise ValueError(
-                f"{measure} needs {question.measure.grain} facts; this store holds {', '.join(self._tables)} (a survey has no persons)"
-            )
-        self._must_hold(question)
-        if question.measure.needs and not self._replay:
-            raise ValueError(f"{measure} compares a scenario with what was before it; ask it with a scenario")
-        if self._replay and question.parameters.get("own_burden") == "cash":
-            raise ValueError(
-                "own_burden = cash: a replay tells what is owed, not how much of it is paid in cash"
-            )
-        chosen = question.settled(lambda columns: self._held(question, columns))
+        question, chosen, fact = self._prepared(Question.of(measure, by, where, parameters))
         tiers = self._tiers(question) if question.measure.credit else ()
         if question.measure.credit and not tiers:
             raise ValueError(f"{measure}: no tier is recorded here, so there is nothing to credit")
-        fact = self._tables[question.measure.grain]
         provenance = self._provenance(question)
         if against:
             sure = Sure.of(question.measure, chosen, se or "superpopulation", se_method)
@@ -127,9 +116,86 @@ class Book:
             provenance["uncertainty"] = answer.told
             return Raw(question, answer.table, answer.sql, answer.bound, chosen, provenance)
         asked = Compiled(question, chosen, fact, tiers)
-        return Raw(
-            question, self._engine.ask(asked.sql, asked.bound), asked.sql, asked.bound, chosen, provenance
+        table = self._engine.ask(asked.sql, asked.bound)
+        self._must_tell(question, table)
+        return Raw(question, table, asked.sql, asked.bound, chosen, provenance)
+
+    def _must_tell(self, question: Question, table: pl.DataFrame) -> None:
+        """What never came is a thing to name, not a table of nothing."""
+        told_by = question.measure.told_by
+        if told_by and table["n_excluded"].sum() and not table["denominator"].sum():
+            raise ValueError(f"{question.measure.id}: nothing to compute it from here; it needs {told_by}")
+
+    def _absent(self, question: Question) -> str:
+        """Why there is no fact of the grain asked for, and what to do."""
+        if question.measure.grain in LEDGERS:
+            return f"this store holds {', '.join(self._tables)} (a survey has no persons)"
+        if self._replay:
+            return "a replay pays bills anew, it has no policies and no claims; ask without a scenario"
+        if question.measure.grain not in self.manifest.get("facts", ()):
+            return "this store was built before there were any; build it again: jianfu build STORE"
+        wanted = (
+            "enrolment with a product_code" if question.measure.grain == "policy_year" else "commercial_claim"
         )
+        return f"nobody holds a product here and none paid; deliver {wanted}"
+
+    def answerable(
+        self, measure: str, parameter: str, where: Mapping[str, Sequence[str | int]] | None = None
+    ) -> tuple[str, ...]:
+        """The listed values of a parameter that a measure can be asked with here. Raises ValueError for a wrong question."""
+        Question.of(measure, (), where)
+        found = []
+        for value in grammar().parameters[parameter].values:
+            try:
+                question = Question.of(measure, (), where, {parameter: value})
+                question.settled(lambda columns, asked=question: self._held(asked, columns))  # type: ignore[misc]
+            except ValueError:
+                continue
+            found.append(value)
+        return tuple(found)
+
+    def parade(
+        self,
+        where: Mapping[str, Sequence[str | int]] | None = None,
+        parameters: Mapping[str, str] | None = None,
+        *,
+        points: int,
+        least: int,
+    ) -> Raw:
+        """Pen's parade of the households, see parade.py. Raises as `ask` does."""
+        asked, chosen, fact = self._prepared(question_of_parade(where, parameters))
+        table, sql, bound = parade(self._engine, asked, chosen, fact, points, least)
+        return Raw(asked, table, sql, bound, chosen, self._provenance(asked))
+
+    def decompose(
+        self,
+        measure: str,
+        covariates: Sequence[str],
+        where: Mapping[str, Sequence[str | int]] | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> Raw:
+        """What a concentration index goes with, see decompose.py. Raises as `ask` does."""
+        asked, chosen, fact = self._prepared(Question.of(measure, (), where, parameters))
+        table, sql, bound = decompose(self._engine, asked, chosen, fact, covariates)
+        return Raw(replace(asked, by=("covariate",)), table, sql, bound, chosen, self._provenance(asked))
+
+    def _prepared(self, question: Question) -> tuple[Question, dict[str, str], str]:
+        """A question that can be asked here, its parameters, and the table of its fact."""
+        if question.measure.grain not in self._tables:
+            raise ValueError(
+                f"{question.measure.id} needs {question.measure.grain} facts; {self._absent(question)}"
+            )
+        self._must_hold(question)
+        if question.measure.needs and not self._replay:
+            raise ValueError(
+                f"{question.measure.id} compares a scenario with what was before it; ask it with a scenario"
+            )
+        if self._replay and question.parameters.get("own_burden") == "cash":
+            raise ValueError(
+                "own_burden = cash: a replay tells what is owed, not how much of it is paid in cash"
+            )
+        chosen = question.settled(lambda columns: self._held(question, columns))
+        return question, chosen, self._tables[question.measure.grain]
 
     def _must_hold(self, question: Question) -> None:
         """A city or year the store does not hold is a mistake to name, not an empty table."""

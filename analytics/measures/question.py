@@ -32,6 +32,24 @@ class Question:
         if measure not in known:
             raise ValueError(f"measure {measure}: not in the catalogue; measures are {', '.join(known)}")
         form = known[measure]
+        for name in (*by, *(where or {})):
+            if name not in dimensions():
+                raise ValueError(f"dimension {name}: unknown; dimensions are {', '.join(dimensions())}")
+            if not dimensions()[name].fits(form):
+                possible = ", ".join(d.id for d in dimensions().values() if d.fits(form))
+                raise ValueError(f"dimension {name}: {measure} cannot be cut by it; it can by {possible}")
+        return cls.put(form, by, where, parameters)
+
+    @classmethod
+    def put(
+        cls,
+        form: Measure,
+        by: Sequence[str] = (),
+        where: Mapping[str, Sequence[str | int]] | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> "Question":
+        """A question of a measure that need not stand in the catalogue."""
+        measure = form.id
         filters = {name: tuple(str(v) for v in values) for name, values in (where or {}).items()}
         if "city" in filters:
             filters["city"] = tuple(reference.city_code(name) for name in filters["city"])
@@ -39,10 +57,6 @@ class Question:
         if (not form.tier_optional or form.credit) and "tier" not in cut:
             cut = (*cut, "tier")
         for name in (*cut, *filters):
-            if name not in dimensions():
-                raise ValueError(f"dimension {name}: unknown; dimensions are {', '.join(dimensions())}")
-            if dimensions()[name].grain not in ("", form.grain):
-                raise ValueError(f"dimension {name}: is of households; {measure} is of persons")
             if name == "tier" and form.per is None:
                 raise ValueError(f"{measure} is not per tier; leave the dimension tier out")
             if name == "threshold" and (name in filters or name not in form.parameters or form.credit):
@@ -96,11 +110,12 @@ class Question:
         for name, code in chosen.items():
             if code in (choices := rules.choices(name)) and not ready(name, code):
                 missing = [rules.columns[c].en for c in choices[code].needs if c not in there]
-                works = [c for c in choices if c != code and ready(name, c)]
+                works = ", ".join(c for c in choices if c != code and ready(name, c))
+                other = "catastrophic_headcount with " if name in form.fixed else ""
                 raise ValueError(
                     f"{form.id}: {name} = {code} needs {', '.join(missing)}, which no household looked at has; "
                     + (
-                        f"what works: {name} = {', '.join(works)}"
+                        f"what works: {other}{name} = {works}"
                         if works
                         else "measures of persons and tiers need none of it"
                     )
@@ -108,26 +123,20 @@ class Question:
         return chosen
 
 
-def threshold_bp(text: str) -> int:
-    """A threshold like 0.10 as whole basis points. Raises ValueError beyond four decimals or outside 0..10."""
-    return _scaled(
-        "threshold", text, 10_000, 100_000, "between 0 and 10 with at most four decimals, such as 0.25"
-    )
-
-
-def fen(name: str, text: str) -> int:
-    """An amount of yuan as whole fen."""
-    return _scaled(name, text, 100, 10**17, "of yuan with at most two decimals, such as 6000")
-
-
-def _scaled(name: str, text: str, scale: int, most: int, must: str) -> int:
+def number(name: str, text: str) -> int | float:
+    """A parameter that is a number: a share as whole basis points, yuan as whole fen, a factor as it is. Raises ValueError."""
+    rules = grammar().parameters[name]
+    scale, places = {"share": (10_000, 4), "yuan": (100, 2), "factor": (1, 2)}[rules.number]
     try:
-        value = Decimal(text) * scale
-        if value != value.to_integral_value() or not 0 <= value <= most:
+        value = Decimal(text)
+        if not rules.least <= value <= rules.most or value != round(value, places):
             raise InvalidOperation
     except InvalidOperation as error:
-        raise ValueError(f"{name} {text}: must be a decimal {must}") from error
-    return int(value)
+        raise ValueError(
+            f"{name} {text}: must be a decimal between {rules.least:g} and {rules.most:g} with at most {places} decimals, "
+            f"such as {next((v for v in rules.values if '.' in v), rules.default)}"
+        ) from error
+    return float(value) if rules.number == "factor" else int(value * scale)
 
 
 def _parameters(
@@ -161,7 +170,7 @@ def _parameters(
             if "," in value and "threshold" not in by:
                 raise ValueError("threshold: several at once need the dimension threshold (--by threshold)")
             for one in value.split(","):
-                threshold_bp(one)
+                number("threshold", one)
         elif rules.number and value not in rules.values and value != rules.default:
             number(name, value)
     if ("tier" in by or "tier" in where) and chosen.get(
@@ -171,21 +180,6 @@ def _parameters(
             "own_burden: burdens after each tier come from the ledger; leave own_burden out when asking by tier"
         )
     return chosen
-
-
-def number(name: str, text: str) -> int | float:
-    """A parameter that is a number: yuan as whole fen, shares as basis points, the rest as it is."""
-    if name in ("poverty_line", "line_floor", "line_base"):
-        return fen(name, text)
-    if name == "line_share":
-        return threshold_bp(text)
-    try:
-        value = Decimal(text)
-        if not 1 < value <= 10:
-            raise InvalidOperation
-    except InvalidOperation as error:
-        raise ValueError(f"{name} {text}: must be a decimal above 1 and at most 10, such as 2") from error
-    return float(value)
 
 
 def _choice_parameters(choice: Choice | Line | None) -> tuple[str, ...]:

@@ -10,18 +10,9 @@ from typing import Any
 import polars as pl
 
 from analytics.measures.compile import Compiled
-from analytics.measures.form import Measure, grammar
+from analytics.measures.form import Measure, grammar, uncertainty
 from analytics.measures.question import Question
 from analytics.store import Engine, Query
-
-SEED = 20_260_101
-# Clusters of which so many are drawn exactly (Rao-Wu); of more, each counts a Poisson number of times.
-EXACT = 5_000
-# Replicates, and rows in all of them together; where there are more, a random part of the clusters stands for all.
-FEWEST, MOST, ROWS, AT_ONCE = 200, 400, 20_000_000, 8_000_000
-# Of 2^64 hashes those that count 0, 1, 2, ... times: the cumulated Poisson distribution of mean 1.
-_POISSON = (0.36787944117144233, 0.7357588823428847, 0.9196986029286058, 0.9810118431238462, 0.9963401531726563,
-            0.9994058151824183, 0.9999167588507119, 0.9999897508033253, 0.9999988747974020)  # fmt: skip
 
 
 class Resample:
@@ -32,6 +23,7 @@ class Resample:
     ) -> None:
         self._engine = engine
         self._of = (question, chosen, fact, tiers)
+        rules = self._rules = uncertainty().resample
         base = Compiled(question, chosen, fact, tiers)
         carry = carried(question.measure)
         keep = base.places()
@@ -39,18 +31,18 @@ class Resample:
         rows, clusters = engine.ask(
             f"SELECT count(*), count(DISTINCT {carry['cluster']}) FROM {fact} WHERE {keep}", bound
         ).row(0)
-        self.method = "Rao-Wu" if clusters <= EXACT else "Poisson"
-        self.replicates = min(MOST, max(FEWEST, ROWS // max(rows, 1)))
-        self.part = 1.0 if self.method == "Rao-Wu" else min(1.0, ROWS / FEWEST / max(rows, 1))
-        self._step = max(1, AT_ONCE // max(int(rows * self.part), 1))
+        self.method = "Rao-Wu" if clusters <= rules.exact else "Poisson"
+        self.replicates = min(rules.most, max(rules.fewest, rules.rows // max(rows, 1)))
+        self.part = 1 if self.method == "Rao-Wu" else min(1, rules.rows / rules.fewest / max(rows, 1))
+        self._step = max(1, rules.at_once // max(int(rows * self.part), 1))
+        draw = f"hash(drawn, replicate, $seed) % {rules.hashes}"
         slots = {"fact": fact, "keep": keep, **carry}
         if self.method == "Rao-Wu":
             self._source = _file("rao_wu").fill(**slots)
         else:
-            counts = " ".join(f"WHEN u < {edge} THEN {n}" for n, edge in enumerate(_POISSON))
-            counts = f"CASE {counts} ELSE {len(_POISSON)} END"
-            u = "hash(drawn, replicate, $seed) / 18446744073709551616.0"
-            self._source = _file("draws").fill(**slots, counts=counts.replace("u <", f"{u} <"))
+            steps = [int(edge * rules.hashes) for edge in rules.poisson]  # of all hashes
+            cases = " ".join(f"WHEN {draw} < {step} THEN {n}" for n, step in enumerate(steps))
+            self._source = _file("draws").fill(**slots, counts=f"CASE {cases} ELSE {len(steps)} END")
 
     def compiled(self) -> Compiled:
         """The question over the resampled rows, by replicate."""
@@ -61,7 +53,11 @@ class Resample:
         """Groups, replicate and value, some replicates at a time. Raises store.QueryTimeout."""
         for first in range(0, self.replicates, self._step):
             asked = self.compiled()
-            asked.bound |= {"seed": SEED, "first": first, "last": min(first + self._step, self.replicates)}
+            asked.bound |= {
+                "seed": self._rules.seed,
+                "first": first,
+                "last": min(first + self._step, self.replicates),
+            }
             if self.method == "Poisson":
                 asked.bound["part_bp"] = max(1, round(self.part * 10_000))
             by = [*asked.question.by, "replicate"]
@@ -71,7 +67,7 @@ class Resample:
     def told(self) -> dict[str, Any]:
         """What an answer says of it."""
         part = {} if self.part == 1 else {"part": round(self.part, 4)}
-        return {"draws": self.method, "replicates": self.replicates, "seed": SEED, **part}
+        return {"draws": self.method, "replicates": self.replicates, "seed": self._rules.seed, **part}
 
 
 def carried(measure: Measure) -> dict[str, str]:

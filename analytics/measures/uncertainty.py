@@ -8,17 +8,17 @@ Lines that were computed from the data (poverty, subsistence) are taken as they 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 import polars as pl
 
 from analytics.measures.compile import Compiled, Piece
-from analytics.measures.form import Measure
+from analytics.measures.form import Measure, uncertainty
 from analytics.measures.question import Question
 from analytics.measures.resample import Resample, carried
 from analytics.store import Engine, literal
 
-NORMAL_95 = 1.959963984540054
 SAMPLINGS = ("superpopulation", "population")
 METHODS = ("auto", "linearised", "convenient", "delta", "bootstrap")
 _LINEAR = {"2 * rank - 1": 1, "2 * (1 - rank)": -1}
@@ -36,7 +36,7 @@ class Sure:
         """What an answer says of it."""
         if self.sampling == "population":
             return {"sampling": self.sampling}
-        return {"sampling": self.sampling, "method": self.method, "interval": "95 %"}
+        return {"sampling": self.sampling, "method": self.method, "interval": uncertainty().interval.title}
 
     @classmethod
     def of(cls, measure: Measure, chosen: Mapping[str, str], sampling: str, method: str = "auto") -> "Sure":
@@ -45,8 +45,10 @@ class Sure:
             raise ValueError(f"se = {sampling}: possible values are {', '.join(SAMPLINGS)}")
         if method not in METHODS:
             raise ValueError(f"se_method = {method}: possible values are {', '.join(METHODS)}")
+        if measure.quantile and sampling != "population":
+            raise ValueError(f"se: {measure.id} is a quantile, which has no standard error here")
         fits = ["bootstrap"]
-        if not measure.sums:
+        if not any(one.times for one in measure.sums.values()):
             fits.insert(0, "linearised")
         elif measure.uncertainty == "convenient" and all(
             _slope(s.times, chosen) for s in measure.sums.values() if s.times
@@ -80,7 +82,7 @@ class Errors:
     @property
     def sql(self) -> str:
         """The answer with `se`, `ci_low`, `ci_high`."""
-        return f"{self._errors('deviation')}\n{self.asked.answer('error', NORMAL_95)}"
+        return f"{self._errors('deviation')}\n{self.asked.answer('error', uncertainty().interval.half)}"
 
     def of_difference(self, dimension: str) -> str:
         """Groups with the standard error of their difference from the group of the value $reference: a cluster on both sides
@@ -150,20 +152,36 @@ design AS (
 {self._ratios() if self.sure.method == "linearised" else self._regressions()}"""
 
     def _ratios(self) -> str:
-        c, each = self.asked, []
+        c = self.asked
         columns = sorted({c.column(piece) for _, case in self.cases for piece in case.values()})
-        for i, case in self.cases:
-            up, down = case["numerator"], case["denominator"]
-            residual = f"coalesce(k.{c.column(up)}, 0) - s.{up.column} / nullif(s.{down.column}, 0) * coalesce(k.{c.column(down)}, 0)"
-            each.append(f"({residual}) / nullif(s.{down.column}, 0) AS d_{i}")
+        each = (f"{self._ratio(case)} AS d_{i}" for i, case in self.cases)
         return f"""\
 per_cluster AS (
-    SELECT {c.groups}stratum, cluster, {", ".join(f"fsum({name}) FILTER (usable) AS {name}" for name in columns)} FROM cut GROUP BY ALL
+    SELECT {c.groups}stratum, cluster, {", ".join(f"coalesce(fsum({name}) FILTER (usable), 0) AS {name}" for name in columns)} FROM cut GROUP BY ALL
 ),
 deviation AS (
     SELECT {"".join(f"k.{n}, " for n in c.by)}k.stratum, k.cluster, {", ".join(each)}
     FROM per_cluster AS k JOIN summed AS s ON {_same(c.by, "k", "s")}
 )"""
+
+    def _ratio(self, case: Mapping[str, Piece]) -> str:
+        """What a cluster adds to the error of a ratio of sums, or of a smooth function of sums (its slopes by differences)."""
+        c, step = self.asked, uncertainty().step
+        if not c.question.measure.sums:
+            up, down = case["numerator"], case["denominator"]
+            residual = f"k.{c.column(up)} - s.{up.column} / nullif(s.{down.column}, 0) * k.{c.column(down)}"
+            return f"({residual}) / nullif(s.{down.column}, 0)"
+
+        def value(name: str, moved: float) -> str:
+            at = {n: f"s.{p.column}" for n, p in case.items()}
+            numerator, denominator = c.ratio(case, at | {name: f"({at[name]} * {1 + moved})"})
+            return f"({numerator}) / ({denominator})"
+
+        slopes = (
+            f"coalesce(({value(name, step)} - {value(name, -step)}) / nullif(s.{piece.column}, 0), 0) * k.{c.column(piece)}"
+            for name, piece in case.items()
+        )
+        return f"({' + '.join(slopes)}) / {2 * step}"
 
     def _regressions(self) -> str:
         """A row's residual from the regression on the rank, times the deviation of its rank, over the spread of ranks."""
@@ -261,7 +279,7 @@ def with_errors(
     drawn, last = zip(*resample.values(), strict=True)
     by = list(question.by)
     # of a random part the errors are those of a smaller sample
-    root = pl.col("value").std() * resample.part**0.5
+    root = pl.col("value").std() * sqrt(resample.part)
     error = (
         pl.concat(drawn).group_by(by).agg(root.alias("se"))
         if by
@@ -272,7 +290,7 @@ def with_errors(
         if by
         else table.hstack(error)
     )
-    half = NORMAL_95 * pl.col("se")
+    half = uncertainty().interval.half * pl.col("se")
     table = table.with_columns(ci_low=pl.col("value") - half, ci_high=pl.col("value") + half)
     sql = f"{asked.sql}\n-- standard errors: the standard deviation over replicates of\n{last[-1].sql}"
     return Errored(table, sql, {**asked.bound, **last[-1].bound}, {**sure.told, **resample.told})

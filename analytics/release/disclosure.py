@@ -14,9 +14,6 @@ from analytics.reference import Form, load_toml
 SHOWN, HIDDEN, UNDEFINED = "shown", "hidden", "undefined"
 
 
-ERRORS = ("se", "ci_low", "ci_high")
-
-
 class Policy(Form):
     """`k`: fewest persons or households a shown cell may rest on."""
 
@@ -52,9 +49,11 @@ def release(raw: Raw | Released, *, protect: bool = True) -> Released:
         return raw
     k = policy().k
     n, hit = pl.col("n"), pl.col("n_numerator")
-    small = n.is_between(1, k - 1) | hit.is_between(1, k - 1)
+    least = 2 * k if raw.question.measure.quantile else k  # so many on each side of a quantile
+    small = n.is_between(1, least - 1) | hit.is_between(1, k - 1)
     if raw.question.measure.counts:
-        small = small | (n - hit).is_between(1, k - 1)
+        rest = pl.col("n_rest") if "n_rest" in raw.table.columns else n - hit
+        small = small | rest.is_between(1, k - 1)
     hidden = small if protect else pl.lit(False)
     status = (
         pl.when(hidden)
@@ -63,8 +62,13 @@ def release(raw: Raw | Released, *, protect: bool = True) -> Released:
         .then(pl.lit(UNDEFINED))
         .otherwise(pl.lit(SHOWN))
     )
-    more = [name for name in (*ERRORS, *DIFFERENCES) if name in raw.table.columns]
-    shown = ("value", "numerator", "denominator", "n", "n_excluded", *more)
+    known = ("value", "numerator", "denominator", "n", "n_excluded")
+    more = [
+        name
+        for name in raw.table.columns
+        if name not in (*raw.question.by, "measure", "n_numerator", "n_rest", *known)
+    ]
+    shown = (*known, *more)
     table = raw.table.with_columns(status.alias("status")).with_columns(
         pl.when(pl.col("status") == HIDDEN).then(None).otherwise(pl.col(name)).alias(name) for name in shown
     )

@@ -84,6 +84,13 @@ class Engine:
         with self._cursor(seconds) as cursor:
             cursor.execute(f"CREATE OR REPLACE {kind} {name} AS {sql}").fetchall()
 
+    def hold(self, name: str, rows: "pl.DataFrame") -> None:
+        """Hold rows made in memory under a name."""
+        with self._cursor(SECONDS) as cursor:
+            cursor.register("given", rows)
+            cursor.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM given").fetchall()
+            cursor.unregister("given")
+
     def drop(self, name: str, kind: str = "TABLE") -> None:
         """Let go of what is held."""
         with self._cursor(SECONDS) as cursor:

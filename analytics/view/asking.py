@@ -20,10 +20,13 @@ from analytics.plans import Covered, Plan, PlanErrors, PlanHoles, load_plans
 from analytics.plans import coverage as registered
 from analytics.release import Released
 from analytics.store import Damaged, NotBuilt, QueryTimeout, Store
+from analytics.tiers import LEDGERS
 from analytics.view import words
 from analytics.whatif import NoEffect, NoSettlements, Scenario, scenario_text
 
-MEASURES = tuple(m.id for m in measures().values() if not (m.needs or m.credit))  # that any page can ask for
+MEASURES = tuple(  # that any page can ask for
+    m.id for m in measures().values() if m.grain in LEDGERS and not (m.needs or m.credit)
+)
 _serving: ContextVar[Desk | None] = ContextVar("serving", default=None)
 Frozen = tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -86,16 +89,21 @@ def ask(
     where: Mapping[str, Sequence[str]],
     parameters: Mapping[str, str] | None = None,
     ledger: str = "observed",
+    se: str = "",
+    against: tuple[str, str] | None = None,
 ) -> Released:
     """One measure's answer by dimensions, under filters. The same question to the same snapshot is computed once.
 
-    `ledger`: "observed" (as recorded) or "plan" (the plan in force, replayed). Raises Unanswered with the reason when the
+    `ledger`: "observed" (as recorded) or "plan" (the plan in force, replayed); `se`: with standard errors of a sampling
+    ("superpopulation", "population"); `against`: differences from a value of a dimension. Raises Unanswered with the reason when the
     store cannot answer it; of a replay also NoSettlements and plans.PlanHoles.
     """
     frozen = tuple(sorted((k, tuple(str(x) for x in v)) for k, v in where.items()))
     chosen = tuple(sorted((parameters or {}).items()))
     try:
-        return _ask(desk().snapshot_id, str(store_path()), measure, tuple(by), frozen, chosen, ledger)
+        return _ask(
+            desk().snapshot_id, str(store_path()), measure, tuple(by), frozen, chosen, ledger, se, against
+        )
     except (NoSettlements, PlanHoles):
         raise
     except (ValueError, QueryTimeout) as error:
@@ -111,10 +119,29 @@ def _ask(
     where: Frozen,
     parameters: tuple[tuple[str, str], ...],
     ledger: str,
+    se: str,
+    against: tuple[str, str] | None,
 ) -> Released:
     return _open(path, snapshot).ask(
-        measure, by=by, where={k: list(v) for k, v in where}, parameters=dict(parameters), scenario=ledger
+        measure,
+        by=by,
+        where={k: list(v) for k, v in where},
+        parameters=dict(parameters),
+        scenario=ledger,
+        se=se,
+        against=against,
     )
+
+
+def answerable(measure: str, parameter: str, where: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The values of a parameter that the data of these places can answer a measure with."""
+    frozen = tuple(sorted((k, tuple(str(x) for x in v)) for k, v in where.items()))
+    return _answerable(desk().snapshot_id, str(store_path()), measure, parameter, frozen)
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def _answerable(snapshot: str, path: str, measure: str, parameter: str, where: Frozen) -> tuple[str, ...]:
+    return _open(path, snapshot).answerable(measure, parameter, {k: list(v) for k, v in where})
 
 
 def simulate(scenario: Scenario) -> Outcome:

@@ -9,13 +9,14 @@ from typing import Any
 
 from analytics.release import Released
 from analytics.tiers import OWN_COLOUR, TIER
-from analytics.view import choose, formats, names, words
+from analytics.view import choose, formats, names, tables, words
 from analytics.view.words import say, t
 
 Row = Mapping[str, Any]
 _PALETTE = ("#00639C", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8B6F00", "#7F7F7F")
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _GREY = "#9AA5B1"
+_ARM = "#5B6672"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def _wrapped(label: str) -> str:
     return f"{label[:middle]}<br>{label[middle + 1 :]}" if len(label) > 14 and middle > 0 else label
 
 
-def _values(
+def readings(
     rows: Sequence[Row | None], released: Released
 ) -> tuple[list[float | None], list[str], dict[str, Any]]:
     """Values as drawn, as words, and the axis they need; a cell that is not shown is None."""
@@ -85,7 +86,27 @@ def _values(
             text,
             plain_axis(title=title, tickformat=",", rangemode="tozero"),
         )
+    if unit == "index":  # on either side of zero, which is a value of its own
+        return raw, text, plain_axis(tickformat=".2~f", zeroline=True)
     return raw, text, plain_axis(tickformat=",", rangemode="tozero")
+
+
+def whiskers(rows: Sequence[Row | None], released: Released) -> dict[str, Any] | None:
+    """The intervals of values as they are drawn; None where the answer has none."""
+    if "ci_low" not in released.table.columns:
+        return None
+    factor = 1.0
+    if released.measure.unit == "points":
+        factor = 100
+    elif released.measure.unit == "yuan":
+        factor = 1 / formats.scale(released.table["value"], choose.money_unit(), words.language()).yuan
+    up, down = [], []
+    for row in rows:
+        known = row is not None and row["status"] == "shown" and row["ci_low"] is not None
+        up.append((row["ci_high"] - row["value"]) * factor if row and known else 0.0)
+        down.append((row["value"] - row["ci_low"]) * factor if row and known else 0.0)
+    looks = {"type": "data", "symmetric": False, "thickness": 1.2, "width": 3, "color": _ARM}
+    return {**looks, "array": up, "arrayminus": down}
 
 
 def _colour(dimension: str | None, code: str, position: int) -> str:
@@ -169,7 +190,7 @@ def dumbbells(before: Released, after: Released, order: Sequence[str]) -> Chart:
     data: list[dict[str, Any]] = []
     gaps, axis = 0, plain_axis()
     for k in order:
-        x, text, axis = _values([ends[0].get(k), ends[1].get(k)], after)
+        x, text, axis = readings([ends[0].get(k), ends[1].get(k)], after)
         if None in x:
             gaps += 1
             continue
@@ -216,19 +237,22 @@ def bars(
     gaps, axis = 0, plain_axis()
     for position, code in enumerate(along):
         rows = [cells.get((code, at)) for at in across]
-        values, text, axis = _values(rows, released)
+        values, text, axis = readings(rows, released)
         gaps += sum(r is not None and v is None for r, v in zip(rows, values, strict=True))
         colours: Any = [_colour(x, at, 0) for at in across] if not series else _colour(series, code, position)
         labels = [_wrapped(names.member(x, at)) for at in across]
+        ends = whiskers(rows, released)
+        text = [_told(row, part, released) for row, part in zip(rows, text, strict=True)]
         data.append(
             {
+                **({f"error_{'x' if flat else 'y'}": ends} if ends else {}),
                 "type": "bar",
                 "orientation": "h" if flat else "v",
                 "name": names.member(series, code) if series else say(released.measure.title),
                 "x": values if flat else labels,
                 "y": labels if flat else values,
                 "text": text,
-                "textposition": "outside" if len(across) * len(along) <= 14 else "none",
+                "textposition": "outside" if len(across) * len(along) <= 14 and not ends else "none",
                 "cliponaxis": False,
                 "marker": {"color": colours},
                 "hovertemplate": f"%{{{'y' if flat else 'x'}}}<br>%{{fullData.name}} %{{text}}<extra></extra>",
@@ -236,16 +260,34 @@ def bars(
         )
     longest = max((len(text) for trace in data for text in trace["text"]), default=0)
     room = 1.18 + (0.04 * max(0, longest - 6) if flat else 0)  # for the numbers outside the bars
-    if inside := [v for trace in data for v in trace["x" if flat else "y"] if v is not None]:
+    if inside := [v for trace in data for v in _reach(trace, "x" if flat else "y")]:
         axis = {
             **axis,
-            "range": [min(0, *inside), max(inside) * room],
+            "range": [min(0, *inside) * room, max(0, *inside) * room],
         }
     named = plain_axis(type="category", **({"autorange": "reversed"} if flat else {}))
     height = 110 + (20 + 16 * len(along) if series else 44) * len(across) if flat else 380
     across_axis, up_axis = (axis, named) if flat else (named, axis)
     layout = canvas(barmode="group", showlegend=bool(series), height=height, xaxis=across_axis, yaxis=up_axis)
     return Chart({"data": data, "layout": layout}, _alt(released, x, series), gaps)
+
+
+def _told(row: Row | None, text: str, released: Released) -> str:
+    between = tables.interval(row, released.measure.unit) if row is not None and text else ""
+    return t("interval.cell", value=text, interval=between) if between else text
+
+
+def _reach(trace: Mapping[str, Any], axis: str) -> list[float]:
+    """Every value of a trace, and the ends of its intervals."""
+    ends = trace.get(f"error_{axis}", {})
+    values = trace[axis]
+    none = [0.0] * len(values)
+    return [
+        v + shift
+        for v, up, down in zip(values, ends.get("array", none), ends.get("arrayminus", none), strict=True)
+        if v is not None
+        for shift in (up, -down)
+    ]
 
 
 def lines(released: Released, x: str, series: str) -> Chart:
@@ -278,10 +320,13 @@ def _lines(
 ) -> Chart:
     data, gaps, axis = [], 0, plain_axis()
     for position, (code, cells) in enumerate(rows.items()):
-        y, text, axis = _values(cells, released)
+        y, text, axis = readings(cells, released)
         gaps += sum(r is not None and v is None for r, v in zip(cells, y, strict=True))
+        ends = whiskers(cells, released)
+        text = [_told(row, part, released) for row, part in zip(cells, text, strict=True)]
         data.append(
             {
+                **({"error_y": ends} if ends else {}),
                 "type": "scatter",
                 "mode": "lines+markers",
                 "name": names.member(series, code),
@@ -306,7 +351,7 @@ def heat(released: Released, x: str, y: str) -> Chart:
     """A value per cell of two dimensions; cells that are not shown stay empty."""
     across, along, cells = _grid(released, x, y)
     rows = [[cells.get((code, at)) for at in across] for code in along]
-    drawn = [_values(line, released) for line in rows]
+    drawn = [readings(line, released) for line in rows]
     trace = {
         "type": "heatmap",
         "x": [names.member(x, at) for at in across],

@@ -1,6 +1,6 @@
 """The named choices of the pages: where, when, who, by what, at which threshold. Each returns neutral codes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -181,13 +181,14 @@ def _who(dimension: str, code: str) -> str:
     return t("group.all") if code == "all" else names.member(dimension, code)
 
 
-def yardstick(weight: bool = False) -> Yardstick:
-    """Threshold and resources of catastrophic expenditure; `weight`: also who is counted."""
+def yardstick(where: Mapping[str, Sequence[str]], weight: bool = False) -> Yardstick:
+    """Threshold and resources of catastrophic expenditure, those the data of these places hold; `weight`: also who is
+    counted."""
     known = grammar().parameters
     with st.container(width=100):
         threshold = controls.one("threshold", THRESHOLDS, share, default=THRESHOLDS[1])
     with st.container(width=210):
-        resources = ["auto", *known["resource"].values]
+        resources = ["auto", *asking.answerable("catastrophic_headcount", "resource", where)]
         resource = controls.one("resource", resources, partial(setting, "resource"))
     counted = known["weight"].default
     if weight:
@@ -196,12 +197,28 @@ def yardstick(weight: bool = False) -> Yardstick:
     return Yardstick(threshold, resource, counted)
 
 
-def parameters(measure_id: str, by_tier: bool) -> dict[str, str]:
+def poverty_line(where: Mapping[str, Sequence[str]]) -> str:
+    """A poverty line the data of these places hold; empty where they hold no living standard."""
+    lines = asking.answerable("poverty_headcount", "poverty_line", where)
+    default = grammar().parameters["poverty_line"].default
+    return controls.one("poverty_line", lines, partial(setting, "poverty_line"), default) if lines else ""
+
+
+def sampling() -> str:
+    """Whether answers come with standard errors: none unless asked of claims, which hold everybody; of a survey always asked."""
+    options = ["population", "superpopulation"]
+    claims = asking.desk().has_persons
+    with st.container(width=210):
+        chosen = of("sampling", options, options[0] if claims else options[1])
+    return "" if chosen == "population" else chosen
+
+
+def parameters(measure_id: str, by_tier: bool, where: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Parameters of a question about a measure: the controls appear for the measures that take them."""
     takes = asking.measure(measure_id).parameters
     if "threshold" in takes:
         with row():
-            chosen = yardstick(weight=True)
+            chosen = yardstick(where, weight=True)
         controls.notices()
         return chosen.parameters
     if "own_burden" in takes and not by_tier:

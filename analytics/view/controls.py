@@ -118,6 +118,30 @@ def one(
     return str(picked)
 
 
+def kept(name: str, options: Sequence[str]) -> str:
+    """A choice that has no control of its own (see `keep`); empty where nothing is chosen."""
+    state = st.session_state
+    chosen: list[str] = state.choices.get(name, [])
+    known = [v for v in chosen if v in options][:1]
+    if chosen and not known:
+        used = words.plain(t("control.nothing"))
+        lost = words.plain(words.listing(chosen))
+        why = "notice.link" if name in state.linked else "notice.choice"
+        state.notices.append(t(why, name=t(f"control.{name}"), dropped=lost, used=used))
+    state.linked.discard(name)
+    keep(name, known[0] if known else "")
+    return known[0] if known else ""
+
+
+def keep(name: str, value: str) -> None:
+    """Make a choice that has no control of its own; empty: none."""
+    state = st.session_state
+    state.choices[name] = [value] if value else []
+    state.used.pop(name, None)
+    if value:
+        state.used[name] = [value]
+
+
 def forget(*names: str) -> None:
     """Take choices of this page back to what they are unless chosen. For the callback of another control."""
     state = st.session_state

@@ -40,6 +40,14 @@ def definition(measure: Measure) -> None:
     with left:
         st.latex(measure.formula)
         st.markdown(f"**{t('explain.terms')}** `{measure.numerator}` ÷ `{measure.denominator}`")
+        if measure.sums:
+            lines = [
+                f"* `{name}` = Σ `{s.of}`{f' × `({s.times})`' if s.times else ''}"
+                for name, s in measure.sums.items()
+            ]
+            st.markdown("\n".join(lines))
+        if measure.usable != "true":
+            st.markdown(f"**{t('explain.only')}** `{measure.usable}`")
         if measure.where != "true":
             st.markdown(f"**{t('explain.only')}** `{measure.where}`")
     with right:
@@ -48,25 +56,6 @@ def definition(measure: Measure) -> None:
             st.caption(
                 f"{t('explain.source')} {words.listing([part for part in (source.title, source.where) if part])}"
             )
-
-
-def catalogue(measures: Sequence[Measure]) -> pl.DataFrame:
-    """The catalogue as a table."""
-    rows = [
-        {
-            t("methods.title"): say(m.title),
-            t("methods.id"): m.id,
-            t("methods.unit"): t(f"units.{m.unit}"),
-            t("methods.better"): t(f"better.{m.better}"),
-            t("methods.grain"): t(f"grain.{m.grain}"),
-            t("methods.per"): t("methods.yes" if m.per == "tier" else "methods.no"),
-            t("methods.parameters"): words.listing(
-                [say(grammar().parameters[name].title) for name in m.parameters]
-            ),
-        }
-        for m in measures
-    ]
-    return pl.DataFrame(rows)
 
 
 def _content(key: str, released: Released) -> None:
@@ -105,7 +94,7 @@ def fraction(released: Released) -> str:
     if len(rows) == 1 and rows[0]["status"] == "shown":
         row = rows[0]
         value = tables.cell(row, released.measure.unit)
-        return f"{formats.count(round(row['numerator'], 2))} ÷ {formats.count(round(row['denominator'], 2))} = {value}"
+        return f"{formats.count(round(row['numerator'], 6))} ÷ {formats.count(round(row['denominator'], 6))} = {value}"
     return t("explain.see_numbers")
 
 
@@ -127,6 +116,15 @@ def settings(released: Released) -> str:
         for name, code in released.parameters.items()
     ]
     return t("explain.semicolon").join(parts)
+
+
+def uncertainty(told: Mapping[str, str]) -> str:
+    """What the intervals of an answer mean."""
+    return t(
+        "interval.superpopulation",
+        interval=told["interval"].replace(" ", "") if words.language() == "zh" else told["interval"],
+        method=t(f"interval.{told['method']}"),
+    )
 
 
 def citation(released: Released) -> str:

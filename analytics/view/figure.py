@@ -46,6 +46,10 @@ def show(
             st.caption(t("figure.gaps", n=chart.gaps))
         if note:
             st.caption(note)
+        if told := next(
+            (a.provenance["uncertainty"] for a in answers if "uncertainty" in a.provenance), None
+        ):
+            st.caption(explain.uncertainty(told))
         if any("hidden" in answer.table["status"] for answer in answers):
             st.caption(t("figure.hidden", k=policy().k))
         explain.drawer(key, answers, called)

@@ -82,18 +82,32 @@ def points(fraction: float | None, language: str, signed: bool = True) -> str:
 
 
 def count(n: float | None) -> str:
-    """A head count, or any sum that is not money."""
-    return NOTHING if n is None else f"{n:,.0f}" if float(n).is_integer() else f"{n:,.2f}"
+    """A head count, or any sum that is not money; below one with four digits that say something."""
+    if n is None:
+        return NOTHING
+    return f"{n:,.0f}" if float(n).is_integer() else f"{n:,.2f}" if abs(n) >= 1 else f"{n:.4g}"
+
+
+def index(number: float | None, signed: bool = False) -> str:
+    """An index with three decimals, never a minus zero."""
+    if number is None:
+        return NOTHING
+    text = f"{number:{'+' if signed else ''}.3f}"
+    return text if float(text) else "0.000"
 
 
 def value(number: float | None, unit: str, language: str, money_unit: str = "auto") -> str:
-    """A measure's value in its own unit: share, yuan, points or count."""
+    """A measure's value in its own unit: share, yuan, points, index or count."""
     if number is None:
         return NOTHING
+    if unit == "index":
+        return index(number)
     if unit == "share":
         return percent(number)
     if unit == "points":
         return points(number, language, signed=False)
+    if unit == "days":
+        return f"{count(number)} {'天' if language == 'zh' else 'days'}"
     return money(number, language, money_unit) if unit == "yuan" else count(number)
 
 
@@ -103,5 +117,7 @@ def difference(number: float | None, unit: str, language: str, money_unit: str =
         return NOTHING
     if unit in ("share", "points"):
         return points(number, language)
+    if unit == "index":
+        return index(number, signed=True)
     sign = "+" if number > 0 else ""
     return sign + (money(number, language, money_unit) if unit == "yuan" else count(number))

@@ -12,6 +12,8 @@ from analytics.view.words import say, t
 JOINED = {
     "ledger": ("observed", "baseline", "reform"),
     "credit": ("shapley", "first_in", "last_in", "sequential"),
+    "bears": ("erreygers", "concentration"),
+    "poor": ("pushed", "further"),
 }
 
 
@@ -38,7 +40,7 @@ def member(dimension: str, code: object) -> str:
     if code is None or code == "None":
         return t("group.unknown")
     if dimension in JOINED:
-        return t(f"ledger.{code}") if dimension == "ledger" else t(f"credit.{code}")
+        return {"ledger": _ledger, "credit": _credit, "bears": _bears, "poor": _poor}[dimension](str(code))
     if dimension in ("city", "tier"):
         return words.city(str(code)) if dimension == "city" else words.tier(str(code))
     found = dimensions().get(dimension)
@@ -52,3 +54,19 @@ def ordered(dimension: str, codes: Iterable[object]) -> list[str]:
     known = ["none", *TIER] if dimension == "tier" else members(dimension)
     distinct = {str(code) for code in codes}
     return sorted(distinct, key=lambda code: (known.index(code) if code in known else len(known), code))
+
+
+def _ledger(code: str) -> str:
+    return t(f"ledger.{code}")
+
+
+def _credit(code: str) -> str:
+    return t(f"credit.{code}")
+
+
+def _bears(code: str) -> str:
+    return t(f"bears.{code}")
+
+
+def _poor(code: str) -> str:
+    return t(f"poor.{code}")

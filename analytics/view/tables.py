@@ -6,11 +6,13 @@ from typing import Any, Literal
 import polars as pl
 import streamlit as st
 
+from analytics.measures import DIFFERENCES
 from analytics.release import Released
 from analytics.view import choose, formats, names, words
 from analytics.view.words import say, t
 
-_COLUMNS = ("measure", "value", "numerator", "denominator", "n", "status")
+_ERRORS = ("se", "ci_low", "ci_high")
+_COLUMNS = ("measure", "value", *_ERRORS, *DIFFERENCES, "numerator", "denominator", "n", "status")
 
 
 def cell(row: Mapping[str, Any] | None, unit: str, missing: str | None = None) -> str:
@@ -19,7 +21,29 @@ def cell(row: Mapping[str, Any] | None, unit: str, missing: str | None = None) -
         return missing or t("cell.not_covered")
     if row["status"] != "shown":
         return t(f"cell.{row['status']}")
-    return formats.value(row["value"], unit, words.language(), choose.money_unit())
+    text = formats.value(row["value"], unit, words.language(), choose.money_unit())
+    between = interval(row, unit)
+    return t("interval.cell", value=text, interval=between) if between else text
+
+
+def interval(row: Mapping[str, Any], unit: str, low: str = "ci_low", high: str = "ci_high") -> str:
+    """The interval of a row, shares in percent without the sign; empty where there is none."""
+    ends = [float(row[end]) for end in (low, high) if row.get(end) is not None]
+    if len(ends) < 2:
+        return ""
+    if unit in ("share", "points"):
+        return t("interval.ends", low=f"{ends[0] * 100:.1f}", high=f"{ends[1] * 100:.1f}")
+    told = [formats.value(end, unit, words.language(), choose.money_unit()) for end in ends]
+    return t("interval.ends", low=told[0], high=told[1])
+
+
+def error(row: Mapping[str, Any], unit: str) -> str:
+    """A standard error: of shares in percentage points."""
+    if row.get("se") is None:
+        return formats.NOTHING
+    if unit in ("share", "points"):
+        return f"{row['se'] * 100:.2f}{t('tables.points')}"
+    return formats.value(row["se"], unit, words.language(), choose.money_unit())
 
 
 def full(released: Released) -> pl.DataFrame:
@@ -27,7 +51,10 @@ def full(released: Released) -> pl.DataFrame:
     unit, rows = released.measure.unit, []
     for row in _sorted(released):
         line = {names.dimension(d): names.member(d, row[d]) for d in released.by}
-        line[say(released.measure.title)] = cell(row, unit)
+        line[say(released.measure.title)] = cell({**row, "ci_low": None}, unit)
+        if "se" in row:
+            line[t("column.se")] = error(row, unit)
+            line[t("column.interval")] = interval(row, unit) or formats.NOTHING
         for part in ("numerator", "denominator"):
             line[t(f"column.{part}")] = (
                 t("cell.hidden") if row["status"] == "hidden" else formats.count(_rounded(row[part]))
@@ -38,7 +65,7 @@ def full(released: Released) -> pl.DataFrame:
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)
+    return None if value is None else round(value, 6)
 
 
 def _sorted(released: Released) -> list[dict[str, Any]]:

@@ -1,0 +1,98 @@
+"""The rows a measure sums over: the ledger of the fact, by tier where it is asked, its dimensions and its shared terms."""
+
+from collections.abc import Mapping, Sequence
+
+from analytics import reference
+from analytics.measures.credit import credit, flags
+from analytics.measures.form import dimensions, grammar
+from analytics.measures.question import BEFORE_ALL, Question
+from analytics.store import literal
+from analytics.tiers import LEDGERS, TIER, TIERS
+
+
+def ledger(question: Question, chosen: Mapping[str, str]) -> str:
+    """The fact itself, or one row per fact row and tier the city-year has."""
+    form = question.measure
+    if form.grain not in LEDGERS:
+        return "SELECT * FROM fact"
+    left = ""
+    if "payments" in chosen:
+        rules = grammar()
+        left = f", {rules.payments[chosen['payments']].sql} AS left_over"
+        if chosen.get("negative") == "floored":
+            left = f", greatest({rules.payments[chosen['payments']].sql}, 0) AS left_over"
+    if not question.with_tier:
+        own = grammar().own_burdens[chosen.get("own_burden", "net_of_commercial")].sql
+        return f"SELECT *, {own} AS own, own_net_fen AS burden_fen{left} FROM fact"
+    parts = [
+        f"SELECT *, '{t.id}' AS tier, {t.paid} AS paid, {t.paid} + {t.after} AS before, {t.after} AS after, {t.after} AS own, "
+        f"{f'{t.was} AS was, ' if form.needs else ''}{t.paid} + {t.after} AS burden_fen{left} FROM fact WHERE {t.paid} IS NOT NULL"
+        for t in TIERS
+    ]
+    if form.before_all:
+        parts.insert(
+            0,
+            f"SELECT *, '{BEFORE_ALL}' AS tier, 0 AS paid, own_before_fen AS before, own_before_fen AS after, own_before_fen AS own, "
+            f"own_before_fen AS burden_fen{left} FROM fact",
+        )
+    return "\n    UNION ALL ".join(parts)
+
+
+def credited(question: Question, chosen: Mapping[str, str], tiers: Sequence[str]) -> tuple[str, int]:
+    """One row per household and tier with the credit of the tier, and what the sum is to be divided by."""
+    form = question.measure
+    columns = flags(term(form.numerator, sign=over(chosen)), tiers, chosen["game"] == "replay")
+    parts, divisor = [], 1
+    for position, k in enumerate(tiers):
+        sql, divisor = credit(form.credit, tiers, position)
+        burden = f"{TIER[k].paid} + {TIER[k].after} AS burden_fen"
+        parts.append(
+            f"SELECT *, '{k}' AS tier, {burden}, {sql} AS credit FROM valued WHERE {TIER[k].paid} IS NOT NULL"
+        )
+    valued = f"WITH valued AS (SELECT *, {', '.join(columns)} FROM fact)"
+    return f"{valued}\n    " + "\n    UNION ALL ".join(parts), divisor
+
+
+def over(chosen: Mapping[str, str]) -> str:
+    """Whether a threshold must be passed or only reached."""
+    resource = grammar().resources.get(chosen.get("resource", ""))
+    return ">=" if resource and resource.at_least else ">"
+
+
+def term(expression: str, sign: str = ">") -> str:
+    """An expression with the shared terms written out."""
+    for name, sql in grammar().terms.items():
+        expression = expression.replace(f"({name})", f"({sql})")
+    return expression.replace("{over}", sign)
+
+
+def cut(name: str) -> str:
+    dimension = dimensions()[name]
+    if not dimension.bands:
+        return dimension.column or name
+    whens = " ".join(
+        f"WHEN {dimension.bands} <= {band.up_to * 100} THEN {literal(band.id)}"
+        for band in reference.bands()
+        if band.up_to is not None
+    )
+    return f"CASE {whens} ELSE {literal(reference.bands()[-1].id)} END"
+
+
+def keep(name: str) -> str:
+    """Condition of the filter on a dimension."""
+    return f"list_contains($where_{name}, ({cut(name)})::VARCHAR)"
+
+
+def order(name: str) -> str:
+    """What to order a dimension by before its own value, with a comma behind."""
+    dimension = dimensions()[name]
+    known = (
+        [t.id for t in TIERS]
+        if name == "tier"
+        else [b.id for b in reference.bands()]
+        if dimension.bands
+        else list(dimension.values)
+    )
+    if name == "tier":
+        known.insert(0, BEFORE_ALL)
+    return f"list_position({literal(known)}, {name}), " if known else ""

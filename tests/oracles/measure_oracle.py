@@ -264,3 +264,13 @@ def convenient(y: Array, x: Array, w: Array, cluster: Array) -> float:
     meat = sum(np.outer(s, s) for s in scores)
     groups, n = len(scores), len(y)
     return float(np.sqrt((bread @ meat @ bread)[1, 1] * groups / (groups - 1) * (n - 1) / (n - 2)))
+
+
+def equal_variances(y: Array, x: Array, w: Array) -> float:
+    """The same regression under equal variances: residual variance over n - 2. What conindex gives unless told of clusters."""
+    r = rank(x, w)
+    left = 2 * (mean(r**2, w) - mean(r, w) ** 2) * y / mean(y, w)
+    away = r - mean(r, w)
+    slope = (w * away * left).sum() / (w * away**2).sum()
+    residual = left - mean(left, w) - slope * away
+    return float(np.sqrt((w * residual**2).sum() / (len(y) - 2) / (w * away**2).sum()))

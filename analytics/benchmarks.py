@@ -29,7 +29,12 @@ Sign = Literal["about", "more_than", "at_least", "less_than"]
 Method = Literal["R1", "R2", "R3", "unknown"]
 Verdict = Literal["pass", "fail", "not_applicable"]
 # Published unit -> unit of a measure, and what one of ours is in the published unit.
-MEASURED = {"percent": ("share", 100), "points": ("points", 100), "yuan": ("yuan", 1)}
+MEASURED = {
+    "percent": ("share", 100),
+    "points": ("points", 100),
+    "yuan": ("yuan", 1),
+    "per_100": ("per_100", 1),
+}
 # The three definitions of burden reduction, never compared with one another.
 METHODS = {"R1": "burden_reduction_rate", "R2": "burden_reduction_mean", "R3": "burden_reduction_points"}
 _TOLERANCE = re.compile(r"(?P<size>\d+(?:\.\d+)?) (?P<kind>%|points)|exact|display")

@@ -37,6 +37,9 @@ class Tier:
         return f"{self.id}_was_fen"
 
 
+# Facts that hold the ledger. A replay pays them anew.
+LEDGERS = ("person_year", "household_year")
+
 # Statutory order of payment; a plan may state another one. Colours: Okabe-Ito, the yellow darkened.
 TIERS = (
     Tier("basic", "基本医保", "Basic insurance", "#00639C", "fund", ("hifp_pay",)),

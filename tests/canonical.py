@@ -37,8 +37,10 @@ COLUMNS = {
     "settlement": "setl_id mdtrt_id person_key updt_time row_kind city plan_year insurance_type care_type hospital_level sex "
     f"cross_region birth_year {' '.join(MONEY)}",
     "settlement_undone": f"setl_id updt_time kind by_setl_id by_plan_year by_updt_time {' '.join(MONEY)}",
-    "commercial_claim": "claim_id product_code tier person_key setl_id mdtrt_id plan_year paid_amt_fen city",
-    "enrolment": "person_key insutype start_date end_date person_group is_pre_existing product_code city insurance_type is_retired",
+    "commercial_claim": "claim_id product_code tier duty_code person_key setl_id mdtrt_id claim_date pay_date is_one_stop "
+    "plan_year paid_amt_fen city",
+    "enrolment": "person_key insutype start_date end_date person_group is_pre_existing product_code product_year "
+    "premium_fen product_since city insurance_type is_retired",
     "person": "person_key birth_year sex",
     "household_member": "household_key person_key start_date end_date",
     "household_economy": "household_key year size children income_annual_fen consumption_annual_fen food_annual_fen "
@@ -50,7 +52,7 @@ COLUMNS = {
 }
 KINDS = {
     "_fen": pl.Int64, "_key": pl.Int64, "year": pl.Int32, "size": pl.Int32, "n_members": pl.Int32, "children": pl.Int32, "weight": pl.Float64,
-    "_date": pl.Date, "_time": pl.Datetime("us"), "urban": pl.Boolean, "_existing": pl.Boolean, "_retired": pl.Boolean,
+    "_date": pl.Date, "_since": pl.Date, "_one_stop": pl.Boolean, "_time": pl.Datetime("us"), "urban": pl.Boolean, "_existing": pl.Boolean, "_retired": pl.Boolean,
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ The columns are those the build writes for a survey (analytics/facts/household_s
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from analytics.facts.partition import DIMENSIONS
@@ -26,39 +27,48 @@ class Survey:
 
     def __init__(self) -> None:
         self.engine = Engine({})
-        snapshot: Any = SimpleNamespace(
-            id="in memory", manifest={"synthetic": False, "facts_version": "test", "plans": []}
-        )
-        self.book = Book(
-            snapshot, Replayed(self.engine, {"household_year": "household_year"}, PLACE, {}, full_order())
-        )
 
     def put(self, frame: pl.DataFrame) -> None:
         """`frame`: own_fen and any of GIVEN, `city`, `<tier>_paid_fen`; what is not given is NULL."""
-        self._load(fact(frame))
-
-    def _load(self, rows: pl.DataFrame) -> None:
         connection = self.engine._con
-        connection.register("given", rows)
+        connection.register("given", fact(frame))
         connection.execute("CREATE OR REPLACE TABLE household_year AS SELECT * FROM given").fetchall()
         connection.unregister("given")
+        snapshot: Any = SimpleNamespace(
+            id="in memory", manifest={"synthetic": False, "facts_version": "test", "plans": []}
+        )
+        ledger = Replayed(self.engine, {"household_year": "household_year"}, PLACE, {}, full_order())
+        self.book = Book(snapshot, ledger)
 
     def raw(self, measure: str, by: tuple[str, ...] = (), **parameters: object) -> Raw:
         return self.book.ask(measure, by, {}, {k: str(v) for k, v in parameters.items()})
-
-    def value(self, measure: str, **parameters: object) -> float | None:
-        """The one number of a question without dimensions."""
-        value: float | None = self.raw(measure, (), **parameters).table["value"][0]
-        return value
 
     def uncertain(self, measure: str, by: tuple[str, ...] = (), **parameters: object) -> pl.DataFrame:
         """The rows with standard errors."""
         given = {k: str(v) for k, v in parameters.items()}
         return self.book.ask(measure, by, {}, given, se="superpopulation").table
 
+    def value(self, measure: str, **parameters: object) -> float | None:
+        """The one number of a question without dimensions."""
+        value: float | None = self.raw(measure, (), **parameters).table["value"][0]
+        return value
+
     def values(self, measure: str, by: str, **parameters: object) -> dict[Any, float | None]:
         table = self.raw(measure, (by,), **parameters).table
         return dict(zip(table[by], table["value"], strict=True))
+
+    def places(self, measure: str, **parameters: object) -> np.ndarray:
+        """The numbers of all cities in their order, NaN where undefined."""
+        return numbers(self.raw(measure, ("city",), **parameters).table)
+
+    def places_by(self, measure: str, by: str, **parameters: object) -> dict[str, np.ndarray]:
+        """The same for every value of a dimension."""
+        table = self.raw(measure, ("city", by), **parameters).table
+        return {str(key): numbers(rows) for (key,), rows in table.partition_by(by, as_dict=True).items()}
+
+
+def numbers(table: pl.DataFrame, column: str = "value") -> np.ndarray:
+    return table.sort("city")[column].cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
 def fact(frame: pl.DataFrame) -> pl.DataFrame:

@@ -156,8 +156,8 @@ def test_without_the_price_cap_the_split_is_a_bound(tmp_path: Path) -> None:
 
 # --- the other tables
 
-CLAIM = {"claim_id": "C1", "product_code": "dawj", "psn_no": "P1", "insu_admdvs": "440402", "product_year": "2021", "scope_amt": "500.00", "paid_amt": "120.00", "status": "paid"}  # fmt: skip
-SPELL = {"psn_no": "P1", "insu_admdvs": "440402", "insutype": "310", "psn_type": "1101", "start_date": "2021-01-01", "end_date": "9999-12-31", "person_group": "general", "is_pre_existing": "0"}  # fmt: skip
+CLAIM = {"claim_id": "C1", "product_code": "dawj", "psn_no": "P1", "insu_admdvs": "440402", "product_year": "2021", "scope_amt": "500.00", "paid_amt": "120.00", "is_one_stop": "1", "status": "paid"}  # fmt: skip
+SPELL = {"psn_no": "P1", "insu_admdvs": "440402", "insutype": "310", "psn_type": "1101", "start_date": "2021-01-01", "end_date": "9999-12-31", "person_group": "general", "is_pre_existing": "0", "premium": "0.00"}  # fmt: skip
 HOME = {"household_id": "H1", "city": "440400", "plan_year": "2021", "weight": "1.5", "cost": "5000.00", "own_burden": "1200.00", "basic_paid": "3800.00"}  # fmt: skip
 TABLES: list[tuple[str, str, str, Row, Row]] = [
     ("commercial_claim", "a negative payment", "waits negative_payment", CLAIM, {"paid_amt": "-1.00"}),
@@ -165,6 +165,8 @@ TABLES: list[tuple[str, str, str, Row, Row]] = [
     ("commercial_claim", "a payment taken back", "aside reversed_claim", CLAIM, {"status": "reversed"}),
     ("commercial_claim", "a payment in words", "waits bad_amount(paid_amt)", CLAIM, {"paid_amt": "一百"}),
     ("commercial_claim", "a claim of nobody", "waits missing(person_id)", CLAIM, {"psn_no": ""}),
+    ("commercial_claim", "settled somehow", "waits bad_flag(is_one_stop)", CLAIM, {"is_one_stop": "半"}),
+    ("enrolment", "a negative premium", "waits negative_premium", SPELL, {"premium": "-0.01"}),
     ("enrolment", "an identity of no list", "waits not_a_person_group", SPELL, {"person_group": "rich"}),
     ("enrolment", "ended before it began", "waits end_before_begin", SPELL, {"end_date": "2020-12-31"}),
     ("enrolment", "neither yes nor no", "waits bad_flag(is_pre_existing)", SPELL, {"is_pre_existing": "也许"}),

@@ -5,8 +5,9 @@ Expected numbers: exact fractions (tests/oracles/tiny10.toml) or the definition 
 longer found is an error: the list cannot rot.
 """
 
+import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -192,8 +193,8 @@ FAULTS = {
     "overshoot of all, not of the catastrophic": fault("T1-mean_positive_overshoot-0.10", "mean_positive_overshoot", 'denominator = "w * (catastrophic)::INTEGER"', 'denominator = "w"'),
     "no rank within ties": fault("T1-catastrophic_concentration-0.10", "sql", "w AS weighed", "w AS weighed, row_number() OVER () AS tie", "END AS key,", "END AS key, tie,", "ORDER BY key", "ORDER BY key, tie"),
     "rank by the order of rows": fault("nonfood-catastrophic_concentration", "sql", "w AS weighed", "w AS weighed, -row_number() OVER () AS spot", "key_living END AS key", "spot END AS key"),
-    "rank below, not in the middle": fault("T1-overshoot_concentration-0.10", "sql", "- weighed / 2", "- weighed"),
-    "rank at the end, not in the middle": fault("T1-overshoot_concentration-0.10", "sql", "- weighed / 2", ""),
+    "rank below, not in the middle": fault("T1-overshoot_concentration-0.10", "sql", "(below + up_to) / 2 AS rank", "below AS rank"),
+    "rank at the end, not in the middle": fault("T1-overshoot_concentration-0.10", "sql", "(below + up_to) / 2 AS rank", "up_to AS rank"),
     "rank without weights": fault("T1-overshoot_concentration-0.10", "sql", "w AS weighed", "1 AS weighed"),
     "rich first": fault("T1-catastrophic_concentration-0.25", "sql", "ORDER BY key", "ORDER BY key DESC"),
     "rank over all places": fault("city-concentration", "sql", "PARTITION BY city, usable", "PARTITION BY usable"),
@@ -244,8 +245,8 @@ FAULTS = {
     "subsistence by the square root": fault("subsistence", "grammar", 'file = "subsistence"\nsize = "n_members ^ 0.56"', 'file = "subsistence"\nsize = "n_members ^ 0.5"'),
     "subsistence without weights": fault("subsistence", "sql", "sum(weight * food) / sum(weight)", "avg(food)"),
     "subsistence from all households": fault("subsistence", "grammar", "low_bp = 4500, high_bp = 5500", "low_bp = 0, high_bp = 10000"),
-    "subsistence taken off where food is less": fault("xu-catastrophic_overshoot", "grammar", "least(need, food_fen)", "need"),
-    "food taken off where subsistence is less": fault("xu-catastrophic_overshoot", "grammar", "least(need, food_fen)", "food_fen"),
+    "subsistence taken off where food is less": fault("xu-catastrophic_overshoot", "grammar", "THEN food_fen WHEN", "THEN need WHEN"),
+    "food taken off where subsistence is less": fault("xu-catastrophic_overshoot", "grammar", "THEN need END", "THEN food_fen END"),
     "housing is no basic need": fault("normative_impoverished", "sql", "(food_fen + housing_fen)", "(food_fen)"),
     "children eat like adults": fault("normative_at_risk", "grammar", "+ 0.5 * n_children", "+ 0.7 * n_children"),
     "at risk within a quarter": fault("normative_at_risk", "normative_at_risk", "* 5 < need", "* 4 < need"),
@@ -326,9 +327,9 @@ def toml(path: str, change: tuple[tuple[str, str], ...]) -> dict[str, Any]:
 
 def put(monkeypatch: pytest.MonkeyPatch, name: str, value: object) -> None:
     """Let every module of the wing find `value` under this name."""
-    answer: Callable[[], object] = lambda: value  # noqa: E731
-    for module in ("form", "question", "compile", "evaluate"):
-        monkeypatch.setattr(f"analytics.measures.{module}.{name}", answer, raising=False)
+    for module, held in list(sys.modules.items()):
+        if module.startswith("analytics.measures.") and hasattr(held, name):
+            monkeypatch.setattr(held, name, lambda: value)
 
 
 def test_there_are_faults_of_every_kind() -> None:

@@ -89,19 +89,9 @@ def test_relative_concentration_of_healthequal() -> None:
     assert oracle.mean(y, weight) * oracle.concentration(y, order, weight) == pytest.approx(
         given["aci"], rel=1e-7
     )
-    assert equal_variances(y, order, weight) == pytest.approx(given["se"], rel=1e-6)
+    assert oracle.equal_variances(y, order, weight) == pytest.approx(given["se"], rel=1e-6)
     (row,) = survey.uncertain("payment_concentration").to_dicts()
     assert row["se"] == pytest.approx(oracle.convenient(y, order, weight, order), rel=1e-9)
-
-
-def equal_variances(y: np.ndarray, x: np.ndarray, w: np.ndarray) -> float:
-    """Standard error of the slope of 2 var(R) y / mean(y) on R, weighted, residual variance over n - 2."""
-    r = oracle.rank(x, w)
-    left = 2 * (oracle.mean(r**2, w) - oracle.mean(r, w) ** 2) * y / oracle.mean(y, w)
-    away = r - oracle.mean(r, w)
-    slope = (w * away * left).sum() / (w * away**2).sum()
-    residual = left - oracle.mean(left, w) - slope * away
-    return float(np.sqrt((w * residual**2).sum() / (len(y) - 2) / (w * away**2).sum()))
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,16 @@ from analytics.facts.checks import wide_checks
 from analytics.facts.jobs import Job, Made, Row, code_version, jobs_of
 from analytics.facts.partition import Work, desk, file_name
 from analytics.store import Damaged, Folder, NotBuilt, Store, sha256_of
-from analytics.tiers import full_order
+from analytics.tiers import LEDGERS, full_order
 
-FACTS = ("person_year", "household_year")
+FACTS = (*LEDGERS, "policy_year", "claim")
 # City-years worked by one query: so many, or so many rows to read.
 TOGETHER, ROWS = 9, 200_000
 Progress = Callable[[str, int, int], None]
 
 
 def build(store: Store, *, workers: int | None = None, progress: Progress | None = None) -> Folder:
-    """Build both facts from all deliveries, publish the snapshot, return it. Unchanged partitions are taken over from
+    """Build the facts from all deliveries, publish the snapshot, return it. Unchanged partitions are taken over from
     the published snapshot. Raises store.Busy, store.Damaged (an input changed), NotBuilt (no delivery to build from).
     """
     with store.building() as staging:
@@ -73,6 +73,7 @@ def build(store: Store, *, workers: int | None = None, progress: Progress | None
             ],
             "synthetic": any(d.manifest["synthetic"] for d in deliveries),
             "facts_version": code_version(),
+            "facts": list(FACTS),
             "plans": [
                 {
                     "city": j.city,

@@ -10,8 +10,9 @@ from typing import Literal
 import duckdb
 
 from analytics.facts.jobs import HERE, Job, Made, Row, source
+from analytics.facts.product import covered
 from analytics.reference import Form, Text, load_toml
-from analytics.store import Query, literal
+from analytics.store import Query
 
 LEVELS = ("settlement", "encounter", "person_year", "none")  # how a claim is linked, best first
 
@@ -57,10 +58,9 @@ def wide_checks(con: duckdb.DuckDBPyConnection, jobs: Sequence[Job]) -> dict[str
         refunds = {row[:2]: row[2:] for row in con.execute(query).fetchall()}
     claims = [job for job in jobs if job.inputs["commercial_claim"]]
     if claims:
-        covered = ((job.city, year, job.plan_year) for job in claims for year in job.covered_years)
         query = Query.load(HERE / "links.sql").fill(
             commercial_claim=source(claims, "commercial_claim"), settlement=source(claims, "settlement", around=True),
-            covered=", ".join(f"({literal(city)}, {year}, {plan_year})" for city, year, plan_year in covered),
+            covered=covered(claims),
         )  # fmt: skip
         for city, plan_year, product, level, n, fen in con.execute(query).fetchall():
             links[city, plan_year][product, LEVELS[level - 1]] = (n, fen)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from analytics import reference
-from analytics.plans import load_plans
+from analytics.plans import load_plans, premium_sql
 from analytics.store import Folder, Partition, Query, literal, parquet, sha256_of
 from analytics.tiers import TIERS
 
@@ -36,15 +36,17 @@ READ = {
     "settlement": "city plan_year person_key mdtrt_id setl_id setl_time updt_time row_kind birth_year insurance_type sex "
     f"hospital_level care_type cross_region {_MONEY}",
     "settlement_undone": f"{_UNDONE} {_MONEY}",
-    "commercial_claim": "city plan_year person_key product_code tier setl_id mdtrt_id paid_amt_fen",
+    "commercial_claim": "city plan_year person_key product_code tier duty_code setl_id mdtrt_id claim_date pay_date is_one_stop paid_amt_fen",
     "enrolment": "city person_key insutype insurance_type start_date end_date person_group is_pre_existing is_retired "
-    "product_code insured_since product_since",
+    "product_code product_year premium_fen insured_since product_since",
     "person": "person_key birth_year sex",
     "household_member": "person_key household_key start_date end_date",
     "household_economy": "household_key year size children income_annual_fen consumption_annual_fen food_annual_fen housing_annual_fen urban",
     "household_year": "",
     "person_alias": "number_key person_key",
 }
+# Columns were added to these tables since: what an older delivery lacks did not come.
+_GROWN = ("commercial_claim", "enrolment")
 _TYPES = {
     "_fen": "BIGINT", "_key": "BIGINT", "year": "INTEGER", "size": "INTEGER", "children": "INTEGER", "_date": "DATE", "_since": "DATE", "_time": "TIMESTAMP", "urban": "BOOLEAN"
 }  # fmt: skip
@@ -61,7 +63,8 @@ def code_version() -> str:
 @dataclass(frozen=True)
 class Job:
     """One city and plan year. `inputs`: files its facts are made of; `around`: files its checks look into as well, where
-    refunds and linked settlements of other years are found; `numbered`: those with rows keyed by a person number only.
+    refunds and linked settlements of other years are found; `numbered`: those with rows keyed by a person number only;
+    `premium`: SQL of what the plan says a person pays.
     """
 
     number: int
@@ -74,6 +77,7 @@ class Job:
     plan_order: tuple[str, ...]
     plan_file: str
     policy_line_fen: int | None
+    premium: str
 
     @property
     def place(self) -> tuple[str, int]:
@@ -82,7 +86,9 @@ class Job:
     @cached_property
     def key(self) -> str:
         """Equal keys mean byte-equal facts: inputs, order, line and the version of the code that builds."""
-        return _key(self.inputs, self.place, self.plan_order, self.policy_line_fen)
+        linked = self.around["settlement"] if self.inputs["commercial_claim"] else ()
+        told = (self.place, self.plan_order, self.policy_line_fen, self.premium, self.covered_years)
+        return _key(self.inputs, *told, [p.sha256 for p in linked])
 
     @cached_property
     def check_key(self) -> str:
@@ -140,7 +146,7 @@ def jobs_of(deliveries: Iterable[Folder]) -> list[Job]:
         jobs.append(Job(
             number, city, year, with_alias(inputs), with_alias(around), frozenset(numbered), covered,
             tuple(plan.order) if plan else (), f"{reference.places()[city].slug}/{year}.toml" if plan else "",
-            line.yuan * 100 if line else None,
+            line.yuan * 100 if line else None, premium_sql(plan) if plan else "NULL::BIGINT",
         ))  # fmt: skip
     return jobs
 
@@ -150,13 +156,13 @@ def source(jobs: Sequence[Job], table: str, *, around: bool = False, read: str =
     inputs = [job.around if around else job.inputs for job in jobs]
     files = {p.path: p for side in inputs for p in side[table]}
     columns = (read or READ[table]).split()
+    kinds = (next((k for end, k in _TYPES.items() if c.endswith(end)), "VARCHAR") for c in columns)
+    nulls = (
+        f"NULL::{'BOOLEAN' if c.startswith('is_') else k} AS {c}" for c, k in zip(columns, kinds, strict=True)
+    )
+    nothing = f"SELECT {', '.join(nulls)} WHERE false"
     if not files:
-        kinds = (next((k for end, k in _TYPES.items() if c.endswith(end)), "VARCHAR") for c in columns)
-        nulls = (
-            f"NULL::{'BOOLEAN' if c.startswith('is_') else k} AS {c}"
-            for c, k in zip(columns, kinds, strict=True)
-        )
-        return f"(SELECT {', '.join(nulls)} WHERE false)"
+        return f"({nothing})"
     if table == "settlement_undone":  # its files do not say their place
         places: dict[tuple[str | None, int | None], list[Path]] = defaultdict(list)
         for path, p in files.items():
@@ -169,7 +175,9 @@ def source(jobs: Sequence[Job], table: str, *, around: bool = False, read: str =
         newest = "max(by_updt_time) OVER (PARTITION BY city, plan_year, setl_id, updt_time, kind = 'superseded', by_setl_id)"
         told = " UNION ALL ".join(each)
         return f"(SELECT DISTINCT * FROM ({told}) QUALIFY by_updt_time IS NOT DISTINCT FROM {newest})"
-    rows = parquet(files)
+    rows = parquet(files, by_name=table in _GROWN)
+    if table in _GROWN:
+        rows = f"({nothing} UNION ALL BY NAME FROM {rows})"
     numbered = any(p.sha256 in jobs[0].numbered for p in files.values())
     if "person_key" in columns and numbered and any(side["person_alias"] for side in inputs):
         known = "one.* REPLACE (coalesce(alias.person_key, one.person_key) AS person_key)"

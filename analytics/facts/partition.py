@@ -14,6 +14,7 @@ import duckdb
 from analytics import reference
 from analytics.facts.checks import own_checks, rules
 from analytics.facts.jobs import AMOUNTS, Job, Made, Row, counted, one_alias, query, source
+from analytics.facts.product import MAYBE, claim, policy_year
 from analytics.store import FORMAT, literal, parquet, workbench
 from analytics.tiers import TIER, TIERS, full_order
 
@@ -44,10 +45,15 @@ _COUNTED = ("city", "plan_year", "person_key", "mdtrt_id", "birth_year", *RANKS)
 _MAYBE = {
     table: f"REPLACE ({', '.join(f'[{c}][1] AS {c}' for c in columns)})"
     for table, columns in {
-        "person_year": ("household_key",),
+        "person_year": ("household_key", "is_holder"),
         "household_year": ("urban", "n_children", "income_fen", "consumption_fen", "food_fen", "housing_fen"),
+        **MAYBE,
     }.items()
 }
+
+# The money a fact states, and what it must come to: a total of its persons.
+_COST = ("cost_fen", "cost_fen")
+_MONEY = {"policy_year": ("paid_fen", "inclusive_paid_fen"), "claim": ("paid_fen", "claimed_fen")}
 
 
 def desk(read: Sequence[Path], write: Path, aliases: Sequence[Path] = ()) -> duckdb.DuckDBPyConnection:
@@ -81,14 +87,13 @@ class Work:
             for job in self.jobs
         }
         for (job, table, kind), (rows, fen) in zip(self.written, self._stated(), strict=True):
-            if kind == "claims" and fen != totals[job.place]["cost_fen"]:
-                raise RuntimeError(
-                    f"{job.city} {job.plan_year}: {table} holds other money than its settlements"
-                )
+            money, reckoned = _MONEY.get(table, _COST)
+            if kind == "claims" and fen != totals[job.place][reckoned]:
+                raise RuntimeError(f"{job.city} {job.plan_year}: {table} holds other money than person_year")
             name = file_name(table, job.number, kind)
             made[job.key]["files"].append({
                 "table": table, "name": name, "rows": rows, "city": job.city, "plan_year": job.plan_year,
-                "cost_fen": fen, "key": job.key, "kind": kind,
+                money: fen, "key": job.key, "kind": kind,
             })  # fmt: skip
         return made
 
@@ -106,11 +111,24 @@ class Work:
             covered = [k for k in full_order(job.plan_order) if k in told or paid[TIER[k].paid]]
             where = f"WHERE city = {literal(job.city)} AND plan_year = {job.plan_year}"
             line = literal(job.policy_line_fen) + "::BIGINT * n_members AS policy_line_fen"
-            persons = f"(SELECT * EXCLUDE is_enrolled {_MAYBE['person_year']} FROM person_year {where})"
+            persons = f"(SELECT * EXCLUDE age {_MAYBE['person_year']} FROM person_year {where})"
             self._write(job, "person_year", "claims", covered, persons)
             households = f"(SELECT * {_MAYBE['household_year']}, {line} FROM household_year {where})"
             self._write(job, "household_year", "claims", covered, households)
+        self._products(jobs)
         return totals
+
+    def _products(self, jobs: Sequence[Job]) -> None:
+        """The facts of the products, where there are any."""
+        for table, sql in (("policy_year", policy_year(jobs)), ("claim", claim(jobs))):
+            self._do(f"CREATE TEMP TABLE {table} AS {sql}")
+            held = set(self._do(f"SELECT DISTINCT city, plan_year FROM {table}"))
+            for job in jobs:
+                if job.place in held:
+                    where = f"WHERE city = {literal(job.city)} AND plan_year = {job.plan_year}"
+                    self._copy(
+                        job, table, "claims", f"SELECT * {_MAYBE[table]} FROM {table} {where} ORDER BY ALL"
+                    )
 
     def _do(self, sql: str) -> list[Any]:
         return self.con.execute(sql).fetchall()
@@ -173,16 +191,19 @@ class Work:
             rows=rows, paid=", ".join(t.paid for t in TIERS), ledger=", ".join(ledger)
         )
         order = "household_key, person_key" if table == "person_year" else "household_key"
+        self._copy(job, table, kind, f"{select} ORDER BY {order}")
+
+    def _copy(self, job: Job, table: str, kind: str, select: str) -> None:
         target = self.staging / file_name(table, job.number, kind)
-        self._do(f"COPY ({select} ORDER BY {order}) TO {literal(target)} ({FORMAT})")
+        self._do(f"COPY ({select}) TO {literal(target)} ({FORMAT})")
         self.written.append((job, table, kind))
 
     def _stated(self) -> list[Any]:
-        """Rows and cost of each file written, as its readers will find them."""
+        """Rows and money of each file written, as its readers will find them."""
         paths = (self.staging / file_name(table, job.number, kind) for job, table, kind in self.written)
         each = (
-            f"SELECT {n} AS n, count(*), coalesce(sum(cost_fen), 0)::BIGINT FROM {parquet([p])}"
-            for n, p in enumerate(paths)
+            f"SELECT {n} AS n, count(*), coalesce(sum({_MONEY.get(table, _COST)[0]}), 0)::BIGINT FROM {parquet([p])}"
+            for n, (p, (_, table, _)) in enumerate(zip(paths, self.written, strict=True))
         )
         text = " UNION ALL ".join(each)
         return [row[1:] for row in self._do(f"{text} ORDER BY n")] if text else []

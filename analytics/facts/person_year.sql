@@ -31,10 +31,14 @@ insured AS (
         arg_max(person_group, {group_rank}) AS person_group,
         bool_or(is_pre_existing) AS is_pre_existing,
         bool_or(is_retired) AS is_retired,
-        max(product_code) AS product
+        max(product_code) FILTER (coalesce(product_year, plan_year) = plan_year) AS product
     FROM {enrolment} JOIN (VALUES {places}) AS place (city, plan_year) USING (city)
     WHERE year(start_date) <= plan_year AND coalesce(year(end_date), plan_year) >= plan_year
     GROUP BY ALL
+),
+sold AS (
+    -- a year in which nobody is known to hold a product tells nothing of who holds one
+    SELECT city, plan_year, true AS is_sold FROM insured WHERE product IS NOT NULL GROUP BY ALL
 ),
 base AS MATERIALIZED (
     SELECT *
@@ -42,6 +46,7 @@ base AS MATERIALIZED (
     FULL JOIN insured USING (city, plan_year, person_key)
     FULL JOIN claimed USING (city, plan_year, person_key)
     LEFT JOIN admitted USING (city, plan_year, person_key)
+    LEFT JOIN sold USING (city, plan_year)
 ),
 known AS (
     -- several files may hold one person
@@ -58,9 +63,11 @@ SELECT
     plan_year,
     person_key,
     household_key,
+    age,
     coalesce(insurance_type, settled_insurance_type, 'unknown')::insurance_type AS insurance_type,
     coalesce(person_group, 'unknown')::person_group AS person_group,
     coalesce(is_enrolled, false) AS is_enrolled,
+    CASE WHEN is_sold THEN product IS NOT NULL END AS is_holder,
     coalesce(is_pre_existing, false) AS is_pre_existing,
     coalesce(is_retired, false) AS is_retired,
     {age_band}::age_band AS age_band,

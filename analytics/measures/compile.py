@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from analytics.measures.form import Sum, dimensions, grammar
+from analytics.measures.quantile import quantile_sql
 from analytics.measures.question import Question, number
 from analytics.measures.rows import credited, cut, keep, ledger, order, over, term
 from analytics.store import Query, literal
@@ -83,6 +84,7 @@ class Compiled:
         columns += [f"{term(_RANKED_BY[by])} AS key_{by}" for by in self.ranks]
         if self.ranks:
             columns.append(f"w{self.factor} AS weighed")
+        columns += ["person_key"] if self._persons else []
         columns += self.carry
         late = [n for n in question.where if n == "tier" or dimensions()[n].bands]
         line = self._line()
@@ -215,6 +217,9 @@ cut AS (
 
     def totals(self) -> str:
         """CTEs from `cut` to `summed`: the sums of every group, and how many rows made them."""
+        counted = self.question.measure.counted
+        if quantile := self.question.measure.quantile:
+            return quantile_sql(quantile, self.by, counted)
         if not self.ranks:
             return f"""\
 summed AS (
@@ -225,8 +230,13 @@ summed AS (
                             f"coalesce(fsum({self.column(p)}) FILTER (usable), 0) AS {p.column}"
                             for p in self.pieces.values()
                         ),
-                        "count(*) FILTER (usable) AS n",
-                        *self._hits("count(*) FILTER (usable AND {of} <> 0)"),
+                        f"count({counted}) FILTER (usable) AS n",
+                        *self._hits(f"count({counted}) FILTER (usable AND {{of}} <> 0)"),
+                        *(
+                            [f"count({counted}) FILTER (usable AND numerator = 0) AS n_rest"]
+                            if self._persons
+                            else []
+                        ),
                         "count(*) FILTER (NOT usable) AS n_excluded",
                     ]
                 )
@@ -279,6 +289,11 @@ rank_{by} AS (
 )"""
 
     @property
+    def _persons(self) -> bool:
+        """Whether a person may stand in several rows, and both among those that add to the numerator and the rest."""
+        return self.question.measure.counted != "*"
+
+    @property
     def groups(self) -> str:
         """Columns of the dimensions, with a comma behind."""
         return "".join(f"{name}, " for name in self.by)
@@ -315,10 +330,11 @@ rank_{by} AS (
                 if error
                 else ""
             )
+            value = "value" if form.quantile else f"({numerator}) / nullif({denominator}, 0){scaled}"
             parts.append(
-                f"SELECT {groups}{literal(form.id)} AS measure, ({numerator}) / nullif({denominator}, 0){scaled} AS value,\n"
-                f"    ({numerator}){over} AS numerator, ({denominator}){under} AS denominator, "
-                f"n, n_hit_{i + 1} AS n_numerator, n_excluded{told}\n"
+                f"SELECT {groups}{literal(form.id)} AS measure, {value} AS value,\n"
+                f"    (({numerator}){over})::DOUBLE AS numerator, (({denominator}){under})::DOUBLE AS denominator, "
+                f"n, n_hit_{i + 1} AS n_numerator, {'n_rest, ' if self._persons else ''}n_excluded{told}\n"
                 f"FROM summed AS s{f' LEFT JOIN {error} AS e ON {on}' if error else ''}"
             )
         ordered = ", ".join(f"{order(name)}{name}" for name in self.question.by)
@@ -333,7 +349,8 @@ rank_{by} AS (
         up = is_yuan or (not form.sums and form.numerator != "w" and _MONEY.match(form.numerator))
         down = not form.sums and form.denominator != "w" and _MONEY.match(form.denominator)
         over = f" / {self.divisor}" if self.divisor > 1 else " / 100" if up else ""
-        return over if is_yuan or self.divisor > 1 else "", over, " / 100" if down else ""
+        scaled = over if is_yuan or self.divisor > 1 else " * 100" if form.unit == "per_100" else ""
+        return scaled, over, " / 100" if down else ""
 
     def codes(self) -> tuple[str, ...]:
         """The threshold of every case, where the question is cut by them."""
@@ -347,13 +364,11 @@ rank_{by} AS (
         if not form.sums:
             return case["numerator"].column, case["denominator"].column
         names = {name: piece.column for name, piece in case.items()} | dict(fixed or {})
+        guarded = (
+            re.sub(r"/ ([a-z]\w*)", r"/ nullif(\1, 0)", text) for text in (form.numerator, form.denominator)
+        )
         numerator, denominator = (
-            re.sub(
-                r"/ (?!nullif)([a-z]\w*)",
-                r"/ nullif(\1, 0)",
-                re.sub(r"[a-z]\w*", lambda m: names.get(m[0], m[0]), text),
-            )
-            for text in (form.numerator, form.denominator)
+            re.sub(r"[a-z]\w*", lambda m: names.get(m[0], m[0]), text) for text in guarded
         )
         return numerator, denominator
 

@@ -34,11 +34,7 @@ def decompose(
     for name in covariates:
         if name in rules.covariates:
             carry[f"x_{name}"] = f"({rules.covariates[name]})::DOUBLE"
-        elif (
-            name in dimensions()
-            and name not in ("tier", "threshold")
-            and dimensions()[name].grain in ("", form.grain)
-        ):
+        elif name in dimensions() and name not in ("tier", "threshold") and dimensions()[name].fits(form):
             carry[f"x_{name}"] = f"({cut(name)})::VARCHAR"
         else:
             raise ValueError(
@@ -129,6 +125,6 @@ def _solved(row: Sequence[float], names: Sequence[str], measure: str) -> pl.Data
             "share": left / index if index else None,
             **last,
         },
-        {"covariate": WHOLE, "value": index, "numerator": unequal, "share": 1.0 if index else None, **last},
+        {"covariate": WHOLE, "value": index, "numerator": unequal, "share": 1 if index else None, **last},
     ]
     return pl.DataFrame(rows, infer_schema_length=None)

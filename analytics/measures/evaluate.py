@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as package_version
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 
@@ -12,19 +12,20 @@ from analytics import reference
 from analytics.measures.compile import Compiled
 from analytics.measures.contrast import contrast
 from analytics.measures.decompose import decompose
-from analytics.measures.form import grammar, version
+from analytics.measures.form import Grain, grammar, version
 from analytics.measures.parade import parade
 from analytics.measures.parade import question as question_of_parade
 from analytics.measures.question import Question
 from analytics.measures.uncertainty import Sure, with_errors
 from analytics.store import Engine, Folder
-from analytics.tiers import TIER, TIERS
+from analytics.tiers import LEDGERS, TIER, TIERS
 
 
 @dataclass(frozen=True)
 class Raw:
     """An unprotected answer. `table`: the dimensions asked, measure, value, numerator, denominator, n (persons or
-    households that entered), n_numerator (of these, how many add to the numerator), n_excluded (no usable resource).
+    households that entered), n_numerator (of these, how many add to the numerator), n_rest (how many do not, where one
+    may be both), n_excluded (rows without what the measure needs).
     """
 
     question: Question
@@ -63,9 +64,7 @@ class Book:
             self._tables, self._engine = dict(replay.tables), replay.engine
             return
         snapshot.check()
-        files = {
-            name: [p.path for p in snapshot.partitions(name)] for name in ("person_year", "household_year")
-        }
+        files = {name: [p.path for p in snapshot.partitions(name)] for name in get_args(Grain)}
         self._tables = {name: name for name, paths in files.items() if paths}
         self._engine = Engine({name: files[name] for name in self._tables})
 
@@ -109,17 +108,38 @@ class Book:
         if against:
             sure = Sure.of(question.measure, chosen, se or "superpopulation", se_method)
             table, sql, bound = contrast(self._engine, question, chosen, fact, tiers, sure, against)
+            self._must_tell(question, table)
             provenance |= {"uncertainty": sure.told, "against": f"{against[0]}={against[1]}"}
             return Raw(question, table, sql, bound, chosen, provenance, against)
         if se:
             sure = Sure.of(question.measure, chosen, se, se_method)
             answer = with_errors(self._engine, question, chosen, fact, tiers, sure)
             provenance["uncertainty"] = answer.told
+            self._must_tell(question, answer.table)
             return Raw(question, answer.table, answer.sql, answer.bound, chosen, provenance)
         asked = Compiled(question, chosen, fact, tiers)
-        return Raw(
-            question, self._engine.ask(asked.sql, asked.bound), asked.sql, asked.bound, chosen, provenance
+        table = self._engine.ask(asked.sql, asked.bound)
+        self._must_tell(question, table)
+        return Raw(question, table, asked.sql, asked.bound, chosen, provenance)
+
+    def _must_tell(self, question: Question, table: pl.DataFrame) -> None:
+        """What never came is a thing to name, not a table of nothing."""
+        told_by = question.measure.told_by
+        if told_by and table["n_excluded"].sum() and not table["denominator"].sum():
+            raise ValueError(f"{question.measure.id}: nothing to compute it from here; it needs {told_by}")
+
+    def _absent(self, question: Question) -> str:
+        """Why there is no fact of the grain asked for, and what to do."""
+        if question.measure.grain in LEDGERS:
+            return f"this store holds {', '.join(self._tables)} (a survey has no persons)"
+        if self._replay:
+            return "a replay pays bills anew, it has no policies and no claims; ask without a scenario"
+        if question.measure.grain not in self.manifest.get("facts", ()):
+            return "this store was built before there were any; build it again: jianfu build STORE"
+        wanted = (
+            "enrolment with a product_code" if question.measure.grain == "policy_year" else "commercial_claim"
         )
+        return f"nobody holds a product here and none paid; deliver {wanted}"
 
     def answerable(
         self, measure: str, parameter: str, where: Mapping[str, Sequence[str | int]] | None = None
@@ -165,7 +185,7 @@ class Book:
         """A question that can be asked here, its parameters, and the table of its fact."""
         if question.measure.grain not in self._tables:
             raise ValueError(
-                f"{question.measure.id} needs {question.measure.grain} facts; this store holds {', '.join(self._tables)} (a survey has no persons)"
+                f"{question.measure.id} needs {question.measure.grain} facts; {self._absent(question)}"
             )
         self._must_hold(question)
         if question.measure.needs and not self._replay:

@@ -11,7 +11,8 @@ from pydantic import Field
 from analytics.reference import Form, Text, load_toml
 
 HERE = Path(__file__).parent
-Unit = Literal["share", "points", "yuan", "index"]
+Grain = Literal["person_year", "household_year", "policy_year", "claim"]
+Unit = Literal["share", "points", "yuan", "index", "per_100", "days"]
 # Kinds of measures, in the order in which they are listed; `standard`: those of SDG 3.8.2 and WHO Europe.
 Group = Literal[
     "burden", "catastrophic", "inequality", "poverty", "standard", "credit", "spending", "product", "scenario"
@@ -42,12 +43,14 @@ class Measure(Form):
     both the counted and the uncounted must be numerous enough to show. `needs` replay: it compares with what was before.
     `uncertainty`
     convenient: its standard error is that of a regression on the rank. `credit`: the numerator is a value of the own burden (`own`), and its fall is credited to the tiers (see credit.py).
+    `told_by`: what rows lack that are not usable. `quantile`: not a sum over a sum, but this quantile of the numerator (see
+    quantile.py). `not_by`: dimensions that are what it counts.
     """
 
     id: str
     title: Text
     group: Group
-    grain: Literal["person_year", "household_year"]
+    grain: Grain
     per: Literal["tier"] | None = None
     before_all: bool = False
     numerator: str
@@ -56,6 +59,9 @@ class Measure(Form):
     hit: str = ""
     where: str = "true"
     usable: str = "true"
+    told_by: str = ""
+    quantile: float | None = Field(None, gt=0, lt=1)
+    not_by: tuple[str, ...] = ()
     unit: Unit
     better: Literal["higher", "lower", "none"]
     counts: bool = False
@@ -76,6 +82,11 @@ class Measure(Form):
         """Asked without the dimension `tier`, the measure looks at the burden after all tiers."""
         return self.per is None or self.before_all
 
+    @property
+    def counted(self) -> str:
+        """SQL of what a row adds to the number of persons or households: itself, or its person."""
+        return "DISTINCT person_key" if self.grain == "claim" else "*"
+
 
 class Dimension(Form):
     """One way to cut a result; `values` labels codes, other codes are shown as they are."""
@@ -84,8 +95,12 @@ class Dimension(Form):
     title: Text
     column: str = ""
     bands: str = ""
-    grain: str = ""  # of the only fact that has it
+    grains: tuple[str, ...] = ()  # facts that have it, where not all do
     values: dict[str, Text] = Field(default_factory=dict)
+
+    def fits(self, measure: Measure) -> bool:
+        """Whether the measure can be cut by it."""
+        return (not self.grains or measure.grain in self.grains) and self.id not in measure.not_by
 
     def label(self, code: str, language: str) -> str:
         text = self.values.get(code)

@@ -35,10 +35,9 @@ class Question:
         for name in (*by, *(where or {})):
             if name not in dimensions():
                 raise ValueError(f"dimension {name}: unknown; dimensions are {', '.join(dimensions())}")
-            if dimensions()[name].grain not in ("", form.grain):
-                raise ValueError(
-                    f"dimension {name}: is of {dimensions()[name].grain}; {measure} is of {form.grain}"
-                )
+            if not dimensions()[name].fits(form):
+                possible = ", ".join(d.id for d in dimensions().values() if d.fits(form))
+                raise ValueError(f"dimension {name}: {measure} cannot be cut by it; it can by {possible}")
         return cls.put(form, by, where, parameters)
 
     @classmethod
@@ -111,11 +110,12 @@ class Question:
         for name, code in chosen.items():
             if code in (choices := rules.choices(name)) and not ready(name, code):
                 missing = [rules.columns[c].en for c in choices[code].needs if c not in there]
-                works = [c for c in choices if c != code and ready(name, c)]
+                works = ", ".join(c for c in choices if c != code and ready(name, c))
+                other = "catastrophic_headcount with " if name in form.fixed else ""
                 raise ValueError(
                     f"{form.id}: {name} = {code} needs {', '.join(missing)}, which no household looked at has; "
                     + (
-                        f"what works: {name} = {', '.join(works)}"
+                        f"what works: {other}{name} = {works}"
                         if works
                         else "measures of persons and tiers need none of it"
                     )

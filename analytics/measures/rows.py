@@ -7,12 +7,14 @@ from analytics.measures.credit import credit, flags
 from analytics.measures.form import dimensions, grammar
 from analytics.measures.question import BEFORE_ALL, Question
 from analytics.store import literal
-from analytics.tiers import TIER, TIERS
+from analytics.tiers import LEDGERS, TIER, TIERS
 
 
 def ledger(question: Question, chosen: Mapping[str, str]) -> str:
     """The fact itself, or one row per fact row and tier the city-year has."""
     form = question.measure
+    if form.grain not in LEDGERS:
+        return "SELECT * FROM fact"
     left = ""
     if "payments" in chosen:
         rules = grammar()

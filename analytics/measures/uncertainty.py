@@ -45,6 +45,8 @@ class Sure:
             raise ValueError(f"se = {sampling}: possible values are {', '.join(SAMPLINGS)}")
         if method not in METHODS:
             raise ValueError(f"se_method = {method}: possible values are {', '.join(METHODS)}")
+        if measure.quantile and sampling != "population":
+            raise ValueError(f"se: {measure.id} is a quantile, which has no standard error here")
         fits = ["bootstrap"]
         if not any(one.times for one in measure.sums.values()):
             fits.insert(0, "linearised")

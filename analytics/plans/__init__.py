@@ -14,7 +14,7 @@ from analytics.plans.load import (
 )
 from analytics.plans.model import Plan, TierRule
 from analytics.plans.pay import pay
-from analytics.plans.premium import premium_of
+from analytics.plans.premium import premium_of, premium_sql
 from analytics.plans.reach import may_pay
 from analytics.plans.schedule import Schedule, resolve
 from analytics.plans.waterfall import OPTIONAL, PlanHoles, claims_sql, filled, needs, split
@@ -41,6 +41,7 @@ __all__ = [
     "pay",
     "plan_for",
     "premium_of",
+    "premium_sql",
     "read_case",
     "resolve",
     "split",

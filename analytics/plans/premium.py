@@ -2,8 +2,16 @@
 
 from collections.abc import Collection
 
-from analytics.plans.model import MISSING, Plan, Premium
+from analytics.plans.model import MISSING, Group, Plan, Premium
 from analytics.plans.schedule import FIRST
+from analytics.store import literal
+
+# Groups that are no person group: the column that tells of them.
+_FLAGS: dict[Group, str] = {
+    "pre_existing": "is_pre_existing",
+    "retired": "is_retired",
+    "employee": "insurance_type = 'employee'",
+}
 
 
 def premium_of(
@@ -22,11 +30,41 @@ def premium_of(
     codes = [p.code for p in plan.product]
     if product not in codes:
         raise ValueError(f"no such product: {product}; products are {', '.join(codes) or 'none'}")
-    rows = [row for row in plan.premium if row.product == product]
-    if not all(row.selects for row in rows[:-1]):
-        return None
-    found = next((row.yuan for row in rows if _is_for(row, age, groups, years)), MISSING)
+    found = next((row.yuan for row in _rows(plan, product) if _is_for(row, age, groups, years)), MISSING)
     return None if found == MISSING else found
+
+
+def premium_sql(plan: Plan) -> str:
+    """The same as SQL, in fen, of the columns product, age, insurance_type, person_group, is_pre_existing, is_retired and
+    product_years. Where it hangs on an age or on years nobody knows, there is no answer: NULL.
+    """
+    products = [
+        f"WHEN {literal(p.code)} THEN {cases}" for p in plan.product if (cases := _cases(plan, p.code))
+    ]
+    return f"CASE product {' '.join(products)} END" if products else "NULL::BIGINT"
+
+
+def _rows(plan: Plan, product: str) -> list[Premium]:
+    rows = [row for row in plan.premium if row.product == product]
+    return rows if all(row.selects for row in rows[:-1]) else []
+
+
+def _cases(plan: Plan, product: str) -> str:
+    whens = []
+    for row in _rows(plan, product):
+        fen = "NULL" if row.yuan == MISSING else f"{row.yuan * 100}"
+        asked = _asked(row)
+        whens.append(f"WHEN ({asked}) IS NULL THEN NULL WHEN {asked} THEN {fen}")
+    return f"(CASE {' '.join(whens)} END)::BIGINT" if whens else ""
+
+
+def _asked(row: Premium) -> str:
+    limits = (("age >=", row.age_from), ("age <=", row.age_to), ("product_years >=", row.years_at_least))
+    asked = [f"{which} {limit}" for which, limit in limits if limit is not None]
+    if row.groups:
+        any_of = (_FLAGS.get(g, f"person_group = {literal(g)}") for g in row.groups)
+        asked.append(f"({' OR '.join(any_of)})")
+    return " AND ".join(asked) or "true"
 
 
 def _is_for(row: Premium, age: int | None, groups: Collection[str], years: int | None) -> bool:

@@ -49,9 +49,11 @@ def release(raw: Raw | Released, *, protect: bool = True) -> Released:
         return raw
     k = policy().k
     n, hit = pl.col("n"), pl.col("n_numerator")
-    small = n.is_between(1, k - 1) | hit.is_between(1, k - 1)
+    least = 2 * k if raw.question.measure.quantile else k  # so many on each side of a quantile
+    small = n.is_between(1, least - 1) | hit.is_between(1, k - 1)
     if raw.question.measure.counts:
-        small = small | (n - hit).is_between(1, k - 1)
+        rest = pl.col("n_rest") if "n_rest" in raw.table.columns else n - hit
+        small = small | rest.is_between(1, k - 1)
     hidden = small if protect else pl.lit(False)
     status = (
         pl.when(hidden)
@@ -62,7 +64,9 @@ def release(raw: Raw | Released, *, protect: bool = True) -> Released:
     )
     known = ("value", "numerator", "denominator", "n", "n_excluded")
     more = [
-        name for name in raw.table.columns if name not in (*raw.question.by, "measure", "n_numerator", *known)
+        name
+        for name in raw.table.columns
+        if name not in (*raw.question.by, "measure", "n_numerator", "n_rest", *known)
     ]
     shown = (*known, *more)
     table = raw.table.with_columns(status.alias("status")).with_columns(

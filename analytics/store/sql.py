@@ -43,7 +43,9 @@ def literal(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
-def parquet(paths: Iterable[Path], *, row_number: bool = False) -> str:
-    """The one way a Parquet file is read: an exact list of files, no patterns, no columns from folder names."""
-    extra = ", file_row_number = true" if row_number else ""
+def parquet(paths: Iterable[Path], *, row_number: bool = False, by_name: bool = False) -> str:
+    """The one way a Parquet file is read: an exact list of files, no patterns, no columns from folder names. `by_name`: a
+    column that some of them lack is NULL there.
+    """
+    extra = (", file_row_number = true" if row_number else "") + (", union_by_name = true" if by_name else "")
     return f"read_parquet({literal([str(path) for path in paths])}, hive_partitioning = false{extra})"

@@ -45,6 +45,7 @@ class City(Block):
     cost_index: float
     drug_takers: float
     participation: tuple[float, ...]
+    premium_year: int = 0
     referral: Referral
 
 

@@ -15,6 +15,7 @@ from analytics.synthetic.calibration import Calibration, City, calibration
 from analytics.synthetic.claims import draw_bills
 from analytics.synthetic.commercial import commercial_claims
 from analytics.synthetic.people import GROUPS, Ints, Population, economy, populate, products
+from analytics.synthetic.premium import premiums
 from analytics.synthetic.record import MONEY, person_numbers, person_types, settlements
 from analytics.synthetic.settle import commercial_fen, settle
 
@@ -29,6 +30,7 @@ YUAN = {
     *MONEY,
     "scope_amt",
     "paid_amt",
+    "premium",
     "income_annual",
     "consumption_annual",
     "food_annual",
@@ -129,11 +131,11 @@ def _year_tables(
     settled = settlements(cal, city, plan, pop, frame, year, seed)
     yield "settlement", settled.sort("setl_time", "setl_id").select(SETTLEMENT)
     yield ("commercial_claim", commercial_claims(cal, city, plan, pop, frame, settled, year, seed))
-    yield "enrolment", _enrolment(city, pop, product, year)
+    yield "enrolment", _enrolment(city, plan, pop, product, year)
     yield "household_economy", _economy(cal, city, pop, frame, year, seed)
 
 
-def _enrolment(city: City, pop: Population, product: pl.Series, year: int) -> pl.DataFrame:
+def _enrolment(city: City, plan: Plan, pop: Population, product: pl.Series, year: int) -> pl.DataFrame:
     """One spell a person: the calendar year."""
     return pl.DataFrame(
         {
@@ -146,6 +148,7 @@ def _enrolment(city: City, pop: Population, product: pl.Series, year: int) -> pl
             "psn_idet_type": np.asarray(GROUPS)[pop.group],
             "is_pre_existing": pop.pre_existing,
             "product_code": product,
+            "premium": premiums(city, plan, pop, product, year),
         }
     )
 
@@ -195,6 +198,7 @@ def _arrow(column: pl.Series) -> pa.Array:
 
 def _yuan(fen: pl.Series) -> pa.Array:
     """Whole fen as DECIMAL(16,2) yuan: the same integer with two digits behind the point."""
-    low = fen.to_numpy().astype(np.int64)
+    low = fen.fill_null(0).to_numpy().astype(np.int64)
     words = np.ascontiguousarray(np.stack([low, low >> 63], axis=1))
-    return pa.Array.from_buffers(pa.decimal128(16, 2), len(low), [None, pa.py_buffer(words)])
+    known = pa.array(fen.is_not_null().to_numpy()).buffers()[1] if fen.null_count() else None
+    return pa.Array.from_buffers(pa.decimal128(16, 2), len(low), [known, pa.py_buffer(words)])

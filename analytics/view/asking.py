@@ -20,10 +20,13 @@ from analytics.plans import Covered, Plan, PlanErrors, PlanHoles, load_plans
 from analytics.plans import coverage as registered
 from analytics.release import Released
 from analytics.store import Damaged, NotBuilt, QueryTimeout, Store
+from analytics.tiers import LEDGERS
 from analytics.view import words
 from analytics.whatif import NoEffect, NoSettlements, Scenario, scenario_text
 
-MEASURES = tuple(m.id for m in measures().values() if not (m.needs or m.credit))  # that any page can ask for
+MEASURES = tuple(  # that any page can ask for
+    m.id for m in measures().values() if m.grain in LEDGERS and not (m.needs or m.credit)
+)
 _serving: ContextVar[Desk | None] = ContextVar("serving", default=None)
 Frozen = tuple[tuple[str, tuple[str, ...]], ...]
 

@@ -156,6 +156,8 @@ def apart(row: Row) -> str:
         return formats.NOTHING
     if figure.unit == "yuan":
         text = formats.difference(float(row.apart), "yuan", words.language(), choose.money_unit())
+    elif figure.unit == "per_100":
+        text = f"{row.apart:+.1f}{t('published_unit.per_100')}"
     else:
         text = f"{row.apart:+.2f}{t('tables.points')}"
     relative = figure.unit == "yuan" or (figure.target is not None and figure.target.tolerance.endswith("%"))
@@ -245,6 +247,8 @@ def _measured(value: Decimal, unit: str) -> str:
         return f"{value:.2f}%"
     if unit == "points":
         return formats.points(float(value) / 100, words.language(), signed=False)
+    if unit == "per_100":
+        return f"{value:.1f}{t('published_unit.per_100')}"
     return formats.money(float(value), words.language(), choose.money_unit())
 
 

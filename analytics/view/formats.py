@@ -106,6 +106,8 @@ def value(number: float | None, unit: str, language: str, money_unit: str = "aut
         return percent(number)
     if unit == "points":
         return points(number, language, signed=False)
+    if unit == "days":
+        return f"{count(number)} {'天' if language == 'zh' else 'days'}"
     return money(number, language, money_unit) if unit == "yuan" else count(number)
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import duckdb
 
-from analytics.facts import FACTS, claims
+from analytics.facts import claims
 from analytics.measures import Replayed
 from analytics.plans import Plan, claims_sql, may_pay, needs, split
 from analytics.store import Damaged, Engine, Folder, NotBuilt, sha256_of
-from analytics.tiers import TIER, TIERS, full_order
+from analytics.tiers import LEDGERS, TIER, TIERS, full_order
 from analytics.whatif.ledger import ledger_sql
 
 STATE = ("_in", "_adv", "_out", "_drug")  # what is owed of each cost part
@@ -61,7 +61,7 @@ class Replay:
         self._source = claims([d for d in deliveries if d.id in built], city, plan_year)
         facts = {
             name: [p for p in snapshot.partitions(name) if (p.city, p.plan_year) == self.place]
-            for name in FACTS
+            for name in LEDGERS
         }
         for part in (*self._source.files, *(p for parts in facts.values() for p in parts)):
             if not part.path.is_file() or sha256_of(part.path) != part.sha256:
@@ -119,12 +119,12 @@ class Replay:
         return int(total["fen"][0])
 
     def ledger(self, paid: Paid, was: Paid | None = None, told: Mapping[str, Any] | None = None) -> Replayed:
-        """Both facts with the plan's payments in place of those recorded; `<tier>_was_fen` and `own_was_fen` hold what `was`
+        """Both ledgers with the plan's payments in place of those recorded; `<tier>_was_fen` and `own_was_fen` hold what `was`
         paid and left, or what was recorded. `told`: more for the provenance.
         """
         with self._lock:
             mark = f"{paid.mark}_{was.mark if was else 'recorded'}"
-            tables = {name: f"{name}_{mark}" for name in FACTS}
+            tables = {name: f"{name}_{mark}" for name in LEDGERS}
             persons = (paid.table, paid.order), (was.table, was.order) if was else None
             homes = (
                 (self._by_household(paid), paid.order),

@@ -79,7 +79,9 @@ def asked(desk: Desk, check: Check, yuan: Decimal = Decimal(1), **more: str) -> 
     told = desk.ask(check.measure, parameters=check.parameters(yuan), protect=False, **more)  # type: ignore[arg-type]
     (row,) = told.table.to_dicts()
     if measures()[check.measure].unit == "yuan":
-        row |= {k: row[k] / float(yuan) for k in ("value", "se") if row.get(k) is not None}
+        row |= {
+            k: row[k] / float(yuan) for k in ("value", "se", "ci_low", "ci_high") if row.get(k) is not None
+        }
     return row
 
 

@@ -142,8 +142,10 @@ def societal_line(f: Households, living: Array, floor: float, base: float, share
 def basic_needs(f: Households) -> Array:
     """WHO Europe: food, housing and utilities of the households between the 25th and 35th percentile of consumption per
     equivalent adult (1, 0.7 for further adults, 0.5 for children), times the equivalent adults of each household."""
-    adults = 1 + 0.7 * (f.members - f.children - 1) + 0.5 * f.children
-    each = f.consumption / adults
+    tenths = (
+        10 + 7 * (f.members - f.children - 1) + 5 * f.children
+    )  # whole numbers, so that equals stay equal
+    adults, each = tenths / 10, f.consumption / tenths
     low, high = quantile(each, f.weight, 0.25), quantile(each, f.weight, 0.35)
     band = (each >= low) & (each <= high)
     return half_up(half_up(mean(((f.food + f.housing) / adults)[band], f.weight[band])) * adults)
@@ -170,11 +172,12 @@ def poverty(left: Array, need: Array, size: Array, w: Array) -> dict[str, float]
     """`left` to live on, `need` at the line, of a household; poor is strictly below. Gap in yuan per person (`size`) or as a
     share of the line."""
     gap, poor = np.maximum(need - left, 0.0), (left < need).astype(float)
+    share = gap / np.where(need > 0, need, np.inf)
     out = {
         "poverty_headcount": mean(poor, w),
         "poverty_gap": mean(gap / size, w) / 100,
-        "poverty_gap_normalised": mean(gap / need, w),
-        "poverty_gap_squared": mean((gap / need) ** 2, w),
+        "poverty_gap_normalised": mean(share, w),
+        "poverty_gap_squared": mean(share**2, w),
     }
     if poor.any():
         out["poverty_gap_positive"] = mean(gap / size, w) / mean(poor, w) / 100
@@ -261,3 +264,13 @@ def convenient(y: Array, x: Array, w: Array, cluster: Array) -> float:
     meat = sum(np.outer(s, s) for s in scores)
     groups, n = len(scores), len(y)
     return float(np.sqrt((bread @ meat @ bread)[1, 1] * groups / (groups - 1) * (n - 1) / (n - 2)))
+
+
+def equal_variances(y: Array, x: Array, w: Array) -> float:
+    """The same regression under equal variances: residual variance over n - 2. What conindex gives unless told of clusters."""
+    r = rank(x, w)
+    left = 2 * (mean(r**2, w) - mean(r, w) ** 2) * y / mean(y, w)
+    away = r - mean(r, w)
+    slope = (w * away * left).sum() / (w * away**2).sum()
+    residual = left - mean(left, w) - slope * away
+    return float(np.sqrt((w * residual**2).sum() / (len(y) - 2) / (w * away**2).sum()))

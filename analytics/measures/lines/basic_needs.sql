@@ -2,9 +2,9 @@
 -- slots: fact, keep, size
 -- parameters: low_bp, high_bp
 -- Mean spending on food, housing and utilities per equivalent person of reference households: a band of consumption per
--- equivalent person, both ends in it.
+-- equivalent person, both ends in it. Sizes are whole tenths: ten times as much divides without breaking ties.
 WITH home AS (
-    SELECT city, plan_year, weight, (food_fen + housing_fen) / ({size}) AS needs, consumption_fen / ({size}) AS x
+    SELECT city, plan_year, weight, (food_fen + housing_fen) / ({size}) AS needs, consumption_fen / (10 * ({size})) AS x
     FROM {fact} WHERE {keep} AND consumption_fen IS NOT NULL AND food_fen IS NOT NULL AND housing_fen IS NOT NULL AND n_members > 0
 ),
 cell AS (SELECT city, plan_year, x, sum(weight) AS w FROM home GROUP BY ALL),

@@ -194,3 +194,23 @@ def test_places_ranked_with_differences(visit: Visit, desk: Desk) -> None:
 def test_a_reference_without_data_is_said(visit: Visit) -> None:
     at = visit("compare", mode="ranking", measure="reach", tier="charity")
     assert "无法比较" in at.info[0].value
+
+
+def test_the_parade_is_as_the_desk_answers(visit: Visit, desk: Desk) -> None:
+    at = visit("catastrophic", city="zhanjiang", year="2023", poverty_line="median_50")
+    answer = desk.parade(WHERE, {"poverty_line": "median_50"}).table.sort("point")
+    lines = _table(at, "付医疗费用前（贫困线的倍数）")
+    for column, payments in (
+        ("付医疗费用前（贫困线的倍数）", "gross"),
+        ("付医疗费用后（贫困线的倍数）", "net"),
+    ):
+        rows = answer.filter(pl.col("payments") == payments)
+        assert [line[column] for line in lines] == [f"{v:.2f}" for v in rows["value"]]
+    assert len(lines) > 20
+    before = answer.filter(pl.col("payments") == "gross")["value"].to_list()
+    after = answer.filter(pl.col("payments") == "net")["value"].to_list()
+    trace = json.loads(at.get("plotly_chart")[-1].proto.spec)["data"][0]
+    assert trace["y"] == pytest.approx(before)
+    assert trace["error_y"]["arrayminus"] == pytest.approx(
+        [b - a for b, a in zip(before, after, strict=True)]
+    )

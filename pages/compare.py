@@ -56,6 +56,7 @@ else:
             tables.against(answer, "city", "plan_year", benchmark, scope.cities, scope.years),
             [answer],
             t("compare.apart_note"),
+            sure=False,
         )
 
 year = scope.years[-1]

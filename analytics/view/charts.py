@@ -91,7 +91,7 @@ def readings(
     return raw, text, plain_axis(tickformat=",", rangemode="tozero")
 
 
-def whiskers(rows: Sequence[Row | None], released: Released) -> dict[str, Any] | None:
+def whiskers(rows: Sequence[Row | None], released: Released, colour: str = _ARM) -> dict[str, Any] | None:
     """The intervals of values as they are drawn; None where the answer has none."""
     if "ci_low" not in released.table.columns:
         return None
@@ -105,7 +105,7 @@ def whiskers(rows: Sequence[Row | None], released: Released) -> dict[str, Any] |
         known = row is not None and row["status"] == "shown" and row["ci_low"] is not None
         up.append((row["ci_high"] - row["value"]) * factor if row and known else 0.0)
         down.append((row["value"] - row["ci_low"]) * factor if row and known else 0.0)
-    looks = {"type": "data", "symmetric": False, "thickness": 1.2, "width": 3, "color": _ARM}
+    looks = {"type": "data", "symmetric": False, "thickness": 1.2, "width": 3, "color": colour}
     return {**looks, "array": up, "arrayminus": down}
 
 
@@ -323,7 +323,7 @@ def _lines(
     for position, (code, cells) in enumerate(rows.items()):
         y, text, axis = readings(cells, released)
         gaps += sum(r is not None and v is None for r, v in zip(cells, y, strict=True))
-        ends = whiskers(cells, released)
+        ends = whiskers(cells, released, _colour(series, code, position))
         text = [_told(row, part, released) for row, part in zip(cells, text, strict=True)]
         data.append(
             {

@@ -26,9 +26,10 @@ def show(
     note: str = "",
     left: int = 1,
     called: Sequence[str] = (),
+    sure: bool = True,
 ) -> None:
     """Draw a figure in its card. `key` is unique on the page; `left`: columns of the table that hold words; `called`: what
-    the drawer calls the answers."""
+    the drawer calls the answers; `sure`: whether their intervals are drawn and to be explained."""
     with st.container(border=True):
         st.subheader(title, anchor=False)
         if chart is None:
@@ -46,10 +47,9 @@ def show(
             st.caption(t("figure.gaps", n=chart.gaps))
         if note:
             st.caption(note)
-        if told := next(
-            (a.provenance["uncertainty"] for a in answers if "uncertainty" in a.provenance), None
-        ):
-            st.caption(explain.uncertainty(told))
+        errors = [a.provenance["uncertainty"] for a in answers if "uncertainty" in a.provenance]
+        if errors and sure:
+            st.caption(explain.uncertainty(errors[0]))
         if any("hidden" in answer.table["status"] for answer in answers):
             st.caption(t("figure.hidden", k=policy().k))
         explain.drawer(key, answers, called)

@@ -157,7 +157,7 @@ def test_without_the_price_cap_the_split_is_a_bound(tmp_path: Path) -> None:
 # --- the other tables
 
 CLAIM = {"claim_id": "C1", "product_code": "dawj", "psn_no": "P1", "insu_admdvs": "440402", "product_year": "2021", "scope_amt": "500.00", "paid_amt": "120.00", "is_one_stop": "1", "status": "paid"}  # fmt: skip
-SPELL = {"psn_no": "P1", "insu_admdvs": "440402", "insutype": "310", "psn_type": "1101", "start_date": "2021-01-01", "end_date": "9999-12-31", "person_group": "general", "is_pre_existing": "0", "premium": "190.00"}  # fmt: skip
+SPELL = {"psn_no": "P1", "insu_admdvs": "440402", "insutype": "310", "psn_type": "1101", "start_date": "2021-01-01", "end_date": "9999-12-31", "person_group": "general", "is_pre_existing": "0", "premium": "0.00"}  # fmt: skip
 HOME = {"household_id": "H1", "city": "440400", "plan_year": "2021", "weight": "1.5", "cost": "5000.00", "own_burden": "1200.00", "basic_paid": "3800.00"}  # fmt: skip
 TABLES: list[tuple[str, str, str, Row, Row]] = [
     ("commercial_claim", "a negative payment", "waits negative_payment", CLAIM, {"paid_amt": "-1.00"}),

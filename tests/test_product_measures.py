@@ -111,6 +111,8 @@ def test_what_did_not_come_is_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=f"nothing to compute it from here; it needs .*{wanted}"):
             asked(bare, measure, where={})
+    with pytest.raises(ValueError, match=r"it needs enrolment\.premium"):
+        Book(bare).ask("loss_ratio", se="superpopulation")
     deliver(tmp_path / "b", settlement=[settle("s", 10)])
     none = built(tmp_path / "b")
     with pytest.raises(ValueError, match="needs policy_year facts; nobody holds a product here"):

@@ -125,6 +125,6 @@ def _solved(row: Sequence[float], names: Sequence[str], measure: str) -> pl.Data
             "share": left / index if index else None,
             **last,
         },
-        {"covariate": WHOLE, "value": index, "numerator": unequal, "share": 1.0 if index else None, **last},
+        {"covariate": WHOLE, "value": index, "numerator": unequal, "share": 1 if index else None, **last},
     ]
     return pl.DataFrame(rows, infer_schema_length=None)

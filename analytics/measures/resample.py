@@ -35,7 +35,7 @@ class Resample:
         self.replicates = min(rules.most, max(rules.fewest, rules.rows // max(rows, 1)))
         self.part = 1 if self.method == "Rao-Wu" else min(1, rules.rows / rules.fewest / max(rows, 1))
         self._step = max(1, rules.at_once // max(int(rows * self.part), 1))
-        draw = f"hash(drawn, replicate, $seed) % {rules.hashes}"
+        draw = f"hash(hash(drawn, replicate, $seed)) % {rules.hashes}"
         slots = {"fact": fact, "keep": keep, **carry}
         if self.method == "Rao-Wu":
             self._source = _file("rao_wu").fill(**slots)

@@ -17,7 +17,7 @@ with right:
 
 parameters = choose.parameters(measure, per_tier, scope.where)
 with choose.row():
-    mode = choose.of("mode", ["course", "ranking"])
+    mode = choose.mode()
     se = choose.sampling() if mode == "course" else ""
 
 answer = asking.ask(

@@ -133,6 +133,20 @@ def _ask(
     )
 
 
+def parade(where: Mapping[str, Sequence[str]], parameters: Mapping[str, str]) -> Released:
+    """Pen's parade of the households. Raises Unanswered with the reason when the store cannot answer it."""
+    frozen = tuple(sorted((k, tuple(str(x) for x in v)) for k, v in where.items()))
+    try:
+        return _parade(desk().snapshot_id, str(store_path()), frozen, tuple(sorted(parameters.items())))
+    except (ValueError, QueryTimeout) as error:
+        raise Unanswered(str(error)) from error
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
+def _parade(snapshot: str, path: str, where: Frozen, parameters: tuple[tuple[str, str], ...]) -> Released:
+    return _open(path, snapshot).parade({k: list(v) for k, v in where}, dict(parameters))
+
+
 def answerable(measure: str, parameter: str, where: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """The values of a parameter that the data of these places can answer a measure with."""
     frozen = tuple(sorted((k, tuple(str(x) for x in v)) for k, v in where.items()))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from analytics.release import Released
-from analytics.view import asking, charts, choose, controls, figure, formats, tables
+from analytics.view import asking, charts, choose, controls, figure, formats, parade, tables
 from analytics.view.words import t
 
 EVEN = 0.005  # an index nearer to zero than this reads 0.00
@@ -82,3 +82,4 @@ def poverty(place: choose.Place, order: Sequence[str], se: str) -> None:
             living=choose.setting("living_standard", chosen["living_standard"]),
         ),
     )
+    parade.show(place, line)

@@ -258,7 +258,8 @@ def bars(
                 "hovertemplate": f"%{{{'y' if flat else 'x'}}}<br>%{{fullData.name}} %{{text}}<extra></extra>",
             }
         )
-    longest = max((len(text) for trace in data for text in trace["text"]), default=0)
+    drawn = [text for trace in data if trace["textposition"] == "outside" for text in trace["text"]]
+    longest = max(map(len, drawn), default=0)
     room = 1.18 + (0.04 * max(0, longest - 6) if flat else 0)  # for the numbers outside the bars
     if inside := [v for trace in data for v in _reach(trace, "x" if flat else "y")]:
         axis = {

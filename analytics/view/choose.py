@@ -204,6 +204,12 @@ def poverty_line(where: Mapping[str, Sequence[str]]) -> str:
     return controls.one("poverty_line", lines, partial(setting, "poverty_line"), default) if lines else ""
 
 
+def mode() -> str:
+    """How places are compared: over the years, or ranked in the newest one."""
+    with st.container(width=210):
+        return of("mode", ["course", "ranking"])
+
+
 def sampling() -> str:
     """Whether answers come with standard errors: none unless asked of claims, which hold everybody; of a survey always asked."""
     options = ["population", "superpopulation"]

@@ -8,18 +8,21 @@ from analytics.tiers import TIER
 from analytics.view import words
 from analytics.view.words import say, t
 
+_DIGITS = 9  # whole numbers stand in their order
+
 # What tells answers apart that are drawn together (see asking.joined), each with its values in order.
 JOINED = {
     "ledger": ("observed", "baseline", "reform"),
     "credit": ("shapley", "first_in", "last_in", "sequential"),
     "bears": ("erreygers", "concentration"),
     "poor": ("pushed", "further"),
+    "payments": ("gross", "net"),
 }
 
 
 def dimension(code: str) -> str:
     """Name of a dimension."""
-    if code in JOINED:
+    if code in JOINED or code == "point":
         return t(f"joined.{code}")
     found = dimensions().get(code)
     return say(found.title) if found else code
@@ -40,7 +43,9 @@ def member(dimension: str, code: object) -> str:
     if code is None or code == "None":
         return t("group.unknown")
     if dimension in JOINED:
-        return {"ledger": _ledger, "credit": _credit, "bears": _bears, "poor": _poor}[dimension](str(code))
+        return {"ledger": _ledger, "credit": _credit, "bears": _bears, "poor": _poor, "payments": _payments}[
+            dimension
+        ](str(code))
     if dimension in ("city", "tier"):
         return words.city(str(code)) if dimension == "city" else words.tier(str(code))
     found = dimensions().get(dimension)
@@ -53,7 +58,14 @@ def ordered(dimension: str, codes: Iterable[object]) -> list[str]:
     """Distinct values of a dimension in their own order: as the catalogue lists them, tiers by law, the rest by code."""
     known = ["none", *TIER] if dimension == "tier" else members(dimension)
     distinct = {str(code) for code in codes}
-    return sorted(distinct, key=lambda code: (known.index(code) if code in known else len(known), code))
+
+    def place(code: str) -> tuple[int, str]:
+        return (
+            known.index(code) if code in known else len(known),
+            code.zfill(_DIGITS) if code.isdigit() else code,
+        )
+
+    return sorted(distinct, key=place)
 
 
 def _ledger(code: str) -> str:
@@ -70,3 +82,7 @@ def _bears(code: str) -> str:
 
 def _poor(code: str) -> str:
     return t(f"poor.{code}")
+
+
+def _payments(code: str) -> str:
+    return t(f"payments.{code}")

@@ -111,7 +111,9 @@ def _says(row: dict[str, Any], is_reference: bool) -> str:
 
 def dots(answers: dict[str, Released], order: list[str]) -> charts.Chart:
     """A dot with its interval per city; hollow: at like ages and sexes."""
-    data, gaps, axis = [], 0, charts.plain_axis()
+    data: list[dict[str, Any]] = []
+    gaps, axis = 0, charts.plain_axis()
+    beside = 0.12 if len(answers) > 1 else 0.0  # the two dots of a city, one above the other
     for code, answer in answers.items():
         rows = [_by_city(answer).get(city) for city in order]
         values, text, axis = charts.readings(rows, answer)
@@ -122,23 +124,26 @@ def dots(answers: dict[str, Released], order: list[str]) -> charts.Chart:
                 "mode": "markers",
                 "name": t(f"ranking.{code}"),
                 "x": values,
-                "y": [words.city(city) for city in order],
+                "y": [at + (beside if data else -beside) for at in range(len(order))],
                 "error_x": charts.whiskers(rows, answer),
                 "marker": {
                     "size": 11,
                     "symbol": "circle" if code == "as_is" else "circle-open",
                     "color": _COLOURS[code],
                 },
-                "customdata": text,
-                "hovertemplate": "%{y} %{fullData.name} %{customdata}<extra></extra>",
+                "customdata": [f"{words.city(c)} {told}" for c, told in zip(order, text, strict=True)],
+                "hovertemplate": "%{customdata} %{fullData.name}<extra></extra>",
             }
         )
     layout = charts.canvas(
         height=130 + 46 * len(order),
         showlegend=len(data) > 1,
-        scattermode="group",
         xaxis={**axis, "rangemode": "normal"},
-        yaxis=charts.plain_axis(type="category", autorange="reversed"),
+        yaxis=charts.plain_axis(
+            tickvals=list(range(len(order))),
+            ticktext=[words.city(city) for city in order],
+            range=[len(order) - 0.5, -0.5],
+        ),
     )
     form = answers["as_is"].measure
     return charts.Chart({"data": data, "layout": layout}, t("ranking.alt", measure=say(form.title)), gaps)

@@ -88,7 +88,7 @@ def errors(measure: str) -> dict[str, str]:
 
 def row_of(desk: Desk, check: Check) -> dict[str, Any]:
     parameters = check.parameters(YUAN)
-    if (threshold := parameters.pop("threshold", "")) and parameters["resource"] == "consumption":
+    if threshold := parameters.pop("threshold", ""):
         return grid(desk, check.measure, tuple(parameters.items()))[threshold]
     return asked(desk, check, YUAN, **(SE if check.se else {}))
 

@@ -29,7 +29,8 @@ class Survey:
         self.engine = Engine({})
 
     def put(self, frame: pl.DataFrame) -> None:
-        """`frame`: own_fen and any of GIVEN, `city`, `<tier>_paid_fen`; what is not given is NULL."""
+        """`frame`: own_fen and any of GIVEN, `city`, `<tier>_paid_fen`; what is not given is NULL. With own_0_fen, own_1_fen, ... it
+        is a ledger replayed without each of its tiers."""
         connection = self.engine._con
         connection.register("given", fact(frame))
         connection.execute("CREATE OR REPLACE TABLE household_year AS SELECT * FROM given").fetchall()
@@ -37,7 +38,8 @@ class Survey:
         snapshot: Any = SimpleNamespace(
             id="in memory", manifest={"synthetic": False, "facts_version": "test", "plans": []}
         )
-        ledger = Replayed(self.engine, {"household_year": "household_year"}, PLACE, {}, full_order())
+        tiers = tuple(t.id for t in TIERS if t.paid in frame.columns) if "own_0_fen" in frame.columns else ()
+        ledger = Replayed(self.engine, {"household_year": "household_year"}, PLACE, {}, full_order(), tiers)
         self.book = Book(snapshot, ledger)
 
     def raw(self, measure: str, by: tuple[str, ...] = (), **parameters: object) -> Raw:
@@ -91,6 +93,7 @@ def fact(frame: pl.DataFrame) -> pl.DataFrame:
         *[column.cast(GIVEN[name]).alias(name) for name, column in given.items()],
         *[(before if name in ("cost_fen", "own_before_fen") else pl.col("own_fen")).cast(pl.Int64).alias(name) for name in MONEY],
         *[(pl.col(t.paid) if t in paid else pl.lit(None)).cast(pl.Int64).alias(t.paid) for t in TIERS],
+        pl.col("^own_\\d+_fen$"),
         *[after.get(t.id, pl.lit(None)).cast(pl.Int64).alias(t.after) for t in TIERS],
     )  # fmt: skip
     return rows.with_columns(

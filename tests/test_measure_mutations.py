@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from households import arrays, table
+from households import arrays, clusters, table
 from oracles import measure_oracle as oracle
 from oracles.expected import checks, number, read
 from survey import Survey
@@ -43,6 +43,7 @@ ROWS = [
     (12, 11, 4, 2, 1, 6, 0, 1.0, 3, 1, 2, "440800"),
     (4, 10, 6, 3, 0, 0, 1, 3.0, 2, 0, 2, "440800"),
 ]  # fmt: skip
+STRATA = np.array([0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1])  # of the same households
 SOCIETAL = {"line_floor": "1500", "line_base": "1000", "line_share": "0.5", "line_of": "net"}
 
 
@@ -154,9 +155,35 @@ def crowd() -> dict[str, Case]:
             one.own, one.consumption, one.members, one.weight, line
         ).items():
             add(f"{measure}-{name}", measure, value, **{**SOCIETAL, "line_of": name}, **consumption, **here)
+    cases |= errors(frame)
     # 29 of 100 is 0.29 and not above it, though 0.29 * 100 is 28.999999999999996
     cases["edge"] = Case("edge", "catastrophic_headcount", {"resource": "income", "threshold": "0.29"}, 0.0)
     return cases
+
+
+def errors(frame: pl.DataFrame) -> dict[str, Case]:
+    """Standard errors of ratios and of concentration indices, with the clusters and with the strata of the survey."""
+    f, own_clusters = arrays(frame), clusters(frame)
+    e, o = oracle.hit(f.own, f.income, 0.1), oracle.over(f.own, f.income, 0.1)
+    income = {"resource": "income", "threshold": "0.10"}
+    mpo = oracle.linearised(o, e, f.weight, own_clusters)
+    strata = oracle.linearised(o, e, f.weight, own_clusters, STRATA)
+    half = 1.959963984540054 * mpo
+    food = f.keep(f.consumption > f.food)
+    kept = own_clusters[f.consumption > f.food]
+    hits = oracle.hit(food.own, food.consumption - food.food, 0.1)
+    nonfood = oracle.linearised(hits, np.ones(len(hits)), food.weight, kept)
+    w, each, paid = f.weight * f.members, f.consumption / f.members, f.own / f.members
+    index = oracle.convenient(paid, each, w, own_clusters)
+    measure = "mean_positive_overshoot"
+    return {
+        "se-ratio": Case("crowd", measure, income, mpo, column="se"),
+        "se-low": Case("crowd", measure, income, oracle.mean(o, f.weight) / oracle.mean(e, f.weight) - half, column="ci_low"),
+        "se-strata": Case("strata", measure, income, strata, column="se"),
+        "se-nonfood": Case("crowd", "catastrophic_headcount", {"resource": "nonfood", "threshold": "0.10"}, nonfood, column="se"),
+        "se-index": Case("crowd", "payment_concentration", {"living_standard": "consumption"}, index, column="se"),
+        "se-gini": Case("crowd", "gini", {"living_standard": "consumption"}, oracle.convenient(each, each, w, own_clusters), column="se"),
+    }  # fmt: skip
 
 
 CASES = tiny() | crowd()
@@ -200,8 +227,8 @@ FAULTS = {
     "rank over all places": fault("city-concentration", "sql", "PARTITION BY city, usable", "PARTITION BY usable"),
     "rank among households left out": fault("nonfood-catastrophic_headcount_weighted", "sql", "PARTITION BY usable", "PARTITION BY true", "CASE WHEN usable THEN key_living END", "key_living"),
     "rank by resource, not by living standard": fault("T2-overshoot_concentration-0.25", "sql", "(living / scale) AS key_living", "resource AS key_living"),
-    "household left out is in the denominator": fault("nonfood-catastrophic_headcount", "sql", "fsum(denominator) FILTER (usable)", "fsum(denominator)"),
-    "household left out is in the numerator": fault("nonfood-catastrophic_headcount", "sql", "fsum(numerator) FILTER (usable)", "fsum(numerator)"),
+    "household left out is in the denominator": fault("nonfood-catastrophic_headcount", "sql", "CASE WHEN usable THEN ((w))", "CASE WHEN true THEN ((w))"),
+    "household left out is in the numerator": fault("nonfood-catastrophic_headcount", "sql", "CASE WHEN usable THEN ((w * (", "CASE WHEN true THEN ((w * ("),
     "nothing left after food is kept": fault("nonfood-catastrophic_headcount", "grammar", 'nonpositive = "excluded"', 'nonpositive = "catastrophic"'),
     "food not taken off": fault("T2-catastrophic_headcount-0.25", "grammar", "consumption_fen - food_fen", "consumption_fen"),
     "Wagstaff without its bound": fault("T1-catastrophic_concentration_wagstaff-0.10", "catastrophic_concentration_wagstaff", "(all_w - all_hit)", "all_w"),
@@ -241,9 +268,9 @@ FAULTS = {
     "hardship above half": fault("T6-financial_hardship", "financial_hardship", 'threshold = "0.40"', 'threshold = "1.00"'),
     "line not taken off the budget": fault("T6-impoverishing_spending", "grammar", 'sql = "living - need"', 'sql = "living"'),
     "large spending includes the impoverishing": fault("T6-large_not_impoverishing", "large_not_impoverishing", " AND NOT own > resource", ""),
-    "subsistence from one end of the band": fault("subsistence", "sql", "share BETWEEN low AND high", "share > low AND share <= high"),
-    "subsistence by the square root": fault("subsistence", "grammar", 'file = "subsistence"\nsize = "n_members ^ 0.56"', 'file = "subsistence"\nsize = "n_members ^ 0.5"'),
-    "subsistence without weights": fault("subsistence", "sql", "sum(weight * food) / sum(weight)", "avg(food)"),
+    "subsistence from one end of the band": fault("subsistence", "sql", "x BETWEEN low AND high", "x > low AND x <= high"),
+    "subsistence by the square root": fault("subsistence", "grammar", 'file = "band"\nsize = "n_members ^ 0.56"', 'file = "band"\nsize = "n_members ^ 0.5"'),
+    "subsistence without weights": fault("subsistence", "sql", "sum(weight * amount) / sum(weight)", "avg(amount)"),
     "subsistence from all households": fault("subsistence", "grammar", "low_bp = 4500, high_bp = 5500", "low_bp = 0, high_bp = 10000"),
     "subsistence taken off where food is less": fault("xu-catastrophic_overshoot", "grammar", "THEN food_fen WHEN", "THEN need WHEN"),
     "food taken off where subsistence is less": fault("xu-catastrophic_overshoot", "grammar", "THEN need END", "THEN food_fen END"),
@@ -258,13 +285,23 @@ FAULTS = {
     "Shapley as a sum of orders, not a mean": fault("shapley_headcount-0.25-basic", "sql", " / 6 AS value", " AS value"),
     "Shapley with equal weights": fault("shapley_headcount-0.25-basic", "sql", "2 * (v", "1 * (v"),
     "a coalition forgets a tier": fault("last_in_headcount-0.40-basic", "sql", " - coalesce(medical_assistance_paid_fen, 0)", ""),
+    "clusters as if all were drawn": fault("se-ratio", "sql", " * any_value(clusters) / nullif(any_value(clusters) - 1, 0)", ""),
+    "households as clusters": fault("se-ratio", "sql", "coalesce(cluster_id, household_key::VARCHAR)", "household_key::VARCHAR"),
+    "denominator taken as known": fault("se-ratio", "sql", " - s.numerator / nullif(s.denominator, 0) * k.denominator", ""),
+    "interval of nine in ten": fault("se-low", "sql", "1.959963984540054", "1.6448536269514722"),
+    "strata as one": fault("se-strata", "sql", "coalesce(stratum_id, '') AS stratum", "'' AS stratum"),
+    "households left out in the error": fault("se-nonfood", "sql", "CASE WHEN usable", "CASE WHEN true"),
+    "regression without its degrees of freedom": fault("se-index", "sql", " * (any_value(n) - 1) / nullif(any_value(n) - 2, 0)", ""),
+    "regression through the origin": fault("se-gini", "sql", "2 * f.variance * f.level_1 +", ""),
+    "regression without weights": fault("se-index", "sql", "r.weighed * (", "("),
+    "variance of ranks about nothing": fault("se-index", "sql", "(rank - 0.5) ^ 2", "rank ^ 2"),
 }
 # fmt: on
 
 
 @pytest.fixture(scope="module")
 def surveys() -> Iterator[dict[str, Survey]]:
-    made = {name: Survey() for name in ("tiny", "crowd", "edge")}
+    made = {name: Survey() for name in ("tiny", "crowd", "strata", "edge")}
     rows = pl.DataFrame(TINY["data"]["rows"], schema=TINY["data"]["columns"], orient="row")
     money = ("consumption", "food", "basic_paid", "serious_illness_paid", "medical_assistance_paid")
     made["tiny"].put(
@@ -276,13 +313,16 @@ def surveys() -> Iterator[dict[str, Survey]]:
         )
     )
     made["crowd"].put(table(ROWS))
+    strata = pl.Series([str(s) for s in STRATA])
+    made["strata"].put(table(ROWS).with_columns(stratum_id=strata))
     made["edge"].put(pl.DataFrame({"income_fen": [100], "own_fen": [29]}))
     yield made
 
 
 def ask(survey: Survey, case: Case, change: tuple[tuple[str, str], ...] = ()) -> float | None:
     """The answer, with the SQL changed."""
-    raw = survey.raw(case.measure, (case.by,) if case.by else (), **case.parameters)
+    se = "superpopulation" if case.column != "value" else ""
+    raw = survey.book.ask(case.measure, (case.by,) if case.by else (), {}, case.parameters, se=se)
     rows = survey.engine.ask(changed(raw.sql, change), raw.bound) if change else raw.table
     if case.by:
         rows = rows.filter(pl.col(case.by) == case.cell)

@@ -26,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from survey import Survey
 
-EXAMPLES = -(-int(os.environ.get("JIANFU_EXAMPLES", "120")) // AT_ONCE)  # of AT_ONCE surveys each
+EXAMPLES = -(-int(os.environ.get("JIANFU_EXAMPLES", "80")) // AT_ONCE)  # of AT_ONCE surveys each
 INCOME = {"resource": "income"}
 CONSUMPTION = {"resource": "consumption"}
 # Shares and indices that do not know the unit of money, nor how often everybody stands in the file.

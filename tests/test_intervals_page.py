@@ -214,3 +214,21 @@ def test_the_parade_is_as_the_desk_answers(visit: Visit, desk: Desk) -> None:
     assert trace["error_y"]["arrayminus"] == pytest.approx(
         [b - a for b, a in zip(before, after, strict=True)]
     )
+
+
+@pytest.mark.parametrize(
+    ("measure", "asked"),
+    [
+        ("financial_hardship", set()),
+        ("budget_share", {"w_resource", "w_weight"}),
+        ("poverty_headcount", {"w_poverty_line", "w_weight"}),
+        ("catastrophic_headcount", {"w_threshold", "w_resource", "w_weight"}),
+        ("own_burden_mean", {"w_own_burden"}),
+        ("gini", set()),
+    ],
+)
+def test_controls_are_those_a_measure_leaves_open(visit: Visit, measure: str, asked: set[str]) -> None:
+    """What a definition fixes is not asked; every one of these is answered on the page."""
+    at = visit("compare", measure=measure, cities="zhanjiang", years="2023")
+    known = {"w_threshold", "w_resource", "w_poverty_line", "w_weight", "w_own_burden"}
+    assert {box.key for box in at.selectbox} & known == asked

@@ -33,6 +33,11 @@ def test_worked_example_is_exact(measure: str) -> None:
     rows = worked.answer.table.to_dicts()
     got = {row.get("tier", "all"): row["value"] for row in rows}
     assert got == pytest.approx({k: float(v) for k, v in wanted.items()}, rel=1e-12, abs=1e-15)  # type: ignore[union-attr]
+    (check,) = [c for c in methods.checked().checked[measure] if c.data == "ten"]
+    for k, v in wanted.items():  # type: ignore[union-attr]
+        assert abs(got[k] - float(v)) <= check.within * abs(float(v) or 1), (
+            "farther off than checked.toml says"
+        )
     stated = {k: v for k, v in wanted.items() if isinstance(v, Fraction)}  # type: ignore[union-attr]
     assert dict(worked.exact) == stated, "worked.toml states another fraction"
     assert {row["status"] for row in rows} == {"shown"} and {row["n_excluded"] for row in rows} == {0}

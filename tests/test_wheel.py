@@ -50,8 +50,8 @@ def test_the_wheel_holds_everything_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = set(archive.namelist())
     bundled = [ROOT / "app.py", ROOT / ".streamlit" / "config.toml", *(ROOT / "pages").glob("*.py")]
-    for part in ("plans", "published", "reference", "scenarios"):
-        files = [p for p in (ROOT / "data" / part).rglob("*") if p.suffix in (".toml", ".md")]
+    for part in ("plans", "published", "reference", "scenarios", "examples"):
+        files = [p for p in (ROOT / "data" / part).rglob("*") if p.suffix in (".toml", ".md", ".csv")]
         assert files, part
         bundled += files
     expected = {f"analytics/_bundle/{path.relative_to(ROOT).as_posix()}" for path in bundled}

@@ -187,7 +187,8 @@ cut AS (
             less = rules.lines_of[chosen["line_of"]].sql
         living = rules.living_standards[chosen["living_standard"]].sql if "living_standard" in chosen else ""
         query = _file(f"lines/{line.file}")
-        slots = {"fact": self.fact, "keep": self.places(), "living": living, "less": less, "size": line.size}
+        slots = {"fact": self.fact, "keep": self.places(), "living": living, "less": less}
+        slots |= {"size": line.size, "amount": line.amount, "of": line.of}
         return query.fill(**{name: slots[name] for name in query.slots})
 
     def _standard(self) -> str:

@@ -127,11 +127,15 @@ class Resource(Choice):
 
 
 class Line(Form):
-    """A poverty line of each city and year, by a file of `lines/`; `size`: SQL of the equivalent persons of a household."""
+    """A poverty line of each city and year, by a file of `lines/`; `size`: SQL of the equivalent persons of a household;
+    `amount`, `of`: what the mean is taken of, and what the band of households is a band of.
+    """
 
     title: Text
     file: str
     size: str
+    amount: str = ""
+    of: str = ""
     needs: tuple[str, ...]
     parameters: tuple[str, ...] = ()
     bound: dict[str, int] = Field(default_factory=dict)

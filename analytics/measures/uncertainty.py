@@ -157,7 +157,7 @@ design AS (
         each = (f"{self._ratio(case)} AS d_{i}" for i, case in self.cases)
         return f"""\
 per_cluster AS (
-    SELECT {c.groups}stratum, cluster, {", ".join(f"coalesce(fsum({name}) FILTER (usable), 0) AS {name}" for name in columns)} FROM cut GROUP BY ALL
+    SELECT {c.groups}stratum, cluster, {", ".join(f"coalesce(fsum({name}), 0) AS {name}" for name in columns)} FROM cut GROUP BY ALL
 ),
 deviation AS (
     SELECT {"".join(f"k.{n}, " for n in c.by)}k.stratum, k.cluster, {", ".join(each)}

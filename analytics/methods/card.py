@@ -29,7 +29,7 @@ class Words(reference.Form):
 
 
 class Check(reference.Form):
-    """A comparison with numbers made elsewhere. `within`: the largest relative difference, rounded up to one digit."""
+    """A comparison with numbers made elsewhere. `within`: the largest relative difference, rounded up to a power of ten."""
 
     tool: str
     data: str

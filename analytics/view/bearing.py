@@ -60,7 +60,7 @@ def poverty(place: choose.Place, order: Sequence[str], se: str) -> None:
     """Persons pushed below a line by paying for care, and those already below it who pay, before and after each tier."""
     if not asking.answerable("poverty_headcount", "poverty_line", place.where):
         return
-    with choose.row(), st.container(width=260):
+    with choose.row():
         line = choose.poverty_line(place.where)
     controls.notices()
     found = {"pushed": "impoverishment_headcount", "further": "further_impoverished"}

@@ -7,7 +7,7 @@ from functools import partial
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from analytics.measures import dimensions, grammar, measures
+from analytics.measures import Measure, dimensions, grammar, measures
 from analytics.release import Released
 from analytics.tiers import TIERS
 from analytics.view import asking, controls, formats, names, words
@@ -184,24 +184,40 @@ def _who(dimension: str, code: str) -> str:
 def yardstick(where: Mapping[str, Sequence[str]], weight: bool = False) -> Yardstick:
     """Threshold and resources of catastrophic expenditure, those the data of these places hold; `weight`: also who is
     counted."""
-    known = grammar().parameters
+    form = asking.measure("catastrophic_headcount")
+    counted = grammar().parameters["weight"].default
+    return Yardstick(_threshold(), _resource(form, where), _weight(form) if weight else counted)
+
+
+def _threshold() -> str:
     with st.container(width=100):
-        threshold = controls.one("threshold", THRESHOLDS, share, default=THRESHOLDS[1])
+        return controls.one("threshold", THRESHOLDS, share, default=THRESHOLDS[1])
+
+
+def _resource(form: Measure, where: Mapping[str, Sequence[str]]) -> str:
     with st.container(width=210):
-        resources = ["auto", *asking.answerable("catastrophic_headcount", "resource", where)]
-        resource = controls.one("resource", resources, partial(setting, "resource"))
-    counted = known["weight"].default
-    if weight:
-        with st.container(width=140):
-            counted = controls.one("weight", known["weight"].values, partial(setting, "weight"), counted)
-    return Yardstick(threshold, resource, counted)
+        held = asking.answerable(form.id, "resource", where)
+        return controls.one("resource", ["auto", *held], partial(setting, "resource"))
+
+
+def _weight(form: Measure) -> str:
+    known = grammar().parameters["weight"]
+    default = form.defaults.get("weight", known.default)
+    with st.container(width=140):
+        return controls.one("weight", known.values, partial(setting, "weight"), default)
+
+
+def _own_burden() -> str:
+    known = grammar().parameters["own_burden"]
+    return controls.one("own_burden", known.values, partial(setting, "own_burden"), known.default)
 
 
 def poverty_line(where: Mapping[str, Sequence[str]]) -> str:
     """A poverty line the data of these places hold; empty where they hold no living standard."""
     lines = asking.answerable("poverty_headcount", "poverty_line", where)
     default = grammar().parameters["poverty_line"].default
-    return controls.one("poverty_line", lines, partial(setting, "poverty_line"), default) if lines else ""
+    with st.container(width=260):
+        return controls.one("poverty_line", lines, partial(setting, "poverty_line"), default) if lines else ""
 
 
 def mode() -> str:
@@ -220,21 +236,23 @@ def sampling() -> str:
 
 
 def parameters(measure_id: str, by_tier: bool, where: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Parameters of a question about a measure: the controls appear for the measures that take them."""
-    takes = asking.measure(measure_id).parameters
-    if "threshold" in takes:
-        with row():
-            chosen = yardstick(where, weight=True)
-        controls.notices()
-        return chosen.parameters
-    if "own_burden" in takes and not by_tier:
-        known = grammar().parameters["own_burden"]
-        return {
-            "own_burden": _noticed(
-                controls.one("own_burden", known.values, partial(setting, "own_burden"), known.default)
-            )
-        }
-    return {}
+    """Parameters of a question about a measure: the controls appear for the measures that take them, and not for what its
+    definition fixes."""
+    form, chosen = asking.measure(measure_id), {}
+    takes = set(form.parameters) - set(form.fixed)
+    with row():
+        if "threshold" in takes:
+            chosen["threshold"] = _threshold()
+        if "resource" in takes:
+            chosen["resource"] = _resource(form, where)
+        if "poverty_line" in takes:
+            chosen["poverty_line"] = poverty_line(where)
+        if chosen:
+            chosen["weight"] = _weight(form)
+        elif "own_burden" in takes and not by_tier:
+            chosen["own_burden"] = _own_burden()
+    controls.notices()
+    return {name: code for name, code in chosen.items() if code}
 
 
 def group(default: str, without: Sequence[str] = ()) -> str:

@@ -8,6 +8,7 @@ from analytics.release import Released
 from analytics.view import asking, charts, choose, figure, formats
 from analytics.view.words import say, t
 
+TOP = 3  # times the line: what is drawn at first, so that the line can be seen
 _BEFORE, _DRIP, _LINE = "#56B4E9", "#D55E00", "#5B6672"
 
 
@@ -20,7 +21,12 @@ def show(place: choose.Place, line: str) -> None:
         _chart(answer),
         _table(answer),
         [answer],
-        t("parade.note", line=choose.setting("poverty_line", line), caveat=say(answer.measure.caveat)),
+        t(
+            "parade.note",
+            top=TOP,
+            line=choose.setting("poverty_line", line),
+            caveat=say(answer.measure.caveat),
+        ),
     )
 
 
@@ -72,11 +78,15 @@ def _chart(answer: Released) -> charts.Chart:
     layout = charts.canvas(
         showlegend=True,
         xaxis=charts.plain_axis(title={"text": t("parade.x")}, range=[0, 100], ticksuffix="%"),
-        yaxis=charts.plain_axis(title={"text": t("parade.y")}, zeroline=True),
+        yaxis=charts.plain_axis(title={"text": t("parade.y")}, zeroline=True, range=[_bottom(drawn), TOP]),
     )
     return charts.Chart(
         {"data": [before, paid, poor] if drawn else [], "layout": layout}, t("parade.alt"), gaps
     )
+
+
+def _bottom(drawn: list[tuple[dict[str, Any], dict[str, Any]]]) -> float:
+    return float(min(0.0, *(a["value"] for _, a in drawn))) if drawn else 0.0
 
 
 def _table(answer: Released) -> pl.DataFrame:

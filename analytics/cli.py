@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument(
         "--se-method",
         default="auto",
-        metavar="auto|linearised|convenient|delta|bootstrap",
+        metavar="auto|linearised|convenient|equal_variances|delta|bootstrap",
         help="how (default: what fits)",
     )
     measure.add_argument(

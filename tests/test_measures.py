@@ -128,7 +128,7 @@ def test_person_measures_need_persons(ten: Desk) -> None:
         ({"measure": "catastrophic_headcount", "parameters": {"threshold": "ten"}}, "threshold ten"),
         (
             {"measure": "catastrophic_headcount", "parameters": {"threshold": "0.12345"}},
-            "at most four decimals",
+            "at most 4 decimals",
         ),
         (
             {"measure": "catastrophic_headcount", "parameters": {"weight": "cat"}},

@@ -90,6 +90,8 @@ def test_relative_concentration_of_healthequal() -> None:
         given["aci"], rel=1e-7
     )
     assert oracle.equal_variances(y, order, weight) == pytest.approx(given["se"], rel=1e-6)
+    equal = survey.book.ask("payment_concentration", se="superpopulation", se_method="equal_variances").table
+    assert equal["se"][0] == pytest.approx(given["se"], rel=1e-6)
     (row,) = survey.uncertain("payment_concentration").to_dicts()
     assert row["se"] == pytest.approx(oracle.convenient(y, order, weight, order), rel=1e-9)
 

@@ -190,6 +190,14 @@ def test_standard_error_of_the_gini(bank: Desk) -> None:
         assert oracle.equal_variances(x, x, w) == pytest.approx(BANK[k]["gini_se"], rel=1e-6)
         (row,) = bank.ask("gini", where={"city": [f"survey{k}"]}, protect=False, **SE).table.to_dicts()
         assert row["se"] == pytest.approx(oracle.convenient(x, x, w, np.arange(len(x))), rel=1e-6)
+        equal = bank.ask(
+            "gini",
+            where={"city": [f"survey{k}"]},
+            protect=False,
+            se="superpopulation",
+            se_method="equal_variances",
+        )
+        assert equal.table["se"][0] == pytest.approx(BANK[k]["gini_se"], rel=1e-6)
 
 
 @pytest.mark.parametrize("k", [k for k, survey in BANK.items() if "fgt" in survey])

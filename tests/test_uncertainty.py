@@ -145,7 +145,7 @@ def test_where_everybody_is_in_the_data_there_is_no_error(world: tuple[Survey, p
     [
         ("gini", "sample", "auto", "superpopulation, population"),
         ("gini", "superpopulation", "jackknife", "linearised, convenient"),
-        ("gini", "superpopulation", "linearised", "what fits: convenient, delta"),
+        ("gini", "superpopulation", "linearised", "what fits: convenient, equal_variances, delta"),
         ("catastrophic_headcount", "superpopulation", "convenient", "what fits: linearised, bootstrap"),
         ("reranking", "superpopulation", "delta", "what fits: bootstrap"),
     ],

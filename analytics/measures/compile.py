@@ -13,7 +13,9 @@ from analytics.measures.question import Question, number
 from analytics.measures.rows import credited, cut, keep, ledger, order, over, term
 from analytics.store import Query, literal
 
-_MONEY = re.compile(r"^(paid|was|before|after|own|\w+_fen|coalesce\(\w+_fen, 0\)|[\s+()-])+$")
+_MONEY = re.compile(
+    r"^(w \* )?(paid|was|before|after|own|resource|\w+_fen|coalesce\(\w+_fen, 0\)|[\s+()-])+$"
+)
 _RANKED_BY = {"living": "(standard)", "after": "(after_payment)"}
 
 
@@ -340,8 +342,8 @@ rank_{by} AS (
         """What brings value, numerator and denominator from fen to yuan, or a credit from its whole numbers to a share."""
         form = self.question.measure
         is_yuan = form.unit == "yuan"
-        up = is_yuan or (not form.sums and form.numerator != "w" and _MONEY.match(form.numerator))
-        down = not form.sums and form.denominator != "w" and _MONEY.match(form.denominator)
+        up = is_yuan or (not form.sums and _MONEY.match(form.numerator))
+        down = not form.sums and _MONEY.match(form.denominator)
         over = f" / {self.divisor}" if self.divisor > 1 else " / 100" if up else ""
         scaled = over if is_yuan or self.divisor > 1 else " * 100" if form.unit == "per_100" else ""
         return scaled, over, " / 100" if down else ""

@@ -31,6 +31,10 @@ def contrast(
     NULL for the reference itself; SQL and what is bound in it.
     """
     dimension, reference = against
+    if sure.method == "equal_variances":
+        raise ValueError(
+            "se_method = equal_variances: gives no error of a difference; leave it out or take convenient"
+        )
     by = list(question.by)
     asked = Compiled(question, chosen, fact, tiers, carry=carried(question.measure))
     table = engine.ask(asked.sql, asked.bound)

@@ -20,7 +20,7 @@ from analytics.measures.resample import Resample, carried
 from analytics.store import Engine, literal
 
 SAMPLINGS = ("superpopulation", "population")
-METHODS = ("auto", "linearised", "convenient", "delta", "bootstrap")
+METHODS = ("auto", "linearised", "convenient", "equal_variances", "delta", "bootstrap")
 _LINEAR = {"2 * rank - 1": 1, "2 * (1 - rank)": -1}
 
 
@@ -53,7 +53,12 @@ class Sure:
         elif measure.uncertainty == "convenient" and all(
             _slope(s.times, chosen) for s in measure.sums.values() if s.times
         ):
-            fits = ["convenient", *(["delta"] if len(measure.sums) == 2 else []), "bootstrap"]
+            fits = [
+                "convenient",
+                "equal_variances",
+                *(["delta"] if len(measure.sums) == 2 else []),
+                "bootstrap",
+            ]
         if method == "auto":
             method = fits[0]
         if method not in fits:
@@ -121,12 +126,16 @@ delta AS (
         small = (
             " * (any_value(n) - 1) / nullif(any_value(n) - 2, 0)" if self.sure.method != "linearised" else ""
         )
+        if self.sure.method == "equal_variances":  # of rows, not of clusters
+            small = " / nullif(any_value(n) - 2, 0)"
         squares = "(sum(d_{0} * d_{0}) - sum(d_{0}) ^ 2 / any_value(clusters)) * any_value(clusters) / nullif(any_value(clusters) - 1, 0) AS v_{0}"
         # a stratum of one cluster does not show how clusters differ
         roots = (
             f"CASE WHEN count(v_{i}) = count(*) THEN sqrt(greatest(sum(v_{i}), 0){small}) END AS se_{i}"
             for i, _ in self.cases
         )
+        if self.sure.method == "equal_variances":
+            squares = "sum(d_{0}) AS v_{0}"
         return f"""\
 WITH {c.rows()},
 {c.totals()},
@@ -225,11 +234,14 @@ deviation AS (
         c = self.asked
         ranked = {name: piece for name, piece in case.items() if piece.times}
         over = "nullif(any_value(f.w_all * f.variance), 0)"
-        if self.sure.method == "convenient":
+        if self.sure.method != "delta":
             # scaled so that its slope on the rank is the index, as it stands
             scaled = " + ".join(f"f.part_{i}_{name} * r.{c.column(piece)}" for name, piece in ranked.items())
             line = f"2 * f.variance * f.level_{i} + f.index_{i} * (k.rank - 0.5)"
-            return f"sum((2 * f.variance * f.w_all * ({scaled}) - r.weighed * ({line})) * (k.rank - 0.5)) / {over}"
+            residual = f"(2 * f.variance * f.w_all * ({scaled}) - r.weighed * ({line}))"
+            if self.sure.method == "equal_variances":
+                return f"sum({residual} * {residual} / nullif(r.weighed, 0)) / {over}"
+            return f"sum({residual} * (k.rank - 0.5)) / {over}"
         # the variable itself; the index is a function of its slope and its mean
         slope = f"(f.index_{i} * f.mean_{i} / (2 * f.variance))"
         residual = f"(r.{c.column(next(iter(ranked.values())))} - r.weighed * (f.mean_{i} + {slope} * (k.rank - 0.5)))"

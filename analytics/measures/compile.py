@@ -227,7 +227,11 @@ cut AS (
         if quantile := self.question.measure.quantile:
             return quantile_sql(quantile, self.by, counted)
         if not self.ranks:
-            sums = [f"coalesce(fsum({self.column(p)}), 0) AS {p.column}" for p in self.pieces.values()]
+            # whole numbers add up exactly either way; fractions are added with their rounding errors kept
+            sums = [
+                f"coalesce({'fsum' if '/' in p.of else 'sum'}({self.column(p)}), 0) AS {p.column}"
+                for p in self.pieces.values()
+            ]
             if self._persons:
                 sums += [
                     f"count({counted}) FILTER (usable) AS n", *self._hits(f"count({counted}) FILTER ({{of}} <> 0)"),

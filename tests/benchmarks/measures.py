@@ -60,13 +60,16 @@ def book(path: Path) -> tuple[Book, Engine]:
     return found, engine
 
 
-def timed(what: Any, rounds: int) -> tuple[float, Any]:
-    seconds, result = [], None
+def timed(rounds: int, *what: Any) -> list[tuple[float, Any]]:
+    """Median seconds and result of each, taken in turn."""
+    seconds: list[list[float]] = [[] for _ in what]
+    results: list[Any] = [None for _ in what]
     for _ in range(rounds):
-        start = time.perf_counter()
-        result = what()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds), result
+        for i, one in enumerate(what):
+            start = time.perf_counter()
+            results[i] = one()
+            seconds[i].append(time.perf_counter() - start)
+    return [(statistics.median(s), r) for s, r in zip(seconds, results, strict=True)]
 
 
 def main() -> None:
@@ -101,11 +104,11 @@ def main() -> None:
         ]  # fmt: skip
         print(f"{args.rows:,} household-years, 12 cities x 3 years, medians of {args.rounds}, 2 threads")
         for name, ours, theirs, equal in rows:
-            seconds, got = timed(ours, args.rounds)
             if theirs is None:
+                ((seconds, _),) = timed(args.rounds, ours)
                 print(f"{name}: {seconds:.2f} s", flush=True)
                 continue
-            hand, wanted = timed(theirs, args.rounds)
+            (seconds, got), (hand, wanted) = timed(args.rounds, ours, theirs)
             assert equal(cast(pl.DataFrame, got), wanted), name
             print(f"{name}: {seconds:.2f} s, by hand {hand:.2f} s, ratio {seconds / hand:.2f}", flush=True)
 

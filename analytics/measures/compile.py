@@ -81,10 +81,14 @@ class Compiled:
         """CTEs up to `cut`: a row per row of the ledger with dimensions, sums of one row, and what ranks it."""
         question, form = self.question, self.question.measure
         columns = [name if name in self.more else f"{cut(name)} AS {name}" for name in self.by]
-        usable = self._usable()
-        columns += [f"coalesce({usable}, false) AS usable"]
-        # an unusable row adds nothing, which costs less to say here than in every sum
+        usable, rows = self._usable(), "ledger"
         head, tail = ("", "") if usable == "true" else ("CASE WHEN usable THEN ", " END")
+        if head and all(re.match(r"w\b", p.of) for p in self._distinct()):
+            # a row that cannot be used adds nothing: said once, of its weight, which costs less than in every sum
+            rows = f"(SELECT * REPLACE ({head}w{tail} AS w) FROM (SELECT *, coalesce({usable}, false) AS usable FROM ledger))"
+            columns, head, tail = [*columns, "usable"], "", ""
+        else:
+            columns += [f"coalesce({usable}, false) AS usable"]
         columns += [f"{head}(({p.of}){self.factor})::DOUBLE{tail} AS {p.column}" for p in self._distinct()]
         columns += [f"{term(_RANKED_BY[by])} AS key_{by}" for by in self.ranks]
         if self.ranks:
@@ -109,7 +113,7 @@ ledger AS (
 ),
 cut AS (
     SELECT {", ".join(columns)}
-    FROM ledger
+    FROM {rows}
     WHERE {" AND ".join([f"({form.where})", *(keep(n) for n in late)])}
 )"""
 
@@ -227,11 +231,7 @@ cut AS (
         if quantile := self.question.measure.quantile:
             return quantile_sql(quantile, self.by, counted)
         if not self.ranks:
-            # whole numbers add up exactly either way; fractions are added with their rounding errors kept
-            sums = [
-                f"coalesce({'fsum' if '/' in p.of else 'sum'}({self.column(p)}), 0) AS {p.column}"
-                for p in self.pieces.values()
-            ]
+            sums = [f"coalesce(fsum({self.column(p)}), 0) AS {p.column}" for p in self.pieces.values()]
             if self._persons:
                 sums += [
                     f"count({counted}) FILTER (usable) AS n", *self._hits(f"count({counted}) FILTER ({{of}} <> 0)"),

@@ -4,6 +4,7 @@ The expected table is not typed in: it is computed from the delivered Parquet (n
 with Fractions, sharing nothing with the facts or the measures but the definition.
 """
 
+import tomllib
 from collections import defaultdict
 from decimal import Decimal
 from fractions import Fraction
@@ -174,6 +175,26 @@ def test_stays_in_hospital(golden: tuple[Desk, dict[str, list[Path]]]) -> None:
     for measure, value in expected.items():
         got = desk.ask(measure, (), {"city": ["440400"]}, protect=False).table["value"][0]
         assert got == pytest.approx(float(value), rel=1e-12), measure
+
+
+def test_above_the_serious_illness_line(golden: tuple[Desk, dict[str, list[Path]]]) -> None:
+    """Persons whose in-policy cost less basic insurance passes the per-capita income of the year before, from the rows."""
+    desk, files = golden
+    rows = pl.concat(pl.read_parquet(p) for p in files["settlement"])
+    refunded = {r["init_setl_id"] for r in rows.iter_rows(named=True) if r["init_setl_id"]}
+    incomes = tomllib.loads((Path(__file__).parents[1] / "data/reference/incomes.toml").read_text("utf-8"))[
+        "income"
+    ]
+    # the city's own figure is an estimate, so the published one of the province is the line
+    line = next(r["yuan"] for r in incomes if (r["area"], r["year"]) == ("guangdong", 2022))
+    owed: dict[str, Decimal] = defaultdict(Decimal)
+    for r in rows.iter_rows(named=True):
+        if r["insuplc_admdvs"][:4] == "4404" and r["medfee_sumamt"] > 0 and r["setl_id"] not in refunded:
+            owed[r["psn_no"]] += r["inscp_scp_amt"] - r["hifp_pay"]
+    above = sum(amount > line for amount in owed.values())
+    row = desk.ask("serious_illness_line", (), {"city": ["440400"]}, protect=False).table.row(0, named=True)
+    assert (row["numerator"], row["n"]) == (above, len(persons(files, "440400")))
+    assert above > 0, "nobody above the line: the test would not see a wrong one"
 
 
 def test_catastrophic_by_household(golden: tuple[Desk, dict[str, list[Path]]]) -> None:

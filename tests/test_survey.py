@@ -122,6 +122,19 @@ def test_the_parade(world: tuple[Survey, pl.DataFrame]) -> None:
     assert gross.is_sorted()
 
 
+def test_a_line_per_person_needs_the_number_of_persons() -> None:
+    survey = Survey()
+    survey.put(households().drop("n_members"))
+    for given in (
+        {"poverty_line": "6000", "weight": "household"},
+        {"poverty_line": "6000"},
+        {"poverty_line": "median_50", "weight": "household"},
+    ):
+        with pytest.raises(ValueError, match="n_members"):
+            survey.raw("poverty_headcount", (), **given)
+    assert survey.value("catastrophic_headcount", threshold="0.10") is not None
+
+
 def test_a_small_survey_has_fewer_points(world: tuple[Survey, pl.DataFrame]) -> None:
     """So that no point rests on few households."""
     table = world[0].book.parade({}, {"poverty_line": "6000"}, points=100, least=22).table

@@ -110,10 +110,10 @@ class Work:
             told = {k for k in job.plan_order if TIER[k].national_fields or job.inputs["commercial_claim"]}
             covered = [k for k in full_order(job.plan_order) if k in told or paid[TIER[k].paid]]
             where = f"WHERE city = {literal(job.city)} AND plan_year = {job.plan_year}"
-            line = literal(job.policy_line_fen) + "::BIGINT * n_members AS policy_line_fen"
-            persons = f"(SELECT * EXCLUDE age {_MAYBE['person_year']} FROM person_year {where})"
+            line = literal(job.policy_line_fen) + "::BIGINT"
+            persons = f"(SELECT * EXCLUDE age {_MAYBE['person_year']}, {line} AS policy_line_fen FROM person_year {where})"
             self._write(job, "person_year", "claims", covered, persons)
-            households = f"(SELECT * {_MAYBE['household_year']}, {line} FROM household_year {where})"
+            households = f"(SELECT * {_MAYBE['household_year']}, {line} * n_members AS policy_line_fen FROM household_year {where})"
             self._write(job, "household_year", "claims", covered, households)
         self._products(jobs)
         return totals

@@ -107,6 +107,14 @@ class Question:
             chosen["scale"] = "per_capita" if chosen.get("weight") == "person" else "none"
         if chosen.get("threshold") == "auto" and resource:
             chosen["threshold"] = resource.threshold
+        if (
+            "poverty_line" in chosen
+            and chosen["poverty_line"] not in rules.lines
+            and "n_members" not in there
+        ):
+            raise ValueError(
+                f"{form.id}: a line per person needs {rules.columns['n_members'].en}, which no household looked at has"
+            )
         for name, code in chosen.items():
             if code in (choices := rules.choices(name)) and not ready(name, code):
                 missing = [rules.columns[c].en for c in choices[code].needs if c not in there]

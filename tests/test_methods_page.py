@@ -21,7 +21,7 @@ from analytics.view import asking
 EXACT = answers()
 VIEW = Path(asking.__file__).parent
 NO_EXAMPLE = {
-    "admission_rate", "cost_per_admission", "in_policy_reimbursement_rate", "inpatient_fund_share", "out_of_catalogue_share",
+    "admission_rate", "cost_per_admission", "in_policy_reimbursement_rate", "inpatient_fund_share", "out_of_catalogue_share", "serious_illness_line",
 }  # fmt: skip
 
 

@@ -1,13 +1,15 @@
 """Jianfu 减负: how far each tier of medical security lightens what a household pays for illness.
 
-The public verbs are `sample, ingest, build, measure, quality, verify`; they load on first use, so that a wing can be
+The public verbs, those of the command line, stand in VERBS; they load on first use, so that a wing can be
 imported without the others.
 """
 
 from importlib import import_module
 from typing import Any
 
-VERBS = ("build", "ingest", "measure", "quality", "sample", "verify")
+VERBS = (
+    "build", "correct", "decompose", "explain", "ingest", "measure", "parade", "quality", "sample", "simulate", "survey", "verify",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

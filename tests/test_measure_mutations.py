@@ -256,7 +256,7 @@ FAULTS = {
     "gap of households, not per person": fault("T5-poverty_gap-net", "poverty_gap", " / size", ""),
     "squared gap not squared": fault("kept-poverty_gap_squared", "poverty_gap_squared", " ^ 2", ""),
     "net poverty before payment": fault("T5-poverty_headcount-net", "grammar", 'sql = "living - own"', 'sql = "living"'),
-    "negative not floored": fault("floored-poverty_gap_squared", "sql", "greatest(living - own, 0)", "(living - own)"),
+    "negative not floored": fault("floored-poverty_gap_squared", "sql", "greatest((living - own), 0)", "(living - own)"),
     "pushed counts the poor": fault("kept-impoverishment_headcount", "impoverishment_headcount", "living >= need AND ", ""),
     "poor who pay nothing are pushed further": fault("kept-further_impoverished", "further_impoverished", " AND own > 0", ""),
     "median of households": fault("societal-net", "sql", "sum(weight * n_members) AS w", "sum(weight) AS w"),

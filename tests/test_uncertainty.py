@@ -128,6 +128,7 @@ def test_differences_by_resampling(world: tuple[Survey, pl.DataFrame]) -> None:
         "catastrophic_headcount", (), {}, {"threshold": "0.10"}, se_method="bootstrap", **ask
     )  # type: ignore[arg-type]
     one, two = (t.table.filter(pl.col("city") == "440800").row(0, named=True) for t in (formula, drawn))
+    assert drawn.provenance["uncertainty"]["draws"] == "Rao-Wu"
     assert two["difference"] == pytest.approx(one["difference"], rel=1e-12)
     assert two["difference_se"] == pytest.approx(one["difference_se"], rel=0.12)
 
@@ -168,6 +169,21 @@ def test_delta_and_regression_are_near(world: tuple[Survey, pl.DataFrame]) -> No
     ).table["se"][0]
     assert one != two
     assert two == pytest.approx(one, rel=0.3) and drawn == pytest.approx(two, rel=0.3)
+
+
+def test_what_cannot_be_asked_together_is_refused(
+    sample_store: Path, world: tuple[Survey, pl.DataFrame]
+) -> None:
+    desk = Desk.open(sample_store)
+    with pytest.raises(ValueError, match="what fits: linearised"):
+        desk.ask(
+            "own_burden_mean",
+            parameters={"standardise": "age_sex"},
+            se="superpopulation",
+            se_method="bootstrap",
+        )
+    with pytest.raises(ValueError, match="against threshold"):
+        world[0].book.ask("catastrophic_headcount", ("threshold",), against=("threshold", "0.10"))
 
 
 def test_holm() -> None:

@@ -156,7 +156,7 @@ cut AS (
         if "scale" in chosen:
             extra.append(f"{rules.scales[chosen['scale']].sql} AS scale")
         if size := self._size():
-            line = "line" if self._line() else "$poverty_line_fen"
+            line = "line" if self._line_name() in rules.lines else "$poverty_line_fen"
             extra += [f"{size} AS size", f"floor({line} * size + 0.5)::BIGINT AS need"]
         if "resource" in chosen:
             extra.append(f"{rules.resources[chosen['resource']].sql} AS resource")

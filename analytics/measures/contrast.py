@@ -26,9 +26,9 @@ def contrast(
     tiers: Sequence[str],
     sure: Sure,
     against: tuple[str, str],
-) -> tuple[pl.DataFrame, str, dict[str, Any]]:
+) -> tuple[pl.DataFrame, str, dict[str, Any], dict[str, Any]]:
     """The groups of a question with COLUMNS: each less the group of its own other dimensions that has the reference value,
-    NULL for the reference itself; SQL and what is bound in it.
+    NULL for the reference itself; SQL, what is bound in it, and how the errors were found.
     """
     dimension, reference = against
     if sure.method == "equal_variances":
@@ -42,7 +42,7 @@ def contrast(
     base = table.filter(pl.col(dimension).cast(pl.String) == reference)
     if base.is_empty():
         raise ValueError(f"against {dimension}={reference}: the answer holds no such row")
-    sql, bound = asked.sql, dict(asked.bound)
+    sql, bound, told = asked.sql, dict(asked.bound), dict(sure.told)
     if sure.sampling == "population":
         error = table.select(*by, difference_se=pl.lit(None, dtype=pl.Float64))
     elif sure.method == "bootstrap":
@@ -54,6 +54,7 @@ def contrast(
         )
         sql += f"\n-- errors: the standard deviation of the difference over replicates of\n{last[-1].sql}"
         bound |= last[-1].bound
+        told |= resample.told
     else:
         errors = Errors(asked, sure).of_difference(dimension)
         error = engine.ask(errors, {**asked.bound, "reference": reference})
@@ -75,7 +76,7 @@ def contrast(
         p_value=pl.Series(p, dtype=pl.Float64),
         p_adjusted=pl.Series(holm(p), dtype=pl.Float64),
     )
-    return table, sql, bound
+    return table, sql, bound, told
 
 
 def _less(table: pl.DataFrame, dimension: str, reference: str, others: Sequence[str]) -> pl.DataFrame:

@@ -99,6 +99,10 @@ class Book:
         if against:
             if against[0] == "city":
                 against = ("city", reference.city_code(against[1]))
+            if against[0] == "threshold":
+                raise ValueError(
+                    "against threshold: differences are of places, years and groups; name one of these"
+                )
             by = tuple(dict.fromkeys((*by, against[0])))
         question, chosen, fact = self._prepared(Question.of(measure, by, where, parameters))
         tiers = self._tiers(question) if question.measure.credit else ()
@@ -107,9 +111,9 @@ class Book:
         provenance = self._provenance(question)
         if against:
             sure = Sure.of(question.measure, chosen, se or "superpopulation", se_method)
-            table, sql, bound = contrast(self._engine, question, chosen, fact, tiers, sure, against)
+            table, sql, bound, told = contrast(self._engine, question, chosen, fact, tiers, sure, against)
             self._must_tell(question, table)
-            provenance |= {"uncertainty": sure.told, "against": f"{against[0]}={against[1]}"}
+            provenance |= {"uncertainty": told, "against": f"{against[0]}={against[1]}"}
             return Raw(question, table, sql, bound, chosen, provenance, against)
         if se:
             sure = Sure.of(question.measure, chosen, se, se_method)

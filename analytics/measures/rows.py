@@ -18,9 +18,8 @@ def ledger(question: Question, chosen: Mapping[str, str]) -> str:
     left = ""
     if "payments" in chosen:
         rules = grammar()
-        left = f", {rules.payments[chosen['payments']].sql} AS left_over"
-        if chosen.get("negative") == "floored":
-            left = f", greatest({rules.payments[chosen['payments']].sql}, 0) AS left_over"
+        paid = rules.payments[chosen["payments"]].sql
+        left = f", {rules.negatives[chosen.get('negative', 'kept')].sql.replace('left_over', f'({paid})')} AS left_over"
     if not question.with_tier:
         own = grammar().own_burdens[chosen.get("own_burden", "net_of_commercial")].sql
         return f"SELECT *, {own} AS own, own_net_fen AS burden_fen{left} FROM fact"

@@ -48,6 +48,8 @@ class Sure:
         if measure.quantile and sampling != "population":
             raise ValueError(f"se: {measure.id} is a quantile, which has no standard error here")
         fits = ["bootstrap"]
+        if chosen.get("standardise", "none") != "none":
+            fits = []  # its weights are of everybody, not of a draw
         if not any(one.times for one in measure.sums.values()):
             fits.insert(0, "linearised")
         elif measure.uncertainty == "convenient" and all(

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from analytics.view import beside, controls, explain, figure, tables
-from analytics.view.words import say, t
+from analytics.figures import tables
+from analytics.figures.words import say, t
+from analytics.view import beside, controls, explain, figure, grid
 
 with st.container(width=280):
     place = beside.place()
@@ -30,11 +31,11 @@ if judged or others:
     st.subheader(t("beside.targets", passed=counts["pass"], **counts), anchor=False)
     st.caption(t("beside.targets_note"))
 if judged:
-    tables.text(beside.targets(judged))
+    grid.text(beside.targets(judged))
 if others:
     with st.expander(t("beside.not_judged", n=len(others)), key="not_judged", on_change="rerun") as box:
         if box.open:
-            tables.text(beside.targets(others))
+            grid.text(beside.targets(others))
 
 everywhere = place == "all"
 methods = [m for m in beside.KINDS if everywhere or beside.of_method(rows, m)]
@@ -48,7 +49,7 @@ for method in methods:
         if measure:
             st.latex(measure.formula)
         if found:
-            tables.text(beside.table(found))
+            grid.text(beside.table(found))
         else:
             st.caption(t("beside.none_published"))
         if answers := beside.answers(found):
@@ -64,6 +65,6 @@ for name, found in beside.by_place(rows).items():
     key = f"p_{found[0].place}"
     with st.expander(label, key=key, expanded=not everywhere, on_change="rerun") as box:
         if box.open:
-            tables.text(beside.table(found))
+            grid.text(beside.table(found))
             if answers := beside.answers(found):
                 explain.drawer(key, answers, beside.titles(found))

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from analytics.view import asking, bearing, charts, choose, figure, formats, names, tables, words
-from analytics.view.words import say, t
+from analytics.figures import charts, formats, names, tables, words
+from analytics.figures.words import say, t
+from analytics.view import asking, bearing, choose, figure
 
 MEASURES = ["catastrophic_headcount", "catastrophic_overshoot", "mean_positive_overshoot"]
 
@@ -36,19 +37,14 @@ with left:
 with right:
     group = choose.group(default="person_group")
 
-grid = {
-    choose.share(threshold): asking.ask(
-        measure, ["tier"], place.where, {**yardstick.parameters, "threshold": threshold}, se=se
-    )
-    for threshold in choose.THRESHOLDS
-}
+every = asking.ask(measure, ["threshold", "tier"], place.where, yardstick.at_any, se=se)
 name = say(asking.measure(measure).title)
 figure.show(
     "grid",
     t("catastrophic.grid", measure=name),
-    charts.grid_lines(grid, "tier", order, t("control.threshold")),
-    tables.stacked(grid, t("control.threshold"), "tier", order),
-    list(grid.values()),
+    charts.lines(every, "threshold", "tier", order, t("control.threshold")),
+    tables.crossed(every, "threshold", "tier", across=order),
+    [every],
     t("catastrophic.note", resource=choose.setting("resource", still.parameters["resource"])),
 )
 

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from analytics.view import asking, charts, choose, figure, ranking, rules, tables, words
-from analytics.view.words import say, t
+from analytics.figures import charts, tables, words
+from analytics.figures.words import say, t
+from analytics.view import asking, choose, figure, grid, ranking, rules
 
 scope = choose.scope()
 left, middle, right = st.columns(3)
@@ -61,5 +62,5 @@ else:
 
 year = scope.years[-1]
 st.subheader(t("compare.rules", year=year), anchor=False)
-tables.show(rules.table([(city, year) for city in scope.cities], tier), t("compare.rules", year=year), left=7)
+grid.show(rules.table([(city, year) for city in scope.cities], tier), t("compare.rules", year=year), left=7)
 st.caption(t("compare.rules_note"))

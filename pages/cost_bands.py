@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from analytics.view import asking, charts, choose, figure, tables, words
-from analytics.view.words import say, t
+from analytics.figures import charts, tables, words
+from analytics.figures.words import say, t
+from analytics.view import asking, choose, figure
 
 with choose.row():
     place = choose.place()

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from analytics.view import asking, checks, ledger, tables, workplace
-from analytics.view.words import t
+from analytics.figures.words import t
+from analytics.view import asking, checks, grid, ledger, workplace
 
 desk = asking.desk()
 deliveries = ledger.by_need(asking.quality())
@@ -16,7 +16,7 @@ st.caption("  \n".join(ledger.money(deliveries)))
 workplace.deliveries(deliveries)
 
 st.subheader(t("data.deliveries"), anchor=False)
-tables.show(ledger.came(deliveries), t("data.deliveries"), left=8)
+grid.show(ledger.came(deliveries), t("data.deliveries"), left=8)
 
 st.subheader(t("data.checks"), anchor=False)
 looked_at = workplace.chosen(deliveries)
@@ -33,15 +33,15 @@ workplace.measures(checks.gathered(deliveries))
 workplace.built(desk.store_wide())
 
 st.subheader(t("data.snapshot"), anchor=False)
-tables.show(
+grid.show(
     ledger.facts(desk.snapshot_id, desk.manifest()), t("data.snapshot"), left=2, wide=t("explain.content")
 )
 with st.expander(t("data.files"), icon=":material/folder:"):
-    tables.show(ledger.files(desk.manifest()), t("data.files"), left=4)
+    grid.show(ledger.files(desk.manifest()), t("data.files"), left=4)
 
 st.subheader(t("data.assumed"), anchor=False)
 assumed = ledger.assumed(desk.places)
 if assumed.is_empty():
     st.caption(t("data.no_assumed"))
 else:
-    tables.show(assumed, t("data.assumed"), left=2)
+    grid.show(assumed, t("data.assumed"), left=2)

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
+from analytics.figures.words import t
 from analytics.view import asking, methods
-from analytics.view.words import t
 
 measures = asking.desk().measures()
 st.title(t("methods.answer", n=len(measures)), anchor=False)

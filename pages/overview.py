@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from analytics.view import asking, cards, charts, choose, figure, formats, tables, words
-from analytics.view.words import t
+from analytics.figures import charts, formats, tables, words
+from analytics.figures.words import t
+from analytics.view import asking, cards, choose, figure
 
 with choose.row():
     place = choose.place()

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from analytics.view import benefits, choose, controls, registry, tables, words
-from analytics.view.words import t
+from analytics.figures import words
+from analytics.figures.words import t
+from analytics.view import benefits, choose, controls, grid, registry
 
 with choose.row():
     plan, other = benefits.choose()
@@ -29,7 +30,7 @@ for tier, members in benefits.tiers(pairs).items():
     lines = benefits.table(members, plan, other, only)
     if not lines.is_empty():
         st.subheader(benefits.title(tier), anchor=False)
-        tables.text(lines)
+        grid.text(lines)
 
 st.subheader(t("benefit.left_out"), anchor=False)
 for one in [plan] if other is None else [plan, other]:
@@ -40,9 +41,9 @@ for one in [plan] if other is None else [plan, other]:
 st.subheader(t("coverage.title", place=words.city(plan.city)), anchor=False)
 st.caption(t("coverage.lead"))
 if known := registry.of_city(plan.city):
-    tables.text(registry.table(known))
+    grid.text(registry.table(known))
 whole, schemes, count = registry.grid()
 label = t("coverage.all", schemes=schemes, n=count)
 with st.expander(label, icon=":material/inventory:", key="register", on_change="rerun") as box:
     if box.open:
-        tables.show(whole, label, left=count, whole=True)
+        grid.show(whole, label, left=count, whole=True)

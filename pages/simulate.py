@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from analytics.view import benefits, changing, figure, tables, whatif
-from analytics.view.words import t
+from analytics.figures import tables
+from analytics.figures.words import t
+from analytics.view import benefits, changing, figure, grid, whatif
 
 title = st.empty()
 wanted = changing.choose_scenario()
@@ -17,7 +18,7 @@ if fit:
 
 if found and wanted.scenario:
     st.subheader(t("whatif.rules"), anchor=False)
-    tables.text(benefits.changed(found.plan, found.changed))
+    grid.text(benefits.changed(found.plan, found.changed))
     whatif.cards(found, wanted.tier)
 
     order = whatif.order(found)
@@ -36,7 +37,7 @@ if found and wanted.scenario:
             answer = found.answer(f"catastrophic_{measure}", ("income_group",), threshold="0.10")
             whatif.pair(measure, t(f"by_income.{measure}"), answer, note=t("whatif.income_note"))
     st.subheader(t("whatif.payers"), anchor=False)
-    tables.show(whatif.payers(found), t("whatif.payers"), whole=True)
+    grid.show(whatif.payers(found), t("whatif.payers"), whole=True)
     whatif.downloads(wanted.scenario, found)
 
 if fit:

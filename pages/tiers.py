@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from analytics.view import asking, charts, choose, figure, names, tables, words
-from analytics.view.words import say, t
+from analytics.figures import charts, names, tables, words
+from analytics.figures.words import say, t
+from analytics.view import asking, choose, figure
 
 MEASURES = [
     "own_share_before",

@@ -12,8 +12,9 @@ from streamlit.testing.v1 import AppTest
 
 from analytics import verbs
 from analytics.answer import Desk
+from analytics.figures import words
 from analytics.reference import root
-from analytics.view import asking, checks, words
+from analytics.view import asking, checks
 
 FRAME = Path(asking.__file__).with_name("frame.py")
 Visit = Callable[..., AppTest]

@@ -17,7 +17,7 @@ from analytics.store import Query
 # fmt: off
 WINGS = (
     "tiers", "reference", "store", "plans", "intake", "facts", "measures", "whatif", "release", "methods", "quality", "outcome", "answer",
-    "benchmarks", "survey", "synthetic", "verbs", "report", "view", "console", "console_benchmarks", "console_intake", "console_measures", "console_plans",
+    "benchmarks", "survey", "synthetic", "verbs", "figures", "report", "view", "console", "console_benchmarks", "console_intake", "console_measures", "console_plans",
     "console_quality", "console_survey", "console_whatif", "cli",
 )
 # fmt: on
@@ -96,8 +96,14 @@ def wrong_imports(where: str, source: str) -> Problems:
             found.append(f"{where}: write imports whole, so that they can be read")
         if top == "duckdb" and not where.startswith(DUCKDB_HOMES):
             found.append(f"{where}: imports duckdb; ask through the store")
-        if wing == "pages" and top != "streamlit" and not name.startswith("analytics.view"):
-            found.append(f"{where}: imports {name}; a page imports streamlit and analytics.view")
+        if (
+            wing == "pages"
+            and top != "streamlit"
+            and not name.startswith(("analytics.view", "analytics.figures"))
+        ):
+            found.append(
+                f"{where}: imports {name}; a page imports streamlit, analytics.view and analytics.figures"
+            )
         if top != "analytics" or parts[0] != "analytics" or where == "analytics/__init__.py":
             continue
         other = rest.split(".")[0]

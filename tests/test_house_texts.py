@@ -14,6 +14,7 @@ from house import ROOT, Problems, relative, texts, tracked
 from packaging.requirements import Requirement
 
 from analytics.benchmarks import Method, Sign, Unit, Verdict
+from analytics.figures import words
 from analytics.intake import TABLES, contract
 from analytics.measures import grammar, measures
 from analytics.measures.uncertainty import METHODS
@@ -22,10 +23,9 @@ from analytics.plans.coverage import Status
 from analytics.plans.model import BaseKind, Group
 from analytics.reference import SourceClass, places
 from analytics.tiers import TIERS
-from analytics.view import words
 
 PAGES = sorted((ROOT / "pages").glob("*.py"))
-VIEW = sorted((ROOT / "analytics" / "view").glob("*.py"))
+VIEW = [p for wing in ("figures", "view") for p in sorted((ROOT / "analytics" / wing).glob("*.py"))]
 
 
 # --- nothing of the machine a file was made on

@@ -11,9 +11,10 @@ from streamlit.testing.v1 import AppTest
 
 from analytics import verbs
 from analytics.answer import Desk
+from analytics.figures import formats
 from analytics.reference import root
 from analytics.tiers import TIER
-from analytics.view import asking, formats
+from analytics.view import asking
 
 FRAME = Path(asking.__file__).with_name("frame.py")
 WHERE = {"city": ["440800"], "plan_year": ["2023"]}

@@ -12,9 +12,10 @@ from streamlit.testing.v1 import AppTest
 
 from analytics import benchmarks
 from analytics.answer import Desk
+from analytics.figures import words
 from analytics.plans import coverage, load_plans, plan_for
 from analytics.reference import root
-from analytics.view import asking, beside, words
+from analytics.view import asking, beside
 
 FRAME = Path(asking.__file__).with_name("frame.py")
 Visit = Callable[..., AppTest]

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from analytics.answer import Desk
-from analytics.view import formats, ledger, server, tables
+from analytics.figures import formats, tables
+from analytics.view import ledger, server
 
 
 def test_download_is_the_answer_and_opens_in_a_spreadsheet(sample_store: Path) -> None:

@@ -14,6 +14,7 @@ import streamlit as st
 from analytics import benchmarks as figures
 from analytics.answer import Desk
 from analytics.benchmarks import Place
+from analytics.figures import words
 from analytics.measures import Measure, measures
 from analytics.outcome import Outcome
 from analytics.plans import Covered, Plan, PlanErrors, PlanHoles, load_plans
@@ -21,7 +22,6 @@ from analytics.plans import coverage as registered
 from analytics.release import Released
 from analytics.store import Damaged, NotBuilt, QueryTimeout, Store
 from analytics.tiers import LEDGERS
-from analytics.view import words
 from analytics.whatif import NoEffect, NoSettlements, Scenario, scenario_text
 
 MEASURES = tuple(  # that any page can ask for

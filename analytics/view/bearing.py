@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from analytics.figures import charts, formats, tables
+from analytics.figures.words import t
 from analytics.release import Released
-from analytics.view import asking, charts, choose, controls, figure, formats, parade, tables
-from analytics.view.words import t
+from analytics.view import asking, choose, controls, figure, parade
 
 EVEN = 0.005  # an index nearer to zero than this reads 0.00
 

@@ -6,10 +6,11 @@ from decimal import Decimal
 
 import polars as pl
 
+from analytics.figures import formats, names, words
+from analytics.figures.words import say, t
 from analytics.plans import Plan, TierRule
 from analytics.plans.model import Source, Variant
-from analytics.view import asking, beside, controls, formats, names, rules, words
-from analytics.view.words import say, t
+from analytics.view import asking, beside, controls, rules
 
 WHOLE = "plan"  # the lines that hold for the plan as a whole
 _VALUES = ("deductible", "bands", "ceiling")

@@ -7,11 +7,12 @@ from typing import Any
 import polars as pl
 
 from analytics.benchmarks import METHODS, Figure, Place, Row
+from analytics.figures import charts, formats, names, words
+from analytics.figures.words import say, t
 from analytics.measures import Measure, measures
 from analytics.reference import SourceClass
 from analytics.release import Released
-from analytics.view import asking, charts, choose, controls, formats, names, words
-from analytics.view.words import say, t
+from analytics.view import asking, controls
 
 KINDS = (*METHODS, "unknown")
 _LINE, _PUBLISHED, _OURS = "#8A93A0", "#D55E00", "#00639C"
@@ -155,7 +156,7 @@ def apart(row: Row) -> str:
     if row.apart is None:
         return formats.NOTHING
     if figure.unit == "yuan":
-        text = formats.difference(float(row.apart), "yuan", words.language(), choose.money_unit())
+        text = formats.difference(float(row.apart), "yuan", words.language(), words.money_unit())
     elif figure.unit == "per_100":
         text = f"{row.apart:+.1f}{t('published_unit.per_100')}"
     else:
@@ -249,7 +250,7 @@ def _measured(value: Decimal, unit: str) -> str:
         return formats.points(float(value) / 100, words.language(), signed=False)
     if unit == "per_100":
         return f"{value:.1f}{t('published_unit.per_100')}"
-    return formats.money(float(value), words.language(), choose.money_unit())
+    return formats.money(float(value), words.language(), words.money_unit())
 
 
 def _title(figure: Figure) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from analytics.view import choose, formats, ledger, words
-from analytics.view.charts import Chart, canvas, plain_axis
-from analytics.view.words import t
+from analytics.figures import formats, words
+from analytics.figures.charts import Chart, canvas, plain_axis
+from analytics.figures.words import t
+from analytics.view import ledger
 
 Delivery = Mapping[str, Any]
 COUNTED = ("rows", "yuan")
@@ -34,7 +35,7 @@ def picture(deliveries: Sequence[Delivery], counted: str) -> Chart:
     bars = _bars(deliveries, counted)
     every = [parts for _, parts in bars]
     held = max((sum(abs(parts[k]) for k in HELD) for parts in every), default=0.0)
-    scale = formats.scale([held], choose.money_unit(), words.language())
+    scale = formats.scale([held], words.money_unit(), words.language())
     unit = scale.yuan if counted == "yuan" else 1
     data: list[dict[str, Any]] = []
     for part, colour in COLOURS.items():
@@ -97,7 +98,7 @@ def _share(parts: Mapping[str, float], part: str) -> float:
 
 def _amount(value: float, counted: str) -> str:
     if counted == "yuan":
-        return formats.money(value, words.language(), choose.money_unit())
+        return formats.money(value, words.language(), words.money_unit())
     return t("books.row") if value == 1 else t("books.rows", n=formats.count(value))
 
 

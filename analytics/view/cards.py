@@ -5,9 +5,9 @@ from typing import Any
 
 import streamlit as st
 
+from analytics.figures import formats, tables, words
+from analytics.figures.words import t
 from analytics.release import Released
-from analytics.view import choose, formats, tables, words
-from analytics.view.words import t
 
 _COLOURS = {"higher": "normal", "lower": "inverse"}
 
@@ -19,7 +19,7 @@ def rate(label: str, by_year: Released, year: str, help: str | None = None) -> N
     shown = {y: r["value"] for y, r in sorted(rows.items()) if r["status"] == "shown"}
     earlier = shown.get(str(int(year) - 1))
     change = None if earlier is None or year not in shown else shown[year] - earlier
-    text = None if change is None else formats.difference(change, unit, language, choose.money_unit())
+    text = None if change is None else formats.difference(change, unit, language, words.money_unit())
     flat = change is not None and round(change, 4) == 0
     st.metric(
         label,
@@ -51,7 +51,7 @@ def amount(
         label,
         t("cell.hidden")
         if hidden
-        else formats.money(value, words.language(), choose.money_unit(), brief=True),
+        else formats.money(value, words.language(), words.money_unit(), brief=True),
         chart_data=drawn if len(drawn) > 2 else None,
         border=True,
         height="stretch",

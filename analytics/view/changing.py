@@ -8,10 +8,11 @@ from typing import Any
 
 import streamlit as st
 
+from analytics.figures import words
+from analytics.figures.words import say, t
 from analytics.plans import Plan, PlanErrors, TierRule
 from analytics.plans.model import Ceiling
-from analytics.view import asking, benefits, choose, controls, rules, words
-from analytics.view.words import say, t
+from analytics.view import asking, benefits, choose, controls, rules
 from analytics.whatif import Scenario, parse_scenario, reform, shipped
 
 AS_IS = "auto"

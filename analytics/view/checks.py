@@ -5,8 +5,9 @@ from typing import Any
 
 import polars as pl
 
-from analytics.view import asking, choose, formats, ledger, words
-from analytics.view.words import say, t
+from analytics.figures import formats, words
+from analytics.figures.words import say, t
+from analytics.view import asking, ledger
 
 Found = Mapping[str, Any]
 FOUND, PASSED, NOT_APPLICABLE = STATUSES = ("found", "passed", "not_applicable")
@@ -112,7 +113,7 @@ def _numbers(c: Found, limits: bool) -> dict[str, str]:
         t("check.open"): formats.count(c["rows_open"]) if c["severity"] == "quarantine" else formats.NOTHING,
         t("check.checked"): formats.count(c["checked"]),
         t("check.share"): formats.percent(share, 2),
-        t("check.fee"): formats.money(c["fee_yuan"] or None, words.language(), choose.money_unit()),
+        t("check.fee"): formats.money(c["fee_yuan"] or None, words.language(), words.money_unit()),
         **({t("check.limit"): formats.percent(c["limit"])} if limits else {}),
         t("check.measures"): words.listing([say(asking.measure(m).title) for m in c["measures"]])
         or formats.NOTHING,
@@ -195,7 +196,7 @@ def built(checks: Sequence[Found]) -> pl.DataFrame:
             t("check.rows"): formats.count(sums["rows"]),
             t("check.checked"): formats.count(sums["checked"]),
             t("check.share"): formats.percent(share, 2),
-            t("check.fee"): formats.money(sums["fee_yuan"] or None, words.language(), choose.money_unit()),
+            t("check.fee"): formats.money(sums["fee_yuan"] or None, words.language(), words.money_unit()),
         }
         lines.append((STATUSES.index(status), line))
     return pl.DataFrame([line for _, line in sorted(lines, key=lambda one: one[0])])

@@ -7,11 +7,12 @@ from functools import partial
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from analytics.figures import formats, names, words
+from analytics.figures.words import say, t
 from analytics.measures import Measure, dimensions, grammar, measures
 from analytics.release import Released
 from analytics.tiers import TIERS
-from analytics.view import asking, controls, formats, names, words
-from analytics.view.words import say, t
+from analytics.view import asking, controls
 
 UNITS = ("auto", "yuan", "wan", "yi")
 THRESHOLDS = grammar().parameters["threshold"].values
@@ -85,7 +86,12 @@ class Yardstick:
     @property
     def parameters(self) -> dict[str, str]:
         """Parameters of a question."""
-        return {"threshold": self.threshold, "resource": self.resource, "weight": self.weight}
+        return {"threshold": self.threshold, **self.at_any}
+
+    @property
+    def at_any(self) -> dict[str, str]:
+        """Parameters of a question by thresholds."""
+        return {"resource": self.resource, "weight": self.weight}
 
 
 def setting(parameter: str, code: str) -> str:
@@ -290,11 +296,6 @@ def benchmark(cities: Sequence[str]) -> str:
 def unit() -> str:
     """Unit in which money is shown; kept for the session."""
     return of("unit", UNITS)
-
-
-def money_unit() -> str:
-    """The unit chosen in the frame."""
-    return str(st.session_state.choices.get("unit", ["auto"])[0])
 
 
 def _noticed(code: str) -> str:

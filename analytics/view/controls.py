@@ -9,11 +9,21 @@ from typing import Literal
 import streamlit as st
 
 from analytics import reference
-from analytics.view import words
-from analytics.view.words import t
+from analytics.figures import words
+from analytics.figures.words import t
 
 _PLACES = ("city", "cities", "benchmark", "other_city")
 _PREFIX = "w_"
+
+
+def _reader() -> words.Reader:
+    state = st.session_state
+    return words.Reader(
+        str(state.get("language", "zh")), str(state.get("choices", {}).get("unit", ["auto"])[0])
+    )
+
+
+words.read_by(_reader)
 
 
 def begin() -> None:
@@ -171,6 +181,12 @@ def many(
     chosen = [v for v in labels if v in picked] or list(options)
     _keep(name, name, chosen)
     return chosen
+
+
+def tell_browser() -> None:
+    """State the language in the page itself, for screen readers and the right glyphs, also after a switch."""
+    tag = "en" if words.language() == "en" else "zh-CN"
+    st.html(f"<script>document.documentElement.lang = '{tag}'</script>", unsafe_allow_javascript=True)
 
 
 def language_switch() -> None:

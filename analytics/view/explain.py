@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 import streamlit as st
 
+from analytics.figures import formats, names, tables, words
+from analytics.figures.words import say, t
 from analytics.measures import Measure, grammar
 from analytics.release import Released
-from analytics.view import choose, formats, names, tables, words
-from analytics.view.words import say, t
+from analytics.view import choose, grid
 
 
 def drawer(key: str, answers: Sequence[Released], called: Sequence[str] = ()) -> None:
@@ -66,7 +67,7 @@ def _content(key: str, released: Released) -> None:
     if released.parameters:
         st.markdown(f"**{t('explain.parameters')}** {settings(released)}")
     st.markdown(f"**{t('explain.numbers')}**")
-    tables.show(tables.full(released), t("explain.numbers"), left=len(released.by) or 1)
+    grid.show(tables.full(released), t("explain.numbers"), left=len(released.by) or 1)
     with st.expander(t("explain.sql"), icon=":material/database:"):
         st.code(released.sql, language="sql")
         if replay := released.provenance.get("replay"):
@@ -75,7 +76,7 @@ def _content(key: str, released: Released) -> None:
         st.caption(
             t("explain.bound", bound=json.dumps(dict(released.bound), ensure_ascii=False, default=str))
         )
-    tables.show(provenance(released), t("explain.provenance"), left=2)
+    grid.show(provenance(released), t("explain.provenance"), left=2)
     st.caption(t("explain.citation", cite=citation(released)))
     st.download_button(
         t("explain.download"),

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import polars as pl
 import streamlit as st
 
+from analytics.figures.charts import Chart
+from analytics.figures.words import t
 from analytics.release import Released, policy
-from analytics.view import explain, tables
-from analytics.view.charts import Chart
-from analytics.view.words import t
+from analytics.view import explain, grid
 
 CONFIG = {
     "displaylogo": False,
@@ -33,16 +33,16 @@ def show(
     with st.container(border=True):
         st.subheader(title, anchor=False)
         if chart is None:
-            tables.show(table, title, left)
+            grid.show(table, title, left)
         elif not chart.figure["data"]:
             st.info(t("figure.nothing"))
-            tables.show(table, title, left)
+            grid.show(table, title, left)
         else:
             picture, figures = st.tabs([t("figure.chart"), t("figure.table")], key=f"t_{key}")
             with picture:
                 st.plotly_chart(chart.figure, key=f"c_{key}", alt=chart.alt, config=CONFIG)
             with figures:
-                tables.show(table, title, left)
+                grid.show(table, title, left)
         if chart is not None and chart.gaps:
             st.caption(t("figure.gaps", n=chart.gaps))
         if note:

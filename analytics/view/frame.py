@@ -9,9 +9,9 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:  # a checkout that is not installed
     sys.path.insert(0, str(ROOT))
 
+from analytics.figures.words import t  # noqa: E402
 from analytics.reference import root  # noqa: E402 - needs the path above
-from analytics.view import asking, choose, controls, words  # noqa: E402
-from analytics.view.words import t  # noqa: E402
+from analytics.view import asking, choose, controls  # noqa: E402
 
 PAGES = {
     "results": ("overview", "tiers", "catastrophic", "cost_bands", "compare", "simulate"),
@@ -45,7 +45,7 @@ def main() -> None:
     with st.sidebar:
         controls.language_switch()
         choose.unit()
-        words.tell_browser()
+        controls.tell_browser()
     desk = asking.open_or_stop()
     if desk.is_synthetic:
         st.badge(

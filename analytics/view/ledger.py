@@ -5,8 +5,9 @@ from typing import Any
 
 import polars as pl
 
-from analytics.view import asking, choose, formats, words
-from analytics.view.words import t
+from analytics.figures import formats, words
+from analytics.figures.words import t
+from analytics.view import asking
 
 Delivery = Mapping[str, Any]
 _ROWS = ("rows_in", "rows_loaded", "rows_quarantined")
@@ -211,7 +212,7 @@ def _listed(values: Iterable[str | None]) -> str:
 
 
 def _money(yuan: float | None) -> str:
-    return formats.money(yuan, words.language(), choose.money_unit())
+    return formats.money(yuan, words.language(), words.money_unit())
 
 
 # --- the snapshot

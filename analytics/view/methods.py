@@ -9,10 +9,11 @@ import polars as pl
 import streamlit as st
 
 from analytics import methods
+from analytics.figures import formats, names, tables, words
+from analytics.figures.words import say, t
 from analytics.measures import Measure
 from analytics.methods import COLUMNS, Card, Worked
-from analytics.view import asking, choose, controls, explain, formats, names, tables, words
-from analytics.view.words import say, t
+from analytics.view import asking, choose, controls, explain, grid
 
 _KEY = "m_"
 
@@ -78,10 +79,10 @@ def _card(card: Card) -> None:
     st.caption(" · ".join(told))
     if card.rules:
         st.markdown(f"**{t('methods.rules')}**")
-        tables.text(_rules(card))
+        grid.text(_rules(card))
     if card.settings:
         st.markdown(f"**{t('methods.parameters')}**")
-        tables.text(_settings(card))
+        grid.text(_settings(card))
     st.markdown(f"**{t('methods.example')}**")
     if card.example is None:
         st.caption(say(methods.words().words["no_example"]))
@@ -122,7 +123,7 @@ def _settings(card: Card) -> pl.DataFrame:
 def _example(example: Worked) -> None:
     if example.answer.parameters:
         st.caption(t("methods.asked", settings=explain.settings(example.answer)))
-    tables.show(ten(example), t("methods.example"), left=1, whole=True)
+    grid.show(ten(example), t("methods.example"), left=1, whole=True)
     st.caption(t("methods.fen"))
     for line in results(example):
         st.markdown(f"* {line}")

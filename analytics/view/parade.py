@@ -4,9 +4,10 @@ from typing import Any
 
 import polars as pl
 
+from analytics.figures import charts, formats
+from analytics.figures.words import say, t
 from analytics.release import Released
-from analytics.view import asking, charts, choose, figure, formats
-from analytics.view.words import say, t
+from analytics.view import asking, choose, figure
 
 TOP = 3  # times the line: what is drawn at first, so that the line can be seen
 _BEFORE, _DRIP, _LINE = "#56B4E9", "#D55E00", "#5B6672"

@@ -6,9 +6,10 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
+from analytics.figures import charts, formats, names, tables, words
+from analytics.figures.words import say, t
 from analytics.release import Released
-from analytics.view import asking, charts, choose, figure, formats, names, tables, words
-from analytics.view.words import say, t
+from analytics.view import asking, choose, figure
 
 SURE = 0.05  # a difference with a smaller adjusted p can be told from chance
 
@@ -94,7 +95,7 @@ def _by_city(answer: Released) -> dict[str, dict[str, Any]]:
 def _difference(row: dict[str, Any], unit: str) -> str:
     if row.get("difference") is None:
         return formats.NOTHING
-    text = formats.difference(row["difference"], unit, words.language(), choose.money_unit())
+    text = formats.difference(row["difference"], unit, words.language(), words.money_unit())
     between = tables.interval(row, unit, "difference_low", "difference_high")
     return t("interval.cell", value=text, interval=between) if between else text
 

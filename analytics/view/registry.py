@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from analytics.figures import words
+from analytics.figures.words import say, t
 from analytics.plans import Covered
-from analytics.view import asking, words
-from analytics.view.words import say, t
+from analytics.view import asking
 
 
 def of_city(city: str) -> list[Covered]:

@@ -6,10 +6,11 @@ from typing import Any
 
 import polars as pl
 
+from analytics.figures import formats, words
+from analytics.figures.words import say, t
 from analytics.plans import Plan, TierRule
 from analytics.tiers import TIER
-from analytics.view import asking, formats, words
-from analytics.view.words import say, t
+from analytics.view import asking
 
 
 def table(places: Sequence[tuple[str, str]], tier: str | None) -> pl.DataFrame:

@@ -6,13 +6,14 @@ from typing import Any, TypeVar
 import polars as pl
 import streamlit as st
 
+from analytics.figures import charts, formats, names, tables, words
+from analytics.figures.words import t
 from analytics.outcome import LEDGERS, Answer, Ledger, Outcome
 from analytics.plans import Plan, PlanErrors, PlanHoles
 from analytics.release import Released, csv_text
 from analytics.tiers import TIER
-from analytics.view import asking, benefits, charts, choose, explain, figure, formats, names, tables, words
+from analytics.view import asking, benefits, choose, explain, figure
 from analytics.view.changing import Wanted
-from analytics.view.words import t
 from analytics.whatif import NoEffect, NoSettlements, Scenario, scenario_text
 
 TOLERANCE = 0.02  # of what was recorded of a tier; a replay further off is warned of
@@ -212,8 +213,8 @@ def _pair_card(
 
 def _value(value: float, unit: str, part: str) -> str:
     if part == "numerator":
-        return formats.money(value, words.language(), choose.money_unit(), brief=True)
-    return formats.value(value, unit, words.language(), choose.money_unit())
+        return formats.money(value, words.language(), words.money_unit(), brief=True)
+    return formats.value(value, unit, words.language(), words.money_unit())
 
 
 def _moved(moved: float | None, unit: str) -> str | None:
@@ -223,7 +224,7 @@ def _moved(moved: float | None, unit: str) -> str | None:
     return (
         t("whatif.unchanged")
         if still
-        else formats.difference(moved, unit, words.language(), choose.money_unit())
+        else formats.difference(moved, unit, words.language(), words.money_unit())
     )
 
 
@@ -283,7 +284,7 @@ def _table(one: Answer, dimension: str, down: Sequence[str], total: bool) -> pl.
 def _difference(values: Sequence[float | None], unit: str) -> str:
     before, after = values
     moved = None if before is None or after is None else after - before
-    return formats.difference(moved, unit, words.language(), choose.money_unit())
+    return formats.difference(moved, unit, words.language(), words.money_unit())
 
 
 def payers(found: Outcome) -> pl.DataFrame:

@@ -5,8 +5,9 @@ from typing import Any
 
 import streamlit as st
 
-from analytics.view import asking, books, checks, choose, controls, figure, formats, ledger, tables
-from analytics.view.words import say, t
+from analytics.figures import formats
+from analytics.figures.words import say, t
+from analytics.view import asking, books, checks, choose, controls, figure, grid, ledger
 
 SAMPLE_ROWS = 10
 EVERY = "all"
@@ -26,7 +27,7 @@ def deliveries(found: Sequence[ledger.Delivery]) -> None:
                 st.info(t("figure.nothing"))
             st.caption(t("books.note"))
         with numbers:
-            tables.show(ledger.deliveries(found, counted), t("books.title"), left=2)
+            grid.show(ledger.deliveries(found, counted), t("books.title"), left=2)
 
 
 def chosen(found: Sequence[ledger.Delivery]) -> Sequence[ledger.Delivery]:
@@ -39,10 +40,10 @@ def chosen(found: Sequence[ledger.Delivery]) -> Sequence[ledger.Delivery]:
 
 def about(delivery: ledger.Delivery) -> None:
     """How one delivery came, and which of its columns feeds which of ours."""
-    tables.show(ledger.details(delivery), t("data.deliveries"), left=2, whole=True, wide=t("explain.content"))
+    grid.show(ledger.details(delivery), t("data.deliveries"), left=2, whole=True, wide=t("explain.content"))
     if delivery["columns"]:
         with st.expander(t("data.columns"), icon=":material/view_column:"):
-            tables.show(ledger.columns(delivery), t("data.columns"), left=4)
+            grid.show(ledger.columns(delivery), t("data.columns"), left=4)
 
 
 def findings(every: Sequence[checks.Found]) -> None:
@@ -54,11 +55,11 @@ def findings(every: Sequence[checks.Found]) -> None:
     if tally[checks.FOUND]:
         found = checks.table(every, checks.FOUND)
         left = found.columns.index(t("check.rows"))
-        tables.show(found, t("data.checks"), left=left, lights=checks.lights())
+        grid.show(found, t("data.checks"), left=left, lights=checks.lights())
     for status, icon, _ in _BADGES[1:]:
         if tally[status]:
             with st.expander(t(f"check.{status}", n=tally[status]), icon=icon):
-                tables.show(checks.table(every, status), t("data.checks"), left=4, lights=checks.lights())
+                grid.show(checks.table(every, status), t("data.checks"), left=4, lights=checks.lights())
 
 
 _BADGES = (
@@ -84,7 +85,7 @@ def rows(found: Sequence[ledger.Delivery], every: Sequence[checks.Found]) -> Non
     if len(found) > 1:  # one delivery at a time is corrected; show the one that needs it most
         whose = next(d["delivery"] for d in found if any(s["delivery"] == d["delivery"] for s in samples))
         samples = [s for s in samples if s["delivery"] == whose]
-    tables.show(checks.rows(samples), t("data.waiting"), left=99, lights=checks.states())
+    grid.show(checks.rows(samples), t("data.waiting"), left=99, lights=checks.states())
     st.caption(t("rows.shown", n=len(samples), delivery=ledger.short(whose)))
     if any(s["state"] == "open" for s in samples):
         _how(whose, rule)
@@ -119,7 +120,7 @@ def measures(every: Sequence[checks.Found]) -> None:
     """What the findings mean for the measures."""
     touched, others = checks.measures(every)
     if not touched.is_empty():
-        tables.show(
+        grid.show(
             touched, t("data.measures"), left=3, whole=True, lights=checks.usable(), wide=t("check.why")
         )
     st.caption(t("usable.others", n=others))
@@ -131,8 +132,8 @@ def built(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         return
     st.subheader(t("data.store_wide"), anchor=False)
     if found["checks"]:
-        tables.show(checks.built(found["checks"]), t("data.store_wide"), left=3, lights=checks.lights())
+        grid.show(checks.built(found["checks"]), t("data.store_wide"), left=3, lights=checks.lights())
     if found["links"]:
         st.markdown(f"**{t('link.title')}**")
-        tables.show(ledger.links(found["links"]), t("link.title"), left=2)
+        grid.show(ledger.links(found["links"]), t("link.title"), left=2)
         st.caption(t("link.note"))

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
+from analytics.figures import formats, words
+from analytics.figures.words import say, t
 from analytics.measures import dimensions
 from analytics.reference import bands
 from analytics.tiers import TIER
-from analytics.view import words
-from analytics.view.words import say, t
 
 _DIGITS = 9  # whole numbers stand in their order
 
@@ -46,6 +46,8 @@ def member(dimension: str, code: object) -> str:
         return {"ledger": _ledger, "credit": _credit, "bears": _bears, "poor": _poor, "payments": _payments}[
             dimension
         ](str(code))
+    if dimension == "threshold":
+        return formats.percent(float(str(code)), 0)
     if dimension in ("city", "tier"):
         return words.city(str(code)) if dimension == "city" else words.tier(str(code))
     found = dimensions().get(dimension)

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analytics.figures import formats, names, tables, words
+from analytics.figures.words import say, t
 from analytics.release import Released
 from analytics.tiers import OWN_COLOUR, TIER
-from analytics.view import choose, formats, names, tables, words
-from analytics.view.words import say, t
 
 Row = Mapping[str, Any]
 _PALETTE = ("#00639C", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8B6F00", "#7F7F7F")
@@ -67,7 +67,7 @@ def readings(
     rows: Sequence[Row | None], released: Released
 ) -> tuple[list[float | None], list[str], dict[str, Any]]:
     """Values as drawn, as words, and the axis they need; a cell that is not shown is None."""
-    unit, language, chosen = released.measure.unit, words.language(), choose.money_unit()
+    unit, language, chosen = released.measure.unit, words.language(), words.money_unit()
     raw = [r["value"] if r is not None and r["status"] == "shown" else None for r in rows]
     text = [formats.value(v, unit, language, chosen) if v is not None else "" for v in raw]
     if unit == "share":
@@ -99,7 +99,7 @@ def whiskers(rows: Sequence[Row | None], released: Released, colour: str = _ARM)
     if released.measure.unit == "points":
         factor = 100
     elif released.measure.unit == "yuan":
-        factor = 1 / formats.scale(released.table["value"], choose.money_unit(), words.language()).yuan
+        factor = 1 / formats.scale(released.table["value"], words.money_unit(), words.language()).yuan
     up, down = [], []
     for row in rows:
         known = row is not None and row["status"] == "shown" and row["ci_low"] is not None
@@ -291,47 +291,24 @@ def _reach(trace: Mapping[str, Any], axis: str) -> list[float]:
     ]
 
 
-def lines(released: Released, x: str, series: str) -> Chart:
-    """One line per value of `series` over `x`; colours and dashes both tell them apart. Gaps stay gaps."""
-    across, along, cells = _grid(released, x, series)
-    return _lines(
-        {code: [cells.get((code, at)) for at in across] for code in along},
-        [names.member(x, a) for a in across],
-        released,
-        series,
-        x,
-    )
-
-
-def grid_lines(answers: Mapping[str, Released], series: str, order: Sequence[str], x_title: str) -> Chart:
-    """One line per value of `series` over the labels of several answers (one per threshold)."""
-    rows = [{str(r[series]): r for r in a.table.iter_rows(named=True)} for a in answers.values()]
-    cells = {code: [r.get(code) for r in rows] for code in order}
-    chart = _lines(cells, list(answers), next(iter(answers.values())), series, None)
-    chart.figure["layout"]["xaxis"]["title"] = {"text": x_title}
-    return chart
-
-
-def _lines(
-    rows: Mapping[str, Sequence[Row | None]],
-    labels: Sequence[str],
-    released: Released,
-    series: str,
-    x: str | None,
-) -> Chart:
+def lines(released: Released, x: str, series: str, order: Sequence[str] = (), title: str = "") -> Chart:
+    """One line per value of `series` over `x`; colours and dashes both tell them apart. Gaps stay gaps. `order`: of
+    tiers; `title`: of the axis below."""
+    across, along, cells = _grid(released, x, series, order)
     data, gaps, axis = [], 0, plain_axis()
-    for position, (code, cells) in enumerate(rows.items()):
-        y, text, axis = readings(cells, released)
-        gaps += sum(r is not None and v is None for r, v in zip(cells, y, strict=True))
-        ends = whiskers(cells, released, _colour(series, code, position))
-        text = [_told(row, part, released) for row, part in zip(cells, text, strict=True)]
+    for position, code in enumerate(along):
+        rows = [cells.get((code, at)) for at in across]
+        y, text, axis = readings(rows, released)
+        gaps += sum(r is not None and v is None for r, v in zip(rows, y, strict=True))
+        ends = whiskers(rows, released, _colour(series, code, position))
+        text = [_told(row, part, released) for row, part in zip(rows, text, strict=True)]
         data.append(
             {
                 **({"error_y": ends} if ends else {}),
                 "type": "scatter",
                 "mode": "lines+markers",
                 "name": names.member(series, code),
-                "x": list(labels),
+                "x": [names.member(x, at) for at in across],
                 "y": y,
                 "connectgaps": False,
                 "line": {
@@ -344,7 +321,8 @@ def _lines(
                 "customdata": text,
             }
         )
-    layout = canvas(hovermode="x unified", showlegend=True, xaxis=plain_axis(type="category"), yaxis=axis)
+    below = plain_axis(type="category", **({"title": {"text": title}} if title else {}))
+    layout = canvas(hovermode="x unified", showlegend=True, xaxis=below, yaxis=axis)
     return Chart({"data": data, "layout": layout}, _alt(released, x, series), gaps)
 
 

@@ -1,15 +1,14 @@
-"""Released tables to tables on screen and to files. A cell says which it is: a number, protected, undefined, not covered."""
+"""Released tables to tables of words. A cell says which it is: a number, protected, undefined, not covered."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
-import streamlit as st
 
+from analytics.figures import formats, names, words
+from analytics.figures.words import say, t
 from analytics.measures import DIFFERENCES
 from analytics.release import Released
-from analytics.view import choose, formats, names, words
-from analytics.view.words import say, t
 
 _ERRORS = ("se", "ci_low", "ci_high")
 _COLUMNS = ("measure", "value", *_ERRORS, *DIFFERENCES, "numerator", "denominator", "n", "status")
@@ -21,7 +20,7 @@ def cell(row: Mapping[str, Any] | None, unit: str, missing: str | None = None) -
         return missing or t("cell.not_covered")
     if row["status"] != "shown":
         return t(f"cell.{row['status']}")
-    text = formats.value(row["value"], unit, words.language(), choose.money_unit())
+    text = formats.value(row["value"], unit, words.language(), words.money_unit())
     between = interval(row, unit)
     return t("interval.cell", value=text, interval=between) if between else text
 
@@ -33,7 +32,7 @@ def interval(row: Mapping[str, Any], unit: str, low: str = "ci_low", high: str =
         return ""
     if unit in ("share", "points"):
         return t("interval.ends", low=f"{ends[0] * 100:.1f}", high=f"{ends[1] * 100:.1f}")
-    told = [formats.value(end, unit, words.language(), choose.money_unit()) for end in ends]
+    told = [formats.value(end, unit, words.language(), words.money_unit()) for end in ends]
     return t("interval.ends", low=told[0], high=told[1])
 
 
@@ -43,7 +42,7 @@ def error(row: Mapping[str, Any], unit: str) -> str:
         return formats.NOTHING
     if unit in ("share", "points"):
         return f"{row['se'] * 100:.2f}{t('tables.points')}"
-    return formats.value(row["se"], unit, words.language(), choose.money_unit())
+    return formats.value(row["se"], unit, words.language(), words.money_unit())
 
 
 def full(released: Released) -> pl.DataFrame:
@@ -142,7 +141,7 @@ def against(
     def text(row: str, column: str) -> str:
         own, other = values.get((row, column)), values.get((benchmark, column))
         apart = None if own is None or other is None else own - other
-        shown = formats.difference(apart, unit, words.language(), choose.money_unit())
+        shown = formats.difference(apart, unit, words.language(), words.money_unit())
         return shown.removesuffix(t("tables.points")) if unit in ("share", "points") else shown
 
     table = _crossed(rows, [r for r in down if r != benchmark], columns, across, text)
@@ -151,50 +150,6 @@ def against(
         if unit in ("share", "points")
         else table
     )
-
-
-def stacked(answers: Mapping[str, Released], head: str, columns: str, across: Sequence[str]) -> pl.DataFrame:
-    """One line per answer (threshold), the values of `columns` across."""
-    lines = []
-    for label, answer in answers.items():
-        found = {str(r[columns]): r for r in answer.table.iter_rows(named=True)}
-        lines.append(
-            {
-                head: label,
-                **{names.member(columns, c): cell(found.get(c), answer.measure.unit) for c in across},
-            }
-        )
-    return pl.DataFrame(lines)
-
-
-def show(
-    frame: pl.DataFrame,
-    alt: str,
-    left: int = 1,
-    whole: bool = False,
-    lights: Mapping[str, str] | None = None,
-    wide: str = "",
-) -> None:
-    """Draw a table of words: the first `left` columns aligned left, numbers right. `whole`: never scroll its rows.
-    `lights`: words and their colours; columns of lists show them as coloured chips. `wide`: the column of long texts."""
-    config: dict[str, Any] = {}
-    for i, (name, kind) in enumerate(frame.schema.items()):
-        if isinstance(kind, pl.List) and lights:
-            config[name] = st.column_config.MultiselectColumn(
-                options=list(lights), color=list(lights.values())
-            )
-        else:
-            width: Literal["large"] | None = "large" if name == wide else None
-            config[name] = st.column_config.TextColumn(alignment="left" if i < left else "right", width=width)
-    height: Literal["content", "auto"] = "content" if whole else "auto"
-    st.dataframe(
-        frame, hide_index=True, width="stretch", height=height, column_config=config, placeholder="", alt=alt
-    )
-
-
-def text(frame: pl.DataFrame) -> None:
-    """Draw a table of sentences: nothing is cut off, marks and links in the cells are drawn. A wide one scrolls by itself."""
-    st.table(frame, border="horizontal", hide_index=True)
 
 
 def unmarked(frame: pl.DataFrame) -> pl.DataFrame:

@@ -1,18 +1,50 @@
-"""Texts in Chinese and English, and the language of the running session."""
+"""Texts in Chinese and English, for whoever reads: a session of the dashboard, or a report."""
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-import streamlit as st
 
 from analytics import reference
 from analytics.tiers import TIER
 
 LANGUAGES = {"zh": "中文", "en": "English"}
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Who reads: language (zh, en) and unit of money (auto, yuan, wan, yi)."""
+
+    language: str = "zh"
+    unit: str = "auto"
+
+
+_reader: ContextVar[Reader | None] = ContextVar("reader", default=None)
+_usually: list[Callable[[], Reader]] = [Reader]
+
+
+def read_by(find: Callable[[], Reader]) -> None:
+    """Who reads wherever `reading` does not say otherwise; the dashboard asks its session."""
+    _usually[:] = [find]
+
+
+@contextmanager
+def reading(language: str, unit: str = "auto") -> Iterator[None]:
+    """Write for a reader of this language, for as long as the block runs."""
+    token = _reader.set(Reader(language, unit))
+    try:
+        yield
+    finally:
+        _reader.reset(token)
+
+
+def _now() -> Reader:
+    return _reader.get() or _usually[0]()
 
 
 def groups() -> dict[str, dict[str, dict[str, str]]]:
@@ -35,12 +67,17 @@ def _texts() -> dict[str, dict[str, str]]:
 
 
 def language() -> str:
-    """Language of this session: `zh` unless English was chosen."""
-    return str(st.session_state.get("language", "zh"))
+    """Language of the reader."""
+    return _now().language
+
+
+def money_unit() -> str:
+    """Unit of money the reader chose."""
+    return _now().unit
 
 
 def t(key: str, /, **values: object) -> str:
-    """The text of a key in the session's language, its {names} filled in. Raises KeyError for an unknown key."""
+    """The text of a key in the reader's language, its {names} filled in. Raises KeyError for an unknown key."""
     return _texts()[key][language()].format(**values)
 
 
@@ -68,7 +105,7 @@ _BOTH = re.compile(
 
 
 def either(text: str) -> str:
-    """Of a text of the data that says it in Chinese and then in English, the part in the session's language."""
+    """Of a text of the data that says it in Chinese and then in English, the part in the reader's language."""
     found = _BOTH.fullmatch(text)
     return text if found is None else found[1] if language() == "zh" else found[2]
 
@@ -76,12 +113,6 @@ def either(text: str) -> str:
 def plain(text: object) -> str:
     """A text of the data inside a sentence: nothing in it is markup."""
     return re.sub(r"([\\`*_{}\[\]()#+!|~$:<>&])", r"\\\1", str(text))
-
-
-def tell_browser() -> None:
-    """State the language in the page itself, for screen readers and the right glyphs, also after a switch."""
-    tag = "en" if language() == "en" else "zh-CN"
-    st.html(f"<script>document.documentElement.lang = '{tag}'</script>", unsafe_allow_javascript=True)
 
 
 def inline(text: str) -> str:

@@ -1,0 +1,1 @@
+"""Released answers in words, as tables and as charts, in Chinese and English, for a page and for a file alike."""

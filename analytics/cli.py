@@ -20,7 +20,6 @@ from analytics import (
     console_quality,
     console_survey,
     console_whatif,
-    plans,
     reference,
     verbs,
 )

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from analytics.intake import TABLES, contract
+from analytics.reference import Text
 from analytics.store import Busy, Damaged, NotBuilt, Store
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -123,7 +124,8 @@ class Job:
 
     def _receive(self, folder: Path, part: str, uploads: Sequence[Upload]) -> list[str]:
         """Write uploads into the folder under safe names, one of a kind."""
-        self.phase, paths = "receive", []
+        self.phase = "receive"
+        paths: list[str] = []
         inside = folder / part
         inside.mkdir()
         for upload in uploads:
@@ -267,6 +269,11 @@ def tables() -> tuple[str, ...]:
     return TABLES
 
 
+def title(table: str) -> Text:
+    """What a table is called."""
+    return contract(table).title
+
+
 def columns(table: str) -> list[Column]:
     """The columns of a table by its contract."""
     return [
@@ -285,6 +292,15 @@ def unbuilt(store: Path | str) -> list[str]:
             if delivery.id not in built:
                 found.append(str(delivery.manifest["table"]))
     return found
+
+
+def can_build(store: Path | str) -> bool:
+    """Whether a delivery is held that a snapshot can be built from."""
+    for delivery in Store(store).deliveries():
+        with suppress(Damaged):
+            if delivery.manifest["table"] in BILLS:
+                return True
+    return False
 
 
 # --- the process and what it leaves

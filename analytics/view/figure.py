@@ -8,7 +8,7 @@ import streamlit as st
 from analytics.figures.charts import Chart
 from analytics.figures.words import t
 from analytics.release import Released, policy
-from analytics.view import explain, grid
+from analytics.view import explain, grid, states
 
 CONFIG = {
     "displaylogo": False,
@@ -35,7 +35,7 @@ def show(
         if chart is None:
             grid.show(table, title, left)
         elif not chart.figure["data"]:
-            st.info(t("figure.nothing"))
+            states.nothing(answers)
             grid.show(table, title, left)
         else:
             picture, figures = st.tabs([t("figure.chart"), t("figure.table")], key=f"t_{key}")

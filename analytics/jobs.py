@@ -26,7 +26,7 @@ from analytics.reference import Text
 from analytics.store import Busy, Damaged, NotBuilt, Store
 
 SIZES: dict[str, dict[str, Any]] = {
-    "small": {"persons": 1_000, "cities": ["zhuhai", "zhanjiang", "weihai"], "years": [2021, 2022, 2023]},
+    "small": {"persons": 3_000, "cities": ["zhuhai", "zhanjiang", "weihai"], "years": [2022, 2023]},
     "normal": {},  # what `jianfu sample` makes
 }
 BILLS = ("settlement", "household_year")  # without one of these there is nothing to build

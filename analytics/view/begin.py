@@ -25,13 +25,15 @@ def open_or_stop() -> Desk:
 
 
 def _empty() -> None:
-    st.title(t("begin.title"), anchor=False)
+    job = jobs.of(asking.store_path())
+    under_way = job is not None and job.is_running
+    st.title(t("begin.preparing") if under_way else t("begin.title"), anchor=False)
     if not asking.is_local():
         st.info(t("begin.elsewhere"), title=t("begin.elsewhere_title"), icon=":material/lock:")
         _commands()
         return
-    job = working.panel()
-    if job is not None and job.is_running:
+    working.panel()
+    if under_way:
         return
     st.markdown(t("begin.lead"))
     upload.waiting()

@@ -39,7 +39,7 @@ def _show() -> None:
     state, steps = st.session_state, list(STEPS)
     at = state.tour_step
     step, page = steps[at], STEPS[steps[at]]
-    st.subheader(t("tour.step", n=at + 1, of=len(steps), title=t(f"tour_title.{step}")), anchor=False)
+    st.header(t("tour.step", n=at + 1, of=len(steps), title=t(f"tour_title.{step}")), anchor=False)
     st.progress((at + 1) / len(steps))
     st.markdown(t(f"tour_text.{step}"))
     st.page_link(

@@ -60,19 +60,20 @@ def form(job: jobs.Job | None) -> None:
         t("deliver.files"), type=FORMATS, accept_multiple_files=True, key=f"files_{turn}"
     )
     st.caption(t("deliver.limit", mb=f"{st.get_option('server.maxUploadSize'):,}"))
-    with st.expander(t("deliver.command"), icon=":material/terminal:"):
-        store = states.shown_path()
-        st.code(f"jianfu ingest {store} {table}.csv --as {table}\njianfu build {store}", language="shell")
     with st.expander(t("deliver.more"), icon=":material/fact_check:"):
         note: Any = st.file_uploader(t("deliver.note"), type=["toml"], key=f"note_{turn}")
         mapping: Any = st.file_uploader(t("deliver.mapping"), type=["toml"], key=f"mapping_{turn}")
     signed = _sign_off() if job is not None and job.asks_sign_off else {}
     halves = [bool(text) for text in signed.values()]
-    if any(halves) and not all(halves):
+    half = any(halves) and not all(halves)
+    if half:
         st.warning(t("deliver.both"), icon=":material/draw:")
-    ready = bool(files) and any(halves) == all(halves)
     if st.button(
-        t("deliver.go"), type="primary", icon=":material/verified_user:", disabled=not ready, key="deliver_go"
+        t("deliver.go"),
+        type="primary",
+        icon=":material/verified_user:",
+        disabled=half or not files,
+        key="deliver_go",
     ):
         try:
             jobs.ingest(
@@ -88,6 +89,9 @@ def form(job: jobs.Job | None) -> None:
         else:
             st.session_state.deliveries += 1
             st.rerun()
+    with st.expander(t("deliver.command"), icon=":material/terminal:"):
+        store = states.shown_path()
+        st.code(f"jianfu ingest {store} {table}.csv --as {table}\njianfu build {store}", language="shell")
 
 
 def _sign_off() -> dict[str, str]:

@@ -85,7 +85,7 @@ def _bar(job: jobs.Job) -> str:
     phase = t(f"phase.{job.phase}")
     if not job.total:
         return t("job.bar_plain", phase=phase, time=took)
-    return t("job.bar", phase=phase, part=formats.percent(job.fraction), time=took)
+    return t("job.bar", phase=phase, part=f"{int(job.fraction * 100)}%", time=took)
 
 
 def _ended(job: jobs.Job) -> None:

@@ -1,8 +1,4 @@
-"""The dashboard's one door to work that takes long: a sample, a delivery, a build, each in a process of its own.
-
-One job at a time per store, whatever session began it. The process gets its order in one line, reports in JSON lines, and
-ends with the server. What was uploaded lies in a folder only this user can read, and goes when the job ends.
-"""
+"""A job as the server sees it: begun, followed, ended, and everything it left removed."""
 
 import atexit
 import json
@@ -15,25 +11,21 @@ import tempfile
 import threading
 import time
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from analytics.intake import TABLES, contract
-from analytics.reference import Text
-from analytics.store import Busy, Damaged, NotBuilt, Store
+from analytics.store import Busy, Store
 
 SIZES: dict[str, dict[str, Any]] = {
     "small": {"persons": 3_000, "cities": ["zhuhai", "zhanjiang", "weihai"], "years": [2022, 2023]},
     "normal": {},  # what `jianfu sample` makes
 }
-BILLS = ("settlement", "household_year")  # without one of these there is nothing to build
 State = Literal["running", "done", "refused", "busy", "failed", "cancelled"]
 _PREFIX = "jianfu-job-"
 _AGE = 24 * 60 * 60  # seconds after which a folder is nobody's: its server and its process were both killed
-_PAUSE = 0.2  # seconds between two reports of the same phase
 _LONGEST = 60  # characters of a file's name before its ending
 _DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)\d)(\.|$)", re.IGNORECASE)  # no file names on Windows
 
@@ -250,72 +242,19 @@ def safe_name(name: str, taken: set[str] | None = None) -> str:
     return next(n for n in names if n.casefold() not in {t.casefold() for t in taken or ()})
 
 
-# --- what a delivery can be, and what waits to be built
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table as a sender must know it."""
-
-    name: str
-    meaning: str
-    type: str
-    required: bool
-    spellings: tuple[str, ...]
-
-
-def tables() -> tuple[str, ...]:
-    """The tables that can be delivered, the needed one first."""
-    return TABLES
-
-
-def title(table: str) -> Text:
-    """What a table is called."""
-    return contract(table).title
-
-
-def columns(table: str) -> list[Column]:
-    """The columns of a table by its contract."""
-    return [
-        Column(c.name, c.zh, c.type, c.must_fill, tuple(s for s in c.spellings if s != c.name))
-        for c in contract(table).columns
-    ]
-
-
-def unbuilt(store: Path | str) -> list[str]:
-    """Tables of the deliveries that are not in the published snapshot, one entry each. A damaged delivery is left out."""
-    target, built, found = Store(store), set(), []
-    with suppress(NotBuilt, Damaged):
-        built = {d["id"] for d in target.current().manifest["deliveries"]}
-    for delivery in target.deliveries():
-        with suppress(Damaged):
-            if delivery.id not in built:
-                found.append(str(delivery.manifest["table"]))
-    return found
-
-
-def can_build(store: Path | str) -> bool:
-    """Whether a delivery is held that a snapshot can be built from."""
-    for delivery in Store(store).deliveries():
-        with suppress(Damaged):
-            if delivery.manifest["table"] in BILLS:
-                return True
-    return False
-
-
 # --- the process and what it leaves
 
 
 def _process(folder: Path) -> "subprocess.Popen[bytes]":
     """The process; whatever it and its children write for a while, they write into the folder."""
     path = os.pathsep.join(
-        p for p in (str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH")) if p
+        p for p in (str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")) if p
     )
     scratch = folder / "scratch"
     scratch.mkdir()
     with (folder / "stderr").open("wb") as stderr:
         return subprocess.Popen(
-            [sys.executable, "-P", "-X", "utf8", "-m", "analytics.jobs"],
+            [sys.executable, "-P", "-X", "utf8", "-m", "analytics.jobs.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
@@ -354,94 +293,3 @@ def _stop_all() -> None:
         job.cancel()
     for job in running:
         job.wait(10)
-
-
-# --- inside the process
-
-
-def main() -> None:
-    """Carry one order out, read from the standard input; report in JSON lines on the standard output."""
-    order = json.loads(_first_line())
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever else is printed must not mix with the reports
-    threading.Thread(target=_end_with_server, args=(Path(order["folder"]),), daemon=True).start()
-
-    def say(message: Mapping[str, Any]) -> None:
-        out.write(json.dumps(message) + "\n")
-        out.flush()
-
-    said: tuple[str, float] = ("", 0)
-
-    def progress(phase: str, done: int, total: int) -> None:
-        nonlocal said
-        now = time.monotonic()
-        if phase != said[0] or done == total or now - said[1] > _PAUSE:
-            said = phase, now
-            say({"phase": phase, "done": done, "total": total})
-
-    say(_carried_out(order, progress))
-
-
-def _carried_out(order: Mapping[str, Any], progress: Callable[[str, int, int], None]) -> dict[str, Any]:
-    """How it ended: state, lines, and what came out."""
-    from analytics import verbs
-
-    try:
-        told = {"sample": _sample, "ingest": _ingest, "build": _build}[order["verb"]](order, progress)
-        return {"state": "done", "lines": [], "told": told}
-    except Busy as error:
-        return {"state": "busy", "lines": [str(error)], "told": {}}
-    except verbs.REFUSALS as error:
-        return {"state": "refused", "lines": verbs.reasons(error), "told": {}}
-    except Exception as error:  # whoever waits must hear of it
-        return {"state": "failed", "lines": [f"{type(error).__name__}: {error}"], "told": {}}
-
-
-def _sample(order: Mapping[str, Any], progress: Callable[[str, int, int], None]) -> dict[str, Any]:
-    from analytics import verbs
-
-    return {"snapshot": verbs.sample(order["store"], **order["arguments"], progress=progress).id}
-
-
-def _ingest(order: Mapping[str, Any], progress: Callable[[str, int, int], None]) -> dict[str, Any]:
-    from analytics import verbs
-
-    held = {d.id for d in Store(order["store"]).deliveries()}
-    delivery = verbs.ingest(
-        order["store"],
-        order["files"],
-        order["table"],
-        mapping=next(iter(order["mapping"]), None),
-        note=next(iter(order["note"]), None),
-        sign_off=order["sign_off"],
-        progress=progress,
-    )
-    kept = ("table", "inputs", "rows_in", "rows_loaded", "rows_quarantined", "rules")
-    told = {name: delivery.manifest[name] for name in kept}
-    secret = "" if held else str(verbs.secret_path(order["store"]))
-    return {**told, "delivery": delivery.id, "held": delivery.id in held, "secret": secret}
-
-
-def _build(order: Mapping[str, Any], progress: Callable[[str, int, int], None]) -> dict[str, Any]:
-    from analytics import verbs
-
-    return {"snapshot": verbs.build(order["store"], progress=progress).id}
-
-
-def _first_line() -> bytes:
-    line = b""
-    while not line.endswith(b"\n"):
-        line += os.read(0, 1 << 16) or b"\n"
-    return line
-
-
-def _end_with_server(folder: Path) -> None:
-    """Its end of the pipe closes when the server ends, however it ends: nobody waits for the work any more."""
-    while os.read(0, 1 << 16):
-        pass
-    shutil.rmtree(folder, ignore_errors=True)
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    main()

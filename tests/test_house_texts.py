@@ -233,6 +233,9 @@ def refusals() -> set[str]:
             if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("refuse", "_refuse"):
                 given = [a.value for a in node.args if isinstance(a, ast.Constant)]
                 found.update(a for a in given if re.fullmatch("[a-z_]+", str(a)))
+            elif isinstance(node, ast.IfExp) and "_" in ast.unparse(node.orelse):  # one code or another
+                given = [a.value for a in (node.body, node.orelse) if isinstance(a, ast.Constant)]
+                found.update(a for a in given if len(given) == 2 and re.fullmatch("[a-z_]+_[a-z]+", str(a)))
     return found
 
 

@@ -66,7 +66,7 @@ def _sample(disabled: bool) -> None:
         default="small",
         required=True,
     )
-    st.caption(t(f"begin.{size}_is"))
+    st.caption(t(f"sample_is.{size}"))
     if st.button(
         t("begin.make"), type="primary", icon=":material/play_arrow:", disabled=disabled, key="begin_sample"
     ):
@@ -79,7 +79,7 @@ def _sample(disabled: bool) -> None:
 
 
 def _size(code: str) -> str:
-    return t(f"begin.{code}")
+    return t(f"sample_size.{code}")
 
 
 def _commands() -> None:

@@ -81,9 +81,7 @@ def test_who_looks_over_the_network_is_told_why_not(
     assert not at.get("file_uploader") and "deliver_go" not in keys(at)
 
 
-def test_a_sample_under_way_is_seen_by_every_session_and_can_be_stopped(
-    visit: Visit, tmp_path: Path
-) -> None:
+def test_a_sample_under_way_is_seen_by_every_session_and_can_be_stopped(visit: Visit, tmp_path: Path) -> None:
     store = tmp_path / "store"
     visit(store).button(key="begin_sample").click().run()
     other = visit(store, "compare", lang="en")
@@ -211,9 +209,7 @@ def test_nothing_to_draw_is_not_the_same_as_protected(status: list[str], key: st
     assert [i.value for i in at.info] == [words.both(f"state.{key}")["zh"]]
 
 
-def test_a_fault_of_ours_stays_one(
-    visit: Visit, sample_store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fault_of_ours_stays_one(visit: Visit, sample_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program error of a whole store is not passed off as damage."""
 
     def fail(*_: Any, **__: Any) -> None:

@@ -225,6 +225,7 @@ def word_problems(groups: Mapping[str, Mapping[str, Any]], sources: list[str], c
 def refusals() -> set[str]:
     """Codes that end a line of a refusal, as the gate and its neighbours write them."""
     found = {rule.refusal for table in TABLES for rule in contract(table).rules if rule.refusal}
+    found.add("wrong_type")  # one of two that a variable holds
     for path in [*(ROOT / "analytics" / "intake").glob("*.py"), ROOT / "analytics" / "verbs.py"]:
         source = path.read_text("utf-8")
         for _, text in texts(source):
@@ -233,9 +234,6 @@ def refusals() -> set[str]:
             if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("refuse", "_refuse"):
                 given = [a.value for a in node.args if isinstance(a, ast.Constant)]
                 found.update(a for a in given if re.fullmatch("[a-z_]+", str(a)))
-            elif isinstance(node, ast.IfExp) and "_" in ast.unparse(node.orelse):  # one code or another
-                given = [a.value for a in (node.body, node.orelse) if isinstance(a, ast.Constant)]
-                found.update(a for a in given if len(given) == 2 and re.fullmatch("[a-z_]+_[a-z]+", str(a)))
     return found
 
 

@@ -51,8 +51,7 @@ def _show() -> None:
         st.button(t("tour.back"), on_click=_move, args=(-1,), disabled=at == 0, key="tour_back")
         if at + 1 < len(steps):
             st.button(t("tour.next"), on_click=_move, args=(1,), type="primary", key="tour_next")
-        elif st.button(t("tour.end"), type="primary", key="tour_end"):
-            state.tour_step = 0
+        elif st.button(t("tour.end"), on_click=_move, args=(-at,), type="primary", key="tour_end"):
             st.rerun()
 
 

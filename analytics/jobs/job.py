@@ -90,26 +90,29 @@ class Job:
             self._thread.join(seconds)
         return self
 
-    def _run(self, uploads: Mapping[str, Sequence[Upload]]) -> None:
+    def _run(self, uploads: dict[str, Sequence[Upload]]) -> None:
         ended: tuple[State, Sequence[str]] = ("failed", ())
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))  # only this user may enter it
+        folder = None
         try:
+            folder = Path(tempfile.mkdtemp(prefix=_PREFIX))  # only this user may enter it
             order = {**self.order, "store": str(self.store), "folder": str(folder)}
             order |= {part: self._receive(folder, part, files) for part, files in uploads.items()}
-            uploads = {}
+            uploads.clear()  # lets go of their memory
             with self._guard:
                 if not self._stopped:
                     self._process = _process(folder)
-            ended = self._follow(self._process, order) if self._process else ended
-            if ended[0] == "failed" and not ended[1]:
-                ended = "failed", _last_words(folder)
-        except OSError as error:
-            ended = "failed", [str(error)]
+            if self._process:
+                ended = self._follow(self._process, order)
+                if ended[0] == "failed" and not ended[1]:
+                    ended = "failed", _last_words(folder)
+        except Exception as error:  # a job ends, whatever happens
+            ended = "failed", [f"{type(error).__name__}: {error}"]
         finally:
-            _remove(folder)
-            if ended[0] in ("failed", "refused"):
+            if folder:
+                _remove(folder)
+            if ended[0] == "failed":
                 self._tidy()
-            if self._stopped and ended[0] == "failed":
+            if ended[0] == "failed" and self._stopped:
                 ended = "cancelled", ()
             self.lines = tuple(self._as_came(line) for line in ended[1])
             self.state = ended[0]
@@ -151,19 +154,20 @@ class Job:
 
     def _tidy(self) -> None:
         """Have the store forget what a stopped builder staged."""
-        for _ in range(20):  # the process that reads files looks for its parent twice a second
-            with suppress(Busy), Store(self.store).building():
-                pass
-            if not (self.store / "staging").exists():
-                return
-            time.sleep(0.25)
+        with suppress(Busy, OSError):  # another builder sees to it
+            for _ in range(20):  # the process that reads files looks for its parent twice a second
+                with Store(self.store).building():
+                    pass
+                if not (self.store / "staging").exists():
+                    return
+                time.sleep(0.25)
 
     def _as_came(self, line: str) -> str:
         """A line about a file by the name its sender gave it, cut to what can be read."""
         for safe, came in self.names.items():
-            if safe != came:
-                shown = "".join(c if c.isprintable() else "\ufffd" for c in came)
-                line = line.replace(safe, shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…")
+            shown = "".join(c if c.isprintable() else "\ufffd" for c in came)
+            shown = shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
+            line = re.sub(rf"(?<![\w.-]){re.escape(safe)}(?![\w-])", lambda _, name=shown: name, line)  # type: ignore[misc]
         return line
 
 
@@ -199,7 +203,11 @@ def ingest(
     sign_off: Mapping[str, str] | None = None,
 ) -> Job:
     """Begin to load a delivery through the gate, as `jianfu ingest` does. Raises store.Busy."""
-    uploads = {"files": files, "mapping": [mapping] if mapping else [], "note": [note] if note else []}
+    uploads: dict[str, Sequence[Upload]] = {
+        "files": files,
+        "mapping": [mapping] if mapping else [],
+        "note": [note] if note else [],
+    }
     return _start(
         store, "ingest", {"table": table, "sign_off": dict(sign_off) if sign_off else None}, uploads
     )
@@ -214,7 +222,7 @@ def _start(
     store: Path | str,
     verb: str,
     order: Mapping[str, Any],
-    uploads: Mapping[str, Sequence[Upload]] | None = None,
+    uploads: dict[str, Sequence[Upload]] | None = None,
 ) -> Job:
     target = Store(store).path
     with _door:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=90_000)  # a sample is made meanwhile
+    expect.set_options(timeout=150_000)  # a sample is made meanwhile
     yield from chromium()
     expect.set_options(timeout=5_000)
 
@@ -40,7 +40,7 @@ def test_from_nothing_to_a_dashboard_and_on_to_own_numbers(browser: Browser, tmp
     store, scratch = tmp_path / "store", tmp_path / "scratch"
     scratch.mkdir()
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(90_000)
+    page.set_default_timeout(150_000)
     with serving(store, tmp_path, TMPDIR=str(scratch), TEMP=str(scratch)) as address:
         page.goto(address)
         page.get_by_role("button", name="生成样例").click()

@@ -16,7 +16,7 @@ def ranked(place: choose.Place, yardstick: choose.Yardstick, order: Sequence[str
     """Concentration of catastrophic expenditure before and after each tier, and what it says."""
     told = t("bears.title", threshold=choose.share(yardstick.threshold))
     if not asking.answerable("catastrophic_concentration", "living_standard", place.where):
-        st.subheader(told, anchor=False)
+        st.header(told, anchor=False)
         st.info(t("bears.none"))
         return
     found = {

@@ -33,7 +33,7 @@ def show(
     the drawer calls the answers; `sure`: whether their intervals are drawn and to be explained."""
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="top"):
-            st.subheader(title, anchor=False)
+            st.header(title, anchor=False)
             downloads.offer(key, title, chart, table, answers)
         picked = None
         if chart is None or not chart.figure["data"]:

@@ -10,7 +10,7 @@ from typing import Any
 from analytics.measures.form import Sum, dimensions, grammar
 from analytics.measures.quantile import quantile_sql
 from analytics.measures.question import Question, number
-from analytics.measures.rows import credited, cut, keep, ledger, order, over, term
+from analytics.measures.rows import Fact, credited, cut, keep, ledger, order, over, term
 from analytics.store import Query, literal
 
 _MONEY = re.compile(
@@ -32,7 +32,7 @@ class Piece:
 class Compiled:
     """The SQL of a question, in parts that the measures of uncertainty build on as well.
 
-    `chosen`: the parameters without `auto`; `fact`: the table that holds the fact; `tiers`: those a credit goes to, in order of
+    `chosen`: the parameters without `auto`; `fact`: what is read; `tiers`: those a credit goes to, in order of
     payment. `carry`: further columns of the fact to keep in `cut`, by name. `source`: rows of the fact with a `multiplier`, in
     place of the fact, and `more` columns to group by. `only`: a further condition on usable rows.
     """
@@ -41,7 +41,7 @@ class Compiled:
         self,
         question: Question,
         chosen: Mapping[str, str],
-        fact: str = "",
+        fact: Fact | None = None,
         tiers: Sequence[str] = (),
         *,
         carry: Mapping[str, str] | None = None,
@@ -50,7 +50,8 @@ class Compiled:
         only: str = "",
     ) -> None:
         self.question, self.chosen, self.tiers = question, chosen, tiers
-        self.fact = fact or question.measure.grain
+        self.read = fact or Fact(question.measure.grain)
+        self.fact = self.read.table
         self.carry, self.source, self.more = dict(carry or {}), source, tuple(more)
         self.only = only
         self.is_standardised = chosen.get("standardise", "none") != "none"
@@ -61,7 +62,7 @@ class Compiled:
         form, self.divisor = question.measure, 1
         self.ledger, numerator = ledger(question, chosen), form.numerator
         if form.credit:
-            self.ledger, self.divisor = credited(question, chosen, tiers)
+            self.ledger, self.divisor = credited(question, chosen, tiers, self.read.wide)
             self.bound["threshold_bp"] = number("threshold", chosen["threshold"])
             numerator = "credit"
         self.sums = form.sums or {"numerator": Sum(of=numerator), "denominator": Sum(of=form.denominator)}
@@ -135,7 +136,8 @@ cut AS (
             name = f"threshold_{i + 1}_bp" if len(asked) > 1 else "threshold_bp"
             case = {}
             for key, form in self.sums.items():
-                of = term(form.of, sign=over(self.chosen)).replace("$threshold_bp", f"${name}")
+                of = term(form.of, sign=over(self.chosen), wide=self.read.wide)
+                of = of.replace("$threshold_bp", f"${name}")
                 if f"${name}" in of:
                     self.bound[name] = number("threshold", threshold)
                 times = form.times

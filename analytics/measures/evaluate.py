@@ -16,6 +16,7 @@ from analytics.measures.form import Grain, grammar, version
 from analytics.measures.parade import parade
 from analytics.measures.parade import question as question_of_parade
 from analytics.measures.question import Question
+from analytics.measures.rows import Fact
 from analytics.measures.uncertainty import Sure, with_errors
 from analytics.store import Engine, Folder
 from analytics.tiers import LEDGERS, TIER, TIERS
@@ -60,6 +61,7 @@ class Book:
         """
         self.snapshot, self.manifest, self._replay = snapshot, snapshot.manifest, replay
         self._counted: dict[tuple[tuple[str, tuple[str, ...]], ...], set[str]] = {}
+        self._facts: dict[Grain, Fact] = {}
         if replay:
             self._tables, self._engine = dict(replay.tables), replay.engine
             return
@@ -185,8 +187,8 @@ class Book:
         table, sql, bound = decompose(self._engine, asked, chosen, fact, covariates)
         return Raw(replace(asked, by=("covariate",)), table, sql, bound, chosen, self._provenance(asked))
 
-    def _prepared(self, question: Question) -> tuple[Question, dict[str, str], str]:
-        """A question that can be asked here, its parameters, and the table of its fact."""
+    def _prepared(self, question: Question) -> tuple[Question, dict[str, str], Fact]:
+        """A question that can be asked here, its parameters, and what it reads."""
         if question.measure.grain not in self._tables:
             raise ValueError(
                 f"{question.measure.id} needs {question.measure.grain} facts; {self._absent(question)}"
@@ -201,7 +203,15 @@ class Book:
                 "own_burden = cash: a replay tells what is owed, not how much of it is paid in cash"
             )
         chosen = question.settled(lambda columns: self._held(question, columns))
-        return question, chosen, self._tables[question.measure.grain]
+        return question, chosen, self._fact(question.measure.grain)
+
+    def _fact(self, grain: Grain) -> Fact:
+        if grain not in self._facts:
+            table = self._tables[grain]
+            most = self._engine.most(table, "_fen")
+            wide = "HUGEINT" if most is None or most > grammar().narrow_fen else "BIGINT"
+            self._facts[grain] = Fact(table, wide)
+        return self._facts[grain]
 
     def _must_hold(self, question: Question) -> None:
         """A city or year the store does not hold is a mistake to name, not an empty table."""

@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from analytics.facts.checks import wide_checks
-from analytics.facts.jobs import Job, Made, Row, code_version, jobs_of
+from analytics.facts.jobs import Job, Made, code_version, jobs_of
 from analytics.facts.partition import Work, desk, file_name
+from analytics.facts.shared import shared, years
 from analytics.store import Damaged, Folder, NotBuilt, Store, sha256_of
 from analytics.tiers import LEDGERS, full_order
 
@@ -51,7 +52,18 @@ def build(store: Store, *, workers: int | None = None, progress: Progress | None
             finally:
                 cursor.close()
 
-        made: dict[str, Made] = {}
+        def split(key: str, year: int, names: Sequence[str]) -> Made:
+            cursor = room.con.cursor()
+            try:
+                return shared(cursor, staging, key, year, names)
+            finally:
+                cursor.close()
+
+        made = {
+            key: _taken(before, known[key], staging, job.number)
+            for job in jobs
+            for key in {job.key, job.check_key} & known.keys()
+        }
         batches = list(_batches(todo))
         done = len(jobs) - len(todo)
         with ThreadPoolExecutor(workers or os.cpu_count() or 1, initializer=prepare) as pool:
@@ -59,13 +71,12 @@ def build(store: Store, *, workers: int | None = None, progress: Progress | None
                 made |= rows
                 done += len(batch)
                 report("build", done, len(jobs))
-        for job in jobs:
-            for key in {job.key, job.check_key} & known.keys():
-                made[key] = {
-                    **known[key],
-                    "files": [_taken(before, file, job, staging) for file in known[key]["files"]],
-                }
-        both = [made[key] for job in jobs for key in (job.key, job.check_key)]
+            both = [made[key] for job in jobs for key in (job.key, job.check_key)]
+            for key, (year, names) in years(file for part in both for file in part["files"]).items():
+                if key in known:
+                    both.append(_taken(before, known[key], staging))
+                else:
+                    both.append(pool.submit(split, key, year, names).result())
         facts = {
             "deliveries": [
                 {"id": d.id, "table": d.manifest["table"], "rows": d.manifest["rows_loaded"]}
@@ -86,8 +97,9 @@ def build(store: Store, *, workers: int | None = None, progress: Progress | None
             "policy_lines": [
                 {"city": j.city, "plan_year": j.plan_year, "fen": j.policy_line_fen} for j in jobs
             ],
-            "checks": [row for part in both for row in part["checks"]],
-            "links": [row for part in both for row in part["links"]],
+            "checks": [row for part in both for row in part.get("checks", ())],
+            "links": [row for part in both for row in part.get("links", ())],
+            "shared": [row for part in both for row in part.get("shared", ())],
         }
         snapshot = store.seal("snapshots", staging, [file for part in both for file in part["files"]], facts)
         store.publish(snapshot)
@@ -110,13 +122,13 @@ def _known(store: Store) -> tuple[Path, dict[str, Made]]:
     """Folder of the published snapshot, and what its manifest holds by key, to take over where nothing changed; what was
     damaged is built again.
     """
-    found: dict[str, Made] = defaultdict(lambda: {"files": [], "checks": [], "links": []})
+    found: dict[str, Made] = defaultdict(lambda: {"files": [], "checks": [], "links": [], "shared": []})
     try:
         snapshot = store.current()
         manifest = snapshot.manifest
     except (NotBuilt, Damaged):
         return store.path, {}
-    for part in ("files", "checks", "links"):
+    for part in ("files", "checks", "links", "shared"):
         for row in manifest.get(part, ()):
             found[row["key"]][part].append(row)
     changed = {f["key"] for f in manifest["files"] if not _whole(snapshot.path / f["name"], f["sha256"])}
@@ -127,10 +139,14 @@ def _whole(path: Path, sha256: str) -> bool:
     return path.is_file() and sha256_of(path) == sha256
 
 
-def _taken(before: Path, file: Row, job: Job, staging: Path) -> Row:
-    name = file_name(file["table"], job.number, file["kind"])
-    try:
-        (staging / name).hardlink_to(before / file["name"])
-    except OSError:
-        shutil.copyfile(before / file["name"], staging / name)
-    return {**file, "name": name}
+def _taken(before: Path, known: Made, staging: Path, number: int = 0) -> Made:
+    """What is known, its files put into `staging` under the names they have there; `number`: of the job, of one city-year."""
+    files = []
+    for file in known["files"]:
+        name = file_name(file["table"], number, file["kind"]) if number else file["name"]
+        try:
+            (staging / name).hardlink_to(before / file["name"])
+        except OSError:
+            shutil.copyfile(before / file["name"], staging / name)
+        files.append({**file, "name": name})
+    return {**known, "files": files}

@@ -12,6 +12,7 @@ from analytics.measures.quantile import quantile_sql
 from analytics.measures.question import Question, number
 from analytics.measures.rows import Fact, credited, cut, keep, ledger, order, over, term
 from analytics.store import Query, literal
+from analytics.tiers import LEDGERS
 
 _MONEY = re.compile(
     r"^(w \* )?(paid|was|before|after|own|resource|\w+_fen|coalesce\(\w+_fen, 0\)|[\s+()-])+$"
@@ -51,7 +52,7 @@ class Compiled:
     ) -> None:
         self.question, self.chosen, self.tiers = question, chosen, tiers
         self.read = fact or Fact(question.measure.grain)
-        self.fact = self.read.table
+        self.fact, self.counted = self._once()
         self.carry, self.source, self.more = dict(carry or {}), source, tuple(more)
         self.only = only
         self.is_standardised = chosen.get("standardise", "none") != "none"
@@ -77,6 +78,13 @@ class Compiled:
         return f"WITH {self.rows()},\n{self.totals()}\n{self.answer()}"
 
     # --- the rows
+
+    def _once(self) -> tuple[str, str]:
+        """What rows are read from, and how persons are counted in them: who stands in several cities, once."""
+        form = self.question.measure
+        if not self.read.once or form.grain not in LEDGERS:
+            return self.read.table, "DISTINCT person_key" if self.read.once else form.counted
+        return f"(\n{_file(f'once_{form.grain}').fill(keep=self.places())})", form.counted
 
     def rows(self) -> str:
         """CTEs up to `cut`: a row per row of the ledger with dimensions, sums of one row, and what ranks it."""
@@ -195,7 +203,7 @@ cut AS (
             less = rules.lines_of[chosen["line_of"]].sql
         living = rules.living_standards[chosen["living_standard"]].sql if "living_standard" in chosen else ""
         query = _file(f"lines/{line.file}")
-        slots = {"fact": self.fact, "keep": self.places(), "living": living, "less": less}
+        slots = {"fact": self.read.table, "keep": self.places(), "living": living, "less": less}
         slots |= {"size": line.size, "amount": line.amount, "of": line.of}
         return query.fill(**{name: slots[name] for name in query.slots})
 
@@ -229,7 +237,7 @@ cut AS (
 
     def totals(self) -> str:
         """CTEs from `cut` to `summed`: the sums of every group, and how many rows made them."""
-        counted = self.question.measure.counted
+        counted = self.counted
         if quantile := self.question.measure.quantile:
             return quantile_sql(quantile, self.by, counted)
         if not self.ranks:
@@ -293,7 +301,7 @@ rank_{by} AS (
     @property
     def _persons(self) -> bool:
         """Whether a person may stand in several rows, and both among those that add to the numerator and the rest."""
-        return self.question.measure.counted != "*"
+        return self.counted != "*"
 
     @property
     def groups(self) -> str:

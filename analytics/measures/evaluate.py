@@ -1,6 +1,6 @@
 """Ask a snapshot; the answer is a Raw: table, SQL, parameters, provenance. Raw never leaves without the release wing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as package_version
@@ -62,13 +62,16 @@ class Book:
         self.snapshot, self.manifest, self._replay = snapshot, snapshot.manifest, replay
         self._counted: dict[tuple[tuple[str, tuple[str, ...]], ...], set[str]] = {}
         self._facts: dict[Grain, Fact] = {}
+        self._several: dict[Any, int] = {}
         if replay:
             self._tables, self._engine = dict(replay.tables), replay.engine
             return
         snapshot.check()
         files = {name: [p.path for p in snapshot.partitions(name)] for name in get_args(Grain)}
         self._tables = {name: name for name, paths in files.items() if paths}
-        self._engine = Engine({name: files[name] for name in self._tables})
+        shared = [p.path for p in snapshot.partitions("shared")]
+        read = {name: files[name] for name in self._tables} | ({"shared": shared} if shared else {})
+        self._engine = Engine(read)
 
     @property
     def places(self) -> list[tuple[str, int]]:
@@ -203,15 +206,39 @@ class Book:
                 "own_burden = cash: a replay tells what is owed, not how much of it is paid in cash"
             )
         chosen = question.settled(lambda columns: self._held(question, columns))
-        return question, chosen, self._fact(question.measure.grain)
+        return question, chosen, self._fact(question)
 
-    def _fact(self, grain: Grain) -> Fact:
+    def _fact(self, question: Question) -> Fact:
+        grain = question.measure.grain
         if grain not in self._facts:
             table = self._tables[grain]
             most = self._engine.most(table, "_fen")
             wide = "HUGEINT" if most is None or most > grammar().narrow_fen else "BIGINT"
             self._facts[grain] = Fact(table, wide)
-        return self._facts[grain]
+        once = "city" not in question.by and self._in_several(question) > 0
+        return replace(self._facts[grain], once=once)
+
+    @property
+    def _is_old(self) -> bool:
+        """Whether the snapshot was built before anybody looked for persons in several cities, and has more than one city."""
+        cities = {p.city for p in self.snapshot.partitions("person_year")}
+        return not self._replay and "shared" not in self.manifest and len(cities) > 1
+
+    def _in_several(self, question: Question) -> int:
+        """Persons (of household measures: households) that stand in several of the cities asked in one year."""
+        if self._replay or not self.snapshot.partitions("shared"):
+            return 0
+        filters = {k: tuple(v) for k, v in question.where.items() if k in ("city", "plan_year")}
+        who = "is_linked, household_key" if question.measure.grain == "household_year" else "person_key"
+        key = (who, *sorted(filters.items()))
+        if key not in self._several:
+            sql = (
+                f"SELECT count(*) FROM (SELECT plan_year, {who} FROM shared WHERE {_keep(filters)} "
+                "GROUP BY ALL HAVING min(city) <> max(city))"
+            )
+            found = self._engine.ask(sql, {f"where_{k}": list(v) for k, v in filters.items()})
+            self._several[key] = found.item()
+        return self._several[key]
 
     def _must_hold(self, question: Question) -> None:
         """A city or year the store does not hold is a mistake to name, not an empty table."""
@@ -229,11 +256,8 @@ class Book:
         if key not in self._counted:
             table = self._tables["household_year"]
             there = self._engine.ask(f"SELECT * FROM {table} LIMIT 0").columns
-            keep = (
-                " AND ".join(f"list_contains($where_{name}, {name}::VARCHAR)" for name in filters) or "true"
-            )
             counts = ", ".join(f"count({name}) AS {name}" for name in grammar().columns if name in there)
-            row = self._engine.ask(f"SELECT {counts} FROM {table} WHERE {keep}", {f"where_{k}": list(v) for k, v in filters.items()}).row(0, named=True)  # fmt: skip
+            row = self._engine.ask(f"SELECT {counts} FROM {table} WHERE {_keep(filters)}", {f"where_{k}": list(v) for k, v in filters.items()}).row(0, named=True)  # fmt: skip
             self._counted[key] = {name for name, n in row.items() if n}
         return self._counted[key] & set(columns)
 
@@ -247,9 +271,8 @@ class Book:
             return self._replay.coalitions
         held = ", ".join(f"count({t.paid}) AS {t.id}" for t in TIERS)
         filters = {k: v for k, v in question.where.items() if k in ("city", "plan_year")}
-        keep = " AND ".join(f"list_contains($where_{name}, {name}::VARCHAR)" for name in filters) or "true"
         row = self._engine.ask(
-            f"SELECT {held} FROM {self._tables['household_year']} WHERE {keep}",
+            f"SELECT {held} FROM {self._tables['household_year']} WHERE {_keep(filters)}",
             {f"where_{k}": list(v) for k, v in filters.items()},
         ).row(0, named=True)
         orders = {
@@ -272,6 +295,12 @@ class Book:
             and (not cities or p["city"] in cities)
             and (not years or str(p["plan_year"]) in years)
         ]
+        told: dict[str, Any] = {}
+        if several := self._in_several(question):
+            told["in_several_cities"] = several
+            told["counted"] = "in_each_city" if "city" in question.by else "once"
+        elif self._is_old and "city" not in question.by:
+            told["counted"] = "unknown"
         try:
             code = package_version("jianfu")
         except PackageNotFoundError:
@@ -283,5 +312,11 @@ class Book:
             "measures_version": version(),
             "code": code,
             "plans": plans,
+            **told,
             **(self._replay.told if self._replay else {}),
         }
+
+
+def _keep(names: Iterable[str]) -> str:
+    """Condition on the cities and years asked."""
+    return " AND ".join(f"list_contains($where_{name}, {name}::VARCHAR)" for name in names) or "true"

@@ -13,10 +13,13 @@ from analytics.tiers import LEDGERS, TIER, TIERS
 
 @dataclass(frozen=True)
 class Fact:
-    """What a question reads. `table`: the fact; `wide`: the type in which its amounts times a threshold are exact."""
+    """What a question reads. `table`: the fact; `wide`: the type in which its amounts times a threshold are exact; `once`: of who
+    stands in several of the cities asked, one row (see once_*.sql).
+    """
 
     table: str
     wide: str = "HUGEINT"
+    once: bool = False
 
 
 def ledger(question: Question, chosen: Mapping[str, str]) -> str:

@@ -253,7 +253,20 @@ class Book:
             wide = "HUGEINT" if most is None or most > grammar().narrow_fen else "BIGINT"
             self._facts[grain] = Fact(table, wide)
         once = "city" not in question.by and self._in_several(question) > 0
-        return replace(self._facts[grain], once=once)
+        return replace(self._facts[grain], table=self._table(question), once=once)
+
+    def _table(self, question: Question) -> str:
+        """The files of the fact that a question about one city looks into, under a name of their own; else all of them."""
+        grain, places = question.measure.grain, self._asked(question)
+        cities = {city for city, _ in places}
+        if self._replay or len(cities) != 1 or len(places) == len(self.places):
+            return self._tables[grain]
+        paths = [p.path for p in self.snapshot.partitions(grain) if (p.city, p.plan_year) in places]
+        if not paths:
+            return self._tables[grain]
+        name = "_".join([grain, *cities, *map(str, sorted({year for _, year in places}))])
+        self._engine.view(name, paths)
+        return name
 
     @property
     def _is_old(self) -> bool:

@@ -4,9 +4,14 @@ import os
 import shutil
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
+
+import polars as pl
 
 from analytics.facts.checks import wide_checks
 from analytics.facts.jobs import Job, Made, code_version, jobs_of
@@ -21,9 +26,26 @@ TOGETHER, ROWS = 9, 200_000
 Progress = Callable[[str, int, int], None]
 
 
-def build(store: Store, *, workers: int | None = None, progress: Progress | None = None) -> Folder:
+@dataclass(frozen=True)
+class Cube:
+    """What is prepared of every city and plan year from its facts, and the version of that. `make`: from place, files by
+    table and the facts of the manifest to the rows of a table.
+    """
+
+    version: str
+    make: Callable[[tuple[str, int], Mapping[str, Sequence[Path]], Mapping[str, Any]], pl.DataFrame]
+
+    def key(self, job: Job) -> str:
+        """Equal keys mean equal rows."""
+        return sha256(f"{job.key} {self.version}".encode()).hexdigest()
+
+
+def build(
+    store: Store, *, cube: Cube | None = None, workers: int | None = None, progress: Progress | None = None
+) -> Folder:
     """Build the facts from all deliveries, publish the snapshot, return it. Unchanged partitions are taken over from
-    the published snapshot. Raises store.Busy, store.Damaged (an input changed), NotBuilt (no delivery to build from).
+    the published snapshot. `cube`: what is prepared besides. Raises store.Busy, store.Damaged (an input changed), NotBuilt
+    (no delivery to build from).
     """
     with store.building() as staging:
         deliveries = store.deliveries()
@@ -77,7 +99,7 @@ def build(store: Store, *, workers: int | None = None, progress: Progress | None
                     both.append(_taken(before, known[key], staging))
                 else:
                     both.append(pool.submit(split, key, year, names).result())
-        facts = {
+        facts: dict[str, Any] = {
             "deliveries": [
                 {"id": d.id, "table": d.manifest["table"], "rows": d.manifest["rows_loaded"]}
                 for d in deliveries
@@ -97,13 +119,35 @@ def build(store: Store, *, workers: int | None = None, progress: Progress | None
             "policy_lines": [
                 {"city": j.city, "plan_year": j.plan_year, "fen": j.policy_line_fen} for j in jobs
             ],
-            "checks": [row for part in both for row in part.get("checks", ())],
-            "links": [row for part in both for row in part.get("links", ())],
-            "shared": [row for part in both for row in part.get("shared", ())],
         }
+        if cube:
+            facts["prepared_by"] = cube.version
+            wanted, told = cube, facts  # as they are now
+
+            def answered(job: Job) -> Made:
+                key = wanted.key(job)
+                if key in known:
+                    return _taken(before, known[key], staging, job.number)
+                return _prepared(wanted, job, key, made[job.key], staging, told)
+
+            with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+                both += pool.map(answered, jobs)
+        for part in ("checks", "links", "shared"):
+            facts[part] = [row for one in both for row in one.get(part, ())]
         snapshot = store.seal("snapshots", staging, [file for part in both for file in part["files"]], facts)
         store.publish(snapshot)
     return snapshot
+
+
+def _prepared(cube: Cube, job: Job, key: str, made: Made, staging: Path, facts: Mapping[str, Any]) -> Made:
+    """The file of what is prepared of a city and plan year."""
+    paths: dict[str, list[Path]] = defaultdict(list)
+    for file in made["files"]:
+        paths[file["table"]].append(staging / file["name"])
+    rows, name = cube.make(job.place, paths, facts), file_name("cube", job.number, "cube")
+    rows.write_parquet(staging / name, compression="zstd", statistics=False)
+    about = {"city": job.city, "plan_year": job.plan_year, "kind": "cube", "key": key}
+    return {"files": [{"table": "cube", "name": name, "rows": rows.height, **about}]}
 
 
 def _batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:

@@ -7,11 +7,8 @@ import polars as pl
 
 from analytics.figures import formats, names, words
 from analytics.figures.words import say, t
-from analytics.measures import DIFFERENCES
-from analytics.release import Released
-
-_ERRORS = ("se", "ci_low", "ci_high")
-_COLUMNS = ("measure", "value", *_ERRORS, *DIFFERENCES, "numerator", "denominator", "n", "status")
+from analytics.measures import grammar
+from analytics.release import Released, policy
 
 
 def cell(row: Mapping[str, Any] | None, unit: str, missing: str | None = None) -> str:
@@ -61,6 +58,30 @@ def full(released: Released) -> pl.DataFrame:
         line[t("column.n")] = t("cell.hidden") if row["status"] == "hidden" else formats.count(row["n"])
         rows.append(line)
     return pl.DataFrame(rows)
+
+
+def no_resource(released: Released) -> str:
+    """How many households have a resource (or living standard) of zero or less, and what becomes of them; empty where there are
+    none or the measure knows none.
+    """
+    n = released.provenance.get("n_no_resource", 0)
+    if not n:
+        return ""
+    name = "resource" if "resource" in released.parameters else "living_standard"
+    title = say(grammar().choices(name)[released.parameters[name]].title)
+    if isinstance(n, int):
+        count = t("no_resource.homes", n=formats.count(n))
+    elif n.startswith(">="):
+        count = t("no_resource.least", n=formats.count(int(n.removeprefix(">="))))
+    else:
+        count = t("no_resource.few", k=policy().k) if n.startswith("n <") else t("no_resource.cells")
+    rule = t(f"provenance_no_resource.{released.provenance['no_resource']}")
+    return t(
+        "no_resource.households",
+        of=title if words.language() == "zh" else title[:1].lower() + title[1:],
+        n=count,
+        rule=rule,
+    )
 
 
 def _rounded(value: float | None) -> float | None:
@@ -158,15 +179,3 @@ def unmarked(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(links).with_columns(
         pl.all().str.replace_all("  \n", " · ").str.replace_all(r"\*\*", "").str.replace_all(r"\\(.)", "$1")
     )
-
-
-def csv(released: Released) -> bytes:
-    """The answer as a file a spreadsheet opens (UTF-8 with BOM): codes and words of every dimension, exact values."""
-    table = released.table
-    named = [
-        pl.Series(f"{d}_name", [names.member(d, v) for v in table[d]], dtype=pl.String) for d in released.by
-    ]
-    wanted = [column for d in released.by for column in (d, f"{d}_name")] + [
-        c for c in _COLUMNS if c in table.columns
-    ]
-    return b"\xef\xbb\xbf" + table.with_columns(named).select(wanted).write_csv().encode()

@@ -42,13 +42,13 @@ def _empty() -> None:
     with left, st.container(border=True, height="stretch"):
         _sample(disabled=held)
     with right, st.container(border=True, height="stretch"):
-        st.subheader(f":material/upload_file: {t('begin.own')}", anchor=False)
+        st.header(f":material/upload_file: {t('begin.own')}", anchor=False)
         st.markdown(t("begin.own_text"))
         if st.button(t("begin.deliver"), icon=":material/upload_file:", key="begin_deliver"):
             st.session_state.handing_in = True
     if held or (job is not None and job.verb == "ingest") or "handing_in" in st.session_state:
         with st.container(border=True):
-            st.subheader(t("deliver.title"), anchor=False)
+            st.header(t("deliver.title"), anchor=False)
             upload.form(job)
     st.caption(t("begin.where", path=words.plain(asking.store_path())))
     _commands()
@@ -56,7 +56,7 @@ def _empty() -> None:
 
 def _sample(disabled: bool) -> None:
     """Sample data; only into an empty folder, since invented persons must not mix with others."""
-    st.subheader(f":material/science: {t('begin.sample')}", anchor=False)
+    st.header(f":material/science: {t('begin.sample')}", anchor=False)
     st.markdown(t("begin.sample_text"))
     size = st.segmented_control(
         t("begin.size"),

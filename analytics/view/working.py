@@ -47,7 +47,7 @@ def note(page: str) -> None:
         if job.is_running:
             _line()
         else:
-            st.page_link(DATA, label=t("job.ended", page=t("page.data")), icon=":material/task_alt:")
+            st.page_link(DATA, label=t("job.ended"), icon=":material/task_alt:")
 
 
 @st.fragment(run_every=2)
@@ -55,8 +55,7 @@ def _line() -> None:
     job = jobs.of(asking.store_path())
     if job is None or not job.is_running:
         st.rerun()
-    what = t("job.elsewhere", what=t(f"job.{job.verb}"), page=t("page.data"))
-    st.page_link(DATA, label=what, icon=":material/progress_activity:")
+    st.page_link(DATA, label=t(f"job.{job.verb}"), icon=":material/progress_activity:")
 
 
 @st.fragment(run_every=_EVERY)

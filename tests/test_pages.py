@@ -410,4 +410,4 @@ def test_without_a_store_the_page_says_what_to_do(tmp_path: Path, monkeypatch: p
     at = _visit()
     assert "没有" in at.title[0].value
     assert "jianfu sample" in at.code[0].value
-    assert any(str(tmp_path / "none") in m.value for m in at.markdown)
+    assert any(str(tmp_path / "none") in m.value for m in at.caption)

@@ -4,7 +4,6 @@ import streamlit as st
 
 from analytics import jobs
 from analytics.answer import Desk
-from analytics.figures import words
 from analytics.figures.words import t
 from analytics.store import Busy, Damaged, NotBuilt
 from analytics.view import asking, controls, states, upload, working
@@ -50,7 +49,7 @@ def _empty() -> None:
         with st.container(border=True):
             st.header(t("deliver.title"), anchor=False)
             upload.form(job)
-    st.caption(t("begin.where", path=words.plain(asking.store_path())))
+    st.caption(t("begin.where", path=asking.store_path()))
     _commands()
 
 

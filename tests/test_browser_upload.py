@@ -12,7 +12,7 @@ from serving import SETTLED, chromium, serving
 from analytics.answer import Desk
 from analytics.store import Store
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,7 @@ PAGES = (
     "catastrophic",
     "cost_bands",
     "compare",
+    "operations",
     "simulate",
     "plans",
     "benchmarks",

@@ -63,6 +63,22 @@ def full(released: Released) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
+def with_parts(released: Released, parts: Mapping[str, str], money: Sequence[str] = ()) -> pl.DataFrame:
+    """One row per group: dimensions in words, the value, and parts of it (numerator, denominator, n) under the heads given;
+    those named in `money` as sums of money."""
+    lines = []
+    for row in _sorted(released):
+        line = {names.dimension(d): names.member(d, row[d]) for d in released.by}
+        line[say(released.measure.title)] = cell(row, released.measure.unit)
+        for part, head in parts.items():
+            told = formats.count(_rounded(row[part]))
+            if part in money:
+                told = formats.money(row[part], words.language(), words.money_unit())
+            line[head] = t("cell.hidden") if row["status"] == "hidden" else told
+        lines.append(line)
+    return pl.DataFrame(lines)
+
+
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 6)
 

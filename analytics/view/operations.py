@@ -24,6 +24,16 @@ EVERY = (
     "one_stop_share",
     "cross_region_share",
 )
+LIABILITIES = (  # with a general name, where the plan of the year gives none
+    "in_catalogue",
+    "in_catalogue_remote",
+    "out_of_catalogue",
+    "out_of_catalogue_remote",
+    "special_drugs",
+    "personal_burden",
+    "ultra_high",
+    "own_pay",
+)
 GROUPS = ("age_band", "sex", "insurance_type", "person_group")
 _TABLES = {"claim": "commercial_claim", "policy_year": "enrolment"}  # where a fact of this grain comes from
 _HANDLED = {"one_stop": "one_stop_share", "cross_region": "cross_region_share"}
@@ -193,7 +203,7 @@ def _money(seen: Product, measure: str, name: str, pick: Callable[[Mapping[str, 
     def told(row: Mapping[str, Any]) -> float | None:  # a sum of nothing known is not known
         return pick(row) if row["status"] == "shown" else None
 
-    cards.amount(label, by_year, seen.place.year, told, t(f"operations_card.{name}_help"))
+    cards.amount(label, by_year, seen.place.year, told, t(f"operations_help.{name}"))
 
 
 def _untold(label: str, why: str) -> None:
@@ -331,9 +341,7 @@ def _liability(place: choose.Place, code: str) -> str:
     ]
     if named:
         return say(named[0])
-    return (
-        t(f"liability_of.{code}") if words.known(f"liability_of.{code}") else names.member("liability", code)
-    )
+    return t(f"liability_of.{code}") if code in LIABILITIES else names.member("liability", code)
 
 
 def days(seen: Product) -> None:

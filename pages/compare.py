@@ -32,13 +32,9 @@ if tier:
     answer = asking.narrow(answer, tier=tier)
 name = say(answer.measure.title) + (f" · {words.tier(tier)}" if tier else "")
 if mode == "explore":
-    st.title(
-        t("explore.answer", measure=name, city=words.city(city), years=words.span(scope.years)), anchor=False
-    )
+    st.title(compared.answer_of(answer, name, city, scope.years), anchor=False)
 else:
-    st.title(
-        t("compare.answer", measure=name, n=len(scope.cities), years=words.span(scope.years)), anchor=False
-    )
+    st.title(compared.answer(answer, name, len(scope.cities), scope.years), anchor=False)
 
 years = scope.years if mode == "explore" else scope.years[-1:]
 places = [(at, year) for at in ([city] if city else scope.cities) for year in years]

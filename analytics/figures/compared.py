@@ -346,3 +346,51 @@ def widest(released: Released, dimension: str, year: str) -> str:
         bottom=formats.value(low["value"], unit, language, money),
         gap=formats.difference(high["value"] - low["value"], unit, language, money).removeprefix("+"),
     )
+
+
+def answer(released: Released, name: str, cities: int, years: Sequence[str]) -> str:
+    """The newest year in words: where the value is lowest and where highest; without two to show, what is compared."""
+    here = released.table.filter(pl.col("plan_year").cast(pl.String) == years[-1]).sort("value", "city")
+    shown = [r for r in here.iter_rows(named=True) if r["status"] == "shown"]
+    if len(shown) < 2:
+        return t("compare.answer", measure=name, n=cities, years=words.span(list(years)))
+    low, high = shown[0], shown[-1]
+    return t(
+        "compared.ends",
+        measure=name,
+        year=years[-1],
+        low=words.city(low["city"]),
+        bottom=_said(released, low),
+        high=words.city(high["city"]),
+        top=_said(released, high),
+    )
+
+
+def answer_of(released: Released, name: str, city: str, years: Sequence[str]) -> str:
+    """One city's first and newest value in words; without two to show, what is looked at."""
+    rows = {str(r["plan_year"]): r for r in released.table.iter_rows(named=True) if str(r["city"]) == city}
+    shown = [rows[y] for y in sorted(rows) if rows[y]["status"] == "shown"]
+    if len(shown) < 2:
+        return t("explore.answer", measure=name, city=words.city(city), years=words.span(list(years)))
+    first, last = shown[0], shown[-1]
+    return t(
+        "explore.from_to",
+        measure=name,
+        city=words.city(city),
+        first=first["plan_year"],
+        before=_said(released, first),
+        last=last["plan_year"],
+        after=_said(released, last),
+    )
+
+
+def best(released: Released) -> str:
+    """The city with the best value of those shown, and the value, in words."""
+    shown = [r for r in released.table.sort("city").iter_rows(named=True) if r["status"] == "shown"]
+    pick = min if released.measure.better == "lower" else max
+    row = pick(shown, key=lambda r: r["value"])
+    return t("compared.place", city=words.city(row["city"]), value=_said(released, row))
+
+
+def _said(released: Released, row: Mapping[str, Any]) -> str:
+    return formats.value(row["value"], released.measure.unit, words.language(), words.money_unit())

@@ -15,7 +15,8 @@ LARGEST = 12_000_000  # bytes of a file
 POINTS = 80_000  # corners that can be drawn quickly
 CODES = ("gb", "adcode", "code")  # properties looked for, in this order
 _APPROVED = ("审图号", "approval_number", "approval", "gs")
-_NOTHING, _EDGE = "#C9CFD6", "#FFFFFF"
+NAMED = 25  # so many cities have room for their names
+_NOTHING, _HATCH, _EDGE = "#DDE1E6", "#9AA5B1", "#FFFFFF"
 # Dark to light, the scale of the table of cities and years.
 _SCALE = (
     "#00204C",
@@ -119,18 +120,19 @@ def draw(territory: Territory, released: Released) -> charts.Chart:
         raise Unusable(t("map.no_match", name=words.plain(territory.named_by)))
     low, high = min(shown.values()), max(shown.values())
     colours = _SCALE[::-1] if released.measure.better == "higher" else _SCALE
-    data = []
+    data: list[dict[str, Any]] = []
+    labels: list[tuple[Outline, str, str]] = []
     # the largest first, so that a place inside another is drawn upon it
     for outline in sorted(territory.outlines, key=lambda o: -sum(abs(_area(r)) for r in o.rings)):
         row = rows.get(outline.code)
         value = shown.get(outline.code)
         told = tables.cell(row, released.measure.unit, t("cell.no_data"))
         name = words.city(outline.code) if row is not None else outline.name or outline.code
-        data.append(
-            _filled(
-                outline, f"{name} {told}", _NOTHING if value is None else _blend(value, low, high, colours)
-            )
-        )
+        colour = _NOTHING if value is None else _blend(value, low, high, colours)
+        data.append(_filled(outline, f"{name} {told}", colour, value is None))
+        labels.append((outline, name, colour))
+    if len(shown) <= NAMED:
+        data.append(_names([label for label in labels if label[0].code in rows]))
     data.append(_scale(low, high, colours, axis))
     corners = [point for outline in territory.outlines for ring in outline.rings for point in ring]
     west, east = min(x for x, _ in corners), max(x for x, _ in corners)
@@ -154,7 +156,8 @@ def draw(territory: Territory, released: Released) -> charts.Chart:
     return charts.Chart({"data": data, "layout": layout}, alt, gaps)
 
 
-def _filled(outline: Outline, told: str, colour: str) -> dict[str, Any]:
+def _filled(outline: Outline, told: str, colour: str, is_empty: bool) -> dict[str, Any]:
+    """An outline in its colour; without a value hatched, so that no colour of the scale can be taken for it."""
     x: list[float | None] = []
     y: list[float | None] = []
     for ring in outline.rings:
@@ -167,12 +170,38 @@ def _filled(outline: Outline, told: str, colour: str) -> dict[str, Any]:
         "y": y[:-1],
         "fill": "toself",
         "fillcolor": colour,
+        **(
+            {"fillpattern": {"shape": "/", "fgcolor": _HATCH, "bgcolor": colour, "size": 6}}
+            if is_empty
+            else {}
+        ),
         "line": {"color": _EDGE, "width": 1},
         "hoveron": "fills",
         "hoverinfo": "text",
         "text": told,
         "name": told,
     }
+
+
+def _names(labels: list[tuple[Outline, str, str]]) -> dict[str, Any]:
+    """The names of the cities, each in the middle of its largest ring, dark on light and light on dark."""
+    rings = [max(outline.rings, key=lambda ring: abs(_area(ring))) for outline, _, _ in labels]
+    middles = [[(min(values) + max(values)) / 2 for values in zip(*ring, strict=True)] for ring in rings]
+    return {
+        "type": "scatter",
+        "mode": "text",
+        "x": [x for x, _ in middles],
+        "y": [y for _, y in middles],
+        "text": [name for _, name, _ in labels],
+        "textfont": {"size": 12, "color": ["#FFFFFF" if _is_dark(c) else "#1B2733" for _, _, c in labels]},
+        "hoverinfo": "skip",
+    }
+
+
+def _is_dark(colour: str) -> bool:
+    """Whether white reads better on a colour than dark text, by relative luminance."""
+    linear: list[float] = [(int(colour[at : at + 2], 16) / 255) ** 2.2 for at in (1, 3, 5)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] < 0.19
 
 
 def _scale(low: float, high: float, colours: tuple[str, ...], axis: Mapping[str, Any]) -> dict[str, Any]:

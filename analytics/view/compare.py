@@ -94,7 +94,8 @@ def room(seen: Released, scope: choose.Scope, of: str) -> None:
         st.info(t("room.too_few", year=year))
         return
     found = compared.room(here, of)
-    told = formats.value(aim, form.unit, words.language(), words.money_unit())
+    plain = formats.value(aim, form.unit, words.language(), words.money_unit())
+    told = compared.best(here) if of == "best" else plain
     figure.show(
         "room",
         t(f"room_title.{of}", year=year, value=told),

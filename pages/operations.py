@@ -27,5 +27,5 @@ if not missing:
         group = choose.group(default="age_band", only=operations.GROUPS)
     operations.structure(seen, group)
 with st.container(width=420):
-    measure = choose.measure(operations.EVERY, default="loss_ratio")
+    measure = choose.measure(operations.EVERY, default="claim_incidence")
 operations.course(seen, measure)

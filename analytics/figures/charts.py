@@ -71,7 +71,7 @@ def readings(
     raw = [r["value"] if r is not None and r["status"] == "shown" else None for r in rows]
     text = [formats.value(v, unit, language, chosen) if v is not None else "" for v in raw]
     if unit == "share":
-        return raw, text, plain_axis(tickformat=".0%", rangemode="tozero")
+        return raw, text, plain_axis(tickformat=".1~%", rangemode="tozero")
     if unit == "points":
         return (
             [None if v is None else v * 100 for v in raw],

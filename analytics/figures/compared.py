@@ -15,7 +15,7 @@ from analytics.release import Released
 MANY = 8  # more courses than this cannot be told apart in one chart
 MOST = 3  # courses picked out of the others
 _ACROSS = 3  # panels in a row: as many as a phone can show
-_GREY, _OWN = "#9AA5B1", "#00639C"
+_GREY, _OWN = "#9AA5B1", "#1F7FB8"
 _PICKED = (("#D55E00", "solid"), ("#009E73", "dash"), ("#CC79A7", "dot"))
 _BETTER, _WORSE, _NEITHER = "#00639C", "#D55E00", "#7F8A96"
 
@@ -65,15 +65,20 @@ def panels(released: Released, x: str, series: str, picked: Sequence[str] = ()) 
     data: list[dict[str, Any]] = []
     layout: dict[str, Any] = {}
     notes: list[dict[str, Any]] = []
+    keyed: set[str] = set()  # those the legend names already
     for place, code in enumerate(codes):
         ids = {"xaxis": f"x{place + 1}", "yaxis": f"y{place + 1}"} if place else {}
         others = [other for other in codes if other != code and other not in looks]
         data.append(_crowd(labels, [read[other][0] for other in others], ids))
         for other, look in looks.items():
             if other != code:
-                data.append(_line(other, series, labels, read[other], {**look, "width": 1.8}, ids))
+                named = {**ids, "showlegend": other not in keyed, "legendgroup": other}
+                keyed.add(other)
+                data.append(_line(other, series, labels, read[other], {**look, "width": 1.8}, named))
         own = looks.get(code, {"color": _OWN, "dash": "solid"})
-        data.append(_line(code, series, labels, read[code], {**own, "width": 3}, ids))
+        data.append(
+            _line(code, series, labels, read[code], {**own, "width": 3}, {**ids, "showlegend": False})
+        )
         column, row = place % _ACROSS, place // _ACROSS
         left, right = column / _ACROSS + 0.015, (column + 1) / _ACROSS - 0.015
         top = 1 - row / down
@@ -102,7 +107,7 @@ def panels(released: Released, x: str, series: str, picked: Sequence[str] = ()) 
         anchored = {"xanchor": "left", "yanchor": "top", "xref": "paper", "yref": "paper"}
         notes.append({**title, **anchored, "x": left, "y": top})
     gaps = sum(r["status"] != "shown" for r in cells.values())
-    whole = charts.canvas(height=40 + 165 * down, showlegend=False, annotations=notes, **layout)
+    whole = charts.canvas(height=40 + 165 * down, showlegend=bool(looks), annotations=notes, **layout)
     alt = t("panels.alt", measure=say(released.measure.title), n=len(codes))
     return charts.Chart({"data": data if values else [], "layout": whole}, alt, gaps)
 
@@ -118,6 +123,7 @@ def _crowd(labels: Sequence[str], lines: Sequence[Sequence[float | None]], ids: 
         "line": {"color": _GREY, "width": 0.8},
         "opacity": 0.55,
         "hoverinfo": "skip",
+        "showlegend": False,
         "connectgaps": False,
     }
 
@@ -128,7 +134,7 @@ def _line(
     labels: Sequence[str],
     read: tuple[list[float | None], list[str], dict[str, Any]],
     line: Mapping[str, Any],
-    ids: Mapping[str, str],
+    ids: Mapping[str, Any],
 ) -> dict[str, Any]:
     return {
         **ids,

@@ -255,7 +255,7 @@ def sampling() -> str:
     """Whether answers come with standard errors: none unless asked of claims, which hold everybody; of a survey always asked."""
     options = ["population", "superpopulation"]
     claims = asking.desk().has_persons
-    with st.container(width=210):
+    with st.container(width=250):
         chosen = of("sampling", options, options[0] if claims else options[1])
     return "" if chosen == "population" else chosen
 

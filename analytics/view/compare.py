@@ -118,7 +118,7 @@ def map_file() -> Path | None:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _territory(path: str, changed: int, named_by: str, language: str) -> territory.Territory:
+def _territory(path: str, changed: int, named_by: str) -> territory.Territory:
     with Path(path).open("rb") as file:
         return territory.read(file.read(territory.LARGEST + 1), named_by)
 
@@ -133,7 +133,7 @@ def mapped(seen: Released, scope: choose.Scope) -> None:
         if path is None:
             raise territory.Unusable(t("map.gone"))
         named_by = os.environ.get("JIANFU_MAP_CODE", "")
-        land = _territory(str(path), path.stat().st_mtime_ns, named_by, words.language())
+        land = _territory(str(path), path.stat().st_mtime_ns, named_by)
         chart = territory.draw(land, here)
         number = (
             t("map.approval", number=words.plain(land.approval)) if land.approval else t("map.no_approval")

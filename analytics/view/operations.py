@@ -35,6 +35,7 @@ LIABILITIES = (  # with a general name, where the plan of the year gives none
     "own_pay",
 )
 GROUPS = ("age_band", "sex", "insurance_type", "person_group")
+_HOLDS = "claims_per_100"  # its answer has a row wherever somebody holds a product or was paid by one
 _TABLES = {"claim": "commercial_claim", "policy_year": "enrolment"}  # where a fact of this grain comes from
 _HANDLED = {"one_stop": "one_stop_share", "cross_region": "cross_region_share"}
 _HELD = {"participation": "participation_rate", "renewal": "renewal_rate"}
@@ -111,11 +112,8 @@ def _any(answer: Released | None) -> bool:
 
 def _codes(place: choose.Place) -> tuple[str, ...]:
     """The products somebody of the city held or was paid by in any year."""
-    found: set[str] = set()
-    for measure in ("claims_per_100", "paid_per_claim"):
-        answer = Product(place, ()).ask(measure, ["plan_year", "product"])
-        found |= set() if answer is None else {str(c) for c in answer.table["product"] if c is not None}
-    return tuple(sorted(found))
+    answer = Product(place, ()).ask(_HOLDS, ["plan_year", "product"])
+    return () if answer is None else tuple(sorted({str(c) for c in answer.table["product"] if c is not None}))
 
 
 def _choice(place: choose.Place, code: str) -> str:
@@ -162,8 +160,8 @@ def answer(seen: Product) -> str:
 
 def absent(seen: Product) -> bool:
     """Whether nobody held the product in this year or was paid by it; then the page says so and shows the years there are."""
-    held = [seen.ask(measure, ["plan_year"]) for measure in ("claims_per_100", "paid_per_claim")]
-    years = {str(year) for found in held if found is not None for year in found.table["plan_year"]}
+    held = seen.ask(_HOLDS, ["plan_year"])
+    years = set() if held is None else {str(year) for year in held.table["plan_year"]}
     if seen.place.year in years:
         return False
     known = words.listing(sorted(years)) or formats.NOTHING

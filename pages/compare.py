@@ -51,6 +51,6 @@ else:
 
 with st.container(border=True):
     differing = t("compare.rules", year=words.span(years))
-    st.subheader(differing, anchor=False)
+    st.header(differing, anchor=False)
     grid.show(rules.table(places, tier), differing, left=7)
     st.caption(t("compare.rules_note"))

@@ -264,7 +264,7 @@ def _joined(seen: Product, kind: str, wanted: Mapping[str, str], title: str, not
 
 def _nothing(title: str, reasons: Sequence[str]) -> None:
     with st.container(border=True):
-        st.subheader(title, anchor=False)
+        st.header(title, anchor=False)
         st.info("  \n".join(reasons))
 
 

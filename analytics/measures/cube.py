@@ -115,7 +115,11 @@ class Kept:
         ]
         whole = pl.concat(parts, how="diagonal")
         return whole.drop(
-            [c for c in ("n_rest",) if c in whole.columns and whole[c].null_count() == whole.height]
+            [
+                c
+                for c in ("n_rest", "n_no_resource")
+                if c in whole.columns and whole[c].null_count() == whole.height
+            ]
         )
 
     @staticmethod

@@ -144,6 +144,7 @@ def test_the_page_is_as_the_desk_answers(sample_store: Path, monkeypatch: pytest
     (line,) = [one for one in every if one["指标"].startswith("惠民保赔付率")]
     for row in hidden.to_dicts():
         assert row["status"] == "hidden" and line[str(row["plan_year"])] == "受保护"
+    assert any("没有可以画出的数值" in i.value for i in at.info), "no empty axes where all is protected"
 
 
 def test_a_year_without_the_product_shows_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

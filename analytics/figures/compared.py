@@ -31,7 +31,7 @@ def course(released: Released, x: str, series: str, picked: Sequence[str] = ()) 
     if not looks:
         return chart
     behind, front = [], []
-    for code, trace in zip(codes, chart.figure["data"], strict=True):
+    for code, trace in zip(codes, chart.figure["data"], strict=False):  # no trace where nothing is shown
         if code in looks:
             front.append({**trace, "line": {**looks[code], "width": 3.5}})
         else:

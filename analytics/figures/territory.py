@@ -201,7 +201,7 @@ def _names(labels: list[tuple[Outline, str, str]]) -> dict[str, Any]:
 def _is_dark(colour: str) -> bool:
     """Whether white reads better on a colour than dark text, by relative luminance."""
     linear: list[float] = [(int(colour[at : at + 2], 16) / 255) ** 2.2 for at in (1, 3, 5)]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] < 0.19
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] < 0.22
 
 
 def _scale(low: float, high: float, colours: tuple[str, ...], axis: Mapping[str, Any]) -> dict[str, Any]:

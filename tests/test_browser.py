@@ -17,6 +17,7 @@ PAGES = (
     "catastrophic",
     "cost_bands",
     "compare",
+    "operations",
     "simulate",
     "plans",
     "benchmarks",

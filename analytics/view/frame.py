@@ -14,7 +14,7 @@ from analytics.reference import root  # noqa: E402 - needs the path above
 from analytics.view import begin, choose, controls, states, tour, working  # noqa: E402
 
 PAGES = {
-    "results": ("overview", "tiers", "catastrophic", "cost_bands", "compare", "simulate"),
+    "results": ("overview", "tiers", "catastrophic", "cost_bands", "compare", "operations", "simulate"),
     "behind": ("plans", "benchmarks", "methods", "data"),
 }
 

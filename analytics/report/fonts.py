@@ -77,6 +77,11 @@ def ready(text: Iterable[str]) -> Path:
     return where
 
 
+def held(where: Path) -> int:
+    """How many characters the fonts of a folder have by now."""
+    return len(_held[where])
+
+
 def width(text: str, size: float, bold: bool = False, language: str = "zh") -> float:
     """How long a text is when it is set at a size."""
     where, style = directory(), "Bold" if bold else "Regular"
@@ -89,7 +94,7 @@ def width(text: str, size: float, bold: bool = False, language: str = "zh") -> f
 
 
 @cache
-def _advances(path: Path, _held_now: int) -> dict[str, int]:
+def _advances(path: Path, _now: int) -> dict[str, int]:
     with TTFont(path, lazy=True) as font:
         return {chr(code): font["hmtx"][name][0] for code, name in font.getBestCmap().items()}
 
@@ -101,7 +106,9 @@ def _path(where: Path, family: str, style: str) -> Path:
 def own_characters() -> set[str]:
     """What the project's own texts are written with: words of the dashboard, plans, places, published figures."""
     package = Path(words.__file__).parents[1]
-    found = [p.read_text("utf-8") for top in (package, reference.root() / "data") for p in top.rglob("*.toml")]
+    found = [
+        p.read_text("utf-8") for top in (package, reference.root() / "data") for p in top.rglob("*.toml")
+    ]
     return set(_EUROPEAN + _PUNCTUATION).union(*found)
 
 

@@ -66,7 +66,7 @@ def svg(chart: Chart, language: str, title: str = "", caption: Sequence[str] = (
 
 def png(picture: str, dots: int = 220) -> bytes:
     """A picture as pixels: `dots` to the inch, where it is as wide as the text of a page."""
-    return setting.compile(_PAGE, {"picture": picture}, form="png", dots=dots)
+    return setting.compile(_PAGE, {"picture": picture}, "png", dots)
 
 
 def _check(trace: Trace) -> None:
@@ -218,3 +218,9 @@ def _between(scale: Sequence[str], part: float) -> str:
     low = min(int(at), len(scale) - 2)
     pairs = [(int(scale[low][k : k + 2], 16), int(scale[low + 1][k : k + 2], 16)) for k in (1, 3, 5)]
     return "#" + "".join(f"{round(a + (b - a) * (at - low)):02X}" for a, b in pairs)
+
+
+def width(picture: str) -> float:
+    """Width of a picture in its pixels."""
+    found = re.match(r'<svg [^>]*? width="([\d.]+)"', picture)
+    return float(found[1]) if found else WIDTH

@@ -55,7 +55,12 @@ def directory() -> Path:
         base = Path("~/Library/Caches/jianfu").expanduser()
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "jianfu"
-    return base / "fonts" / f"{version(_PACKAGE)}-{_LAYOUT}"
+    return base / "fonts" / f"{_version()}-{_LAYOUT}"
+
+
+@cache
+def _version() -> str:
+    return version(_PACKAGE)
 
 
 def ready(text: Iterable[str]) -> Path:
@@ -63,7 +68,7 @@ def ready(text: Iterable[str]) -> Path:
     stands as an empty box. Raises RuntimeError where the cache cannot be written.
     """
     where = directory()
-    wanted = {c for part in text for c in part if unicodedata.category(c) not in ("Cc", "Zl", "Zp")}
+    wanted = {c for part in text for c in part if _drawn(c)}
     if where not in _held or wanted - _held[where] - _lacking:
         try:
             _grow(where, wanted)
@@ -75,6 +80,11 @@ def ready(text: Iterable[str]) -> Path:
         named = ", ".join(f"{c} (U+{ord(c):04X} {unicodedata.name(c, 'unnamed')})" for c in absent)
         _log.warning("no glyph for %s: an empty box stands in the report", named)
     return where
+
+
+def _drawn(character: str) -> bool:
+    """Whether a character is one that is seen."""
+    return unicodedata.category(character) not in ("Cc", "Cf", "Zl", "Zp")
 
 
 def held(where: Path) -> int:
@@ -121,7 +131,7 @@ def _grow(where: Path, wanted: set[str]) -> None:
         missing = wanted - held if held else wanted | own_characters()
         if missing - _lacking or not held:
             source = _Source(_CHINESE)
-            missing = {c for c in missing if unicodedata.category(c) not in ("Cc", "Zl", "Zp")}
+            missing = {c for c in missing if _drawn(c)}
             _lacking.update(c for c in missing if ord(c) not in source.cmap)
             added = sorted(missing - _lacking)
             narrow = None if held else _Source(_NARROW)

@@ -106,6 +106,9 @@ class Plot:
         beside = [t for t in self._in(key) if t.get("type") == "bar"]
         rank = next(i for i, other in enumerate(beside) if other is trace)
         slot = 1 - float(self.layout.get("bargap", 0.2))
+        if across.categories and not flat:  # few bars are no walls
+            most = (50 + 60 * (1 if self.stacked else len(beside))) / (WIDTH - 60)
+            slot = min(slot, most * len(across.categories))
         bases = trace.get("base", [0.0] * len(along))
         for i, (place, length) in enumerate(zip(trace["y" if flat else "x"], along, strict=True)):
             middle, size = across.value(place), number(length)

@@ -14,8 +14,8 @@ _DAY = 1_577_836_800  # 1 January 2020: the day a report is made says nothing ab
 def compile(
     source: bytes | Path, inputs: dict[str, str], form: Literal["pdf", "png"], dots: int = 220
 ) -> bytes:
-    """A document set to pages; every text of `inputs` must be `fonts.ready`. Raises typst.TypstError."""
-    where = fonts.ready("")
+    """A document set to pages; the fonts are made ready for every text of `inputs`. Raises typst.TypstError."""
+    where = fonts.ready(inputs.values())
     made = typst.compile(
         source,  # type: ignore[type-var]
         font_paths=_fonts(where, fonts.held(where)),

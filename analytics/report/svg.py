@@ -1,5 +1,7 @@
 """A sheet of SVG that grows with what is drawn on it, so that nothing is cut off."""
 
+import math
+from itertools import product
 from xml.sax.saxutils import escape, quoteattr
 
 from analytics.report import fonts
@@ -69,10 +71,11 @@ class Sheet:
         wide = max((fonts.width(line, size, bold, self.language) for line in lines), default=0)
         start = x - {"start": 0.0, "middle": wide / 2, "end": wide}[anchor]
         deep = size * 1.3 * (len(lines) - 1)
-        if turn:  # a square that holds every direction
-            self.reach(x - wide, y - size, x + size, y + wide)
-        else:
-            self.reach(start, y - size, start + wide, y + deep + size * 0.3)
+        turned_by = math.radians(turn)
+        for a, b in product((start - x, start - x + wide), (-size, deep + size * 0.3)):
+            across = x + a * math.cos(turned_by) - b * math.sin(turned_by)
+            down = y + a * math.sin(turned_by) + b * math.cos(turned_by)
+            self.reach(across, down, across, down)
         turned = f' transform="rotate({_n(turn)} {_n(x)} {_n(y)})"' if turn else ""
         looks = f'font-size="{_n(size)}" text-anchor="{anchor}" fill={quoteattr(colour)}'
         weight = ' font-weight="700"' if bold else ""

@@ -1,6 +1,7 @@
 """What all files of a report share: clean texts, numbered headings and captions, and tables that fit a page."""
 
 import dataclasses
+import math
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -183,22 +184,23 @@ def _whole(text: str) -> str:
 
 def _breakable(text: str) -> str:
     """A text whose very long words may be broken."""
-    return re.sub(rf"[^\s\u2e80-\uffef]{{{_UNBROKEN}}}(?=\S)", lambda m: m[0] + "\u200b", text)
+    return re.sub(rf"[^\s\u2e80-\uffef]{{{_UNBROKEN}}}(?=\S{{6}})", lambda m: m[0] + "\u200b", text)
 
 
-def _needs(table: Table, column: int, size: float, language: str) -> tuple[float, float]:
-    """Least and whole width of a column: its longest word, and its longest line."""
+def _needs(table: Table, column: int, size: float, language: str) -> tuple[float, float, float]:
+    """Least, usual and whole width of a column: its longest word, the root mean square of its cells, its longest line."""
     head, body = table.columns[column], [row[column].text for row in table.rows]
 
     def wide(text: str, bold: bool = False) -> float:
         return fonts.width(text, size, bold, language)
 
     lines = [wide(line, True) for line in head.split("\n")] + [wide(s) for c in body for s in c.split("\n")]
+    usual = math.sqrt(sum(line * line for line in lines) / len(lines))
     words_ = [wide(word, True) for word in _words(head)]
     words_ += [
         wide(word) for cell in body for word in (_words(cell) if worded(table, column) else cell.split())
     ]
-    return max(words_, default=0.0) + PAD, max(lines, default=0.0) + PAD
+    return max(words_, default=0.0) + PAD, usual + PAD, max(lines) + PAD
 
 
 def _words(text: str) -> list[str]:
@@ -207,20 +209,20 @@ def _words(text: str) -> list[str]:
 
 
 def _widths(table: Table, room: float, size: float, language: str) -> tuple[float, ...] | None:
-    """Widths of the columns of a table in a room, so that the tallest cell is as low as can be; None where it does not fit."""
+    """Widths of the columns of a table in a room, such that cells are about equally high; None where it does not fit."""
     needs = [_needs(table, i, size, language) for i in range(len(table.columns))]
-    least, whole = sum(n for n, _ in needs), sum(n for _, n in needs)
+    least, whole = sum(n for n, _, _ in needs), sum(n for _, _, n in needs)
     if least > room:
         return None
     if whole <= room:
         stretch = room / whole if whole > room * 0.55 else 1.0
-        return tuple(n * stretch for _, n in needs)
-    few, many = 1.0, whole / min(n for n, _ in needs)  # lines of the tallest cell
-    for _ in range(30):
+        return tuple(n * stretch for _, _, n in needs)
+    few, many = 0.01, whole / PAD  # lines of a usual cell
+    for _ in range(40):
         lines = (few + many) / 2
-        wide = sum(max(low, high / lines) for low, high in needs)
+        wide = sum(min(high, max(low, usual / lines)) for low, usual, high in needs)
         few, many = (few, lines) if wide <= room else (lines, many)
-    found = [max(low, high / many) for low, high in needs]
+    found = [min(high, max(low, usual / many)) for low, usual, high in needs]
     return tuple(n * room / sum(found) for n in found)
 
 

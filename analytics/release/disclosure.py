@@ -75,12 +75,13 @@ def release(raw: Raw | Released, *, protect: bool = True) -> Released:
     if raw.against:
         table = _hide_differences(table, raw.question.by, raw.against)
     columns = [*raw.question.by, "measure", *shown, "status"]
+    question, several = raw.question, raw.provenance.get("in_several_cities", 0)
     provenance = {
         **raw.provenance,
         "protection": f"n < {k}" if protect else "none",
+        **({"in_several_cities": f"n < {k}"} if protect and 0 < several < k else {}),
         "hidden": table.filter(pl.col("status") == HIDDEN).height,
     }
-    question = raw.question
     return Released(
         question.measure,
         question.by,

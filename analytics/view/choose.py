@@ -94,16 +94,6 @@ class Yardstick:
         return {"resource": self.resource, "weight": self.weight}
 
 
-def setting(parameter: str, code: str) -> str:
-    """A parameter's value in words."""
-    if parameter == "threshold":
-        return share(code)
-    if parameter == "game":
-        return t(f"game.{code}")
-    titled = grammar().choices(parameter)
-    return say(titled[code].title) if code in titled else t("resource.auto") if code == "auto" else code
-
-
 def catastrophic(released: Released) -> str:
     """What an answer counted as catastrophic, in words, from the parameters it was computed with."""
     chosen = released.parameters
@@ -111,7 +101,7 @@ def catastrophic(released: Released) -> str:
         "card.che_help",
         threshold=share(chosen["threshold"]),
         who=t(f"catastrophic.{chosen['weight']}"),
-        resource=setting("resource", chosen["resource"]),
+        resource=names.setting("resource", chosen["resource"]),
     )
 
 
@@ -203,19 +193,19 @@ def _threshold() -> str:
 def _resource(form: Measure, where: Mapping[str, Sequence[str]]) -> str:
     with st.container(width=210):
         held = asking.answerable(form.id, "resource", where)
-        return controls.one("resource", ["auto", *held], partial(setting, "resource"))
+        return controls.one("resource", ["auto", *held], partial(names.setting, "resource"))
 
 
 def _weight(form: Measure) -> str:
     known = grammar().parameters["weight"]
     default = form.defaults.get("weight", known.default)
     with st.container(width=140):
-        return controls.one("weight", known.values, partial(setting, "weight"), default)
+        return controls.one("weight", known.values, partial(names.setting, "weight"), default)
 
 
 def _own_burden() -> str:
     known = grammar().parameters["own_burden"]
-    return controls.one("own_burden", known.values, partial(setting, "own_burden"), known.default)
+    return controls.one("own_burden", known.values, partial(names.setting, "own_burden"), known.default)
 
 
 def poverty_line(where: Mapping[str, Sequence[str]]) -> str:
@@ -223,7 +213,11 @@ def poverty_line(where: Mapping[str, Sequence[str]]) -> str:
     lines = asking.answerable("poverty_headcount", "poverty_line", where)
     default = grammar().parameters["poverty_line"].default
     with st.container(width=260):
-        return controls.one("poverty_line", lines, partial(setting, "poverty_line"), default) if lines else ""
+        return (
+            controls.one("poverty_line", lines, partial(names.setting, "poverty_line"), default)
+            if lines
+            else ""
+        )
 
 
 def mode() -> str:

@@ -69,10 +69,10 @@ def _dress(word: Word, language: str) -> None:
     for style in word.styles:
         if style.element.rPr is None and not hasattr(style, "font"):
             continue
-        name = str(style.name)
-        _set_fonts(
-            style.element.get_or_add_rPr().get_or_add_rFonts(), _HEAD if name.startswith(_HEADED) else _BODY
-        )
+        family = _HEAD if str(style.name).startswith(_HEADED) else _BODY
+        style.element.get_or_add_rPr().get_or_add_rFonts()
+        for fonts in style.element.iter(qn("w:rFonts")):  # a style of tables has several
+            _set_fonts(fonts, family)
     sizes = {
         "Normal": 10.5,
         "Title": 20,

@@ -34,7 +34,7 @@ def _asked(book: Book, *question: object) -> object:
 
 @pytest.mark.parametrize("row", range(len(prepared())))
 def test_prepared_answers_are_those_of_the_facts(books: tuple[Book, Book], row: int) -> None:
-    wanted = {name for name in prepared()[row].measures}
+    wanted = set(prepared()[row].measures)
     compared = used = 0
     for measure, by, parameters in questions():
         if measure not in wanted or by not in prepared()[row].by:

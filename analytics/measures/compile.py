@@ -103,6 +103,7 @@ class Compiled:
         if self.ranks:
             columns.append(f"w{self.factor} AS weighed")
         columns += ["person_key"] if self._persons else []
+        columns += [f"{self.nothing} <= 0 AS has_nothing"] if self.nothing else []
         columns += self.carry
         late = [n for n in question.where if n == "tier" or dimensions()[n].bands]
         line = self._line()
@@ -250,6 +251,7 @@ cut AS (
             else:
                 sums += ["count_if(usable)::BIGINT AS n", *self._hits("count_if({of} <> 0)::BIGINT")]
             sums.append("count_if(NOT usable)::BIGINT AS n_excluded")
+            sums += ["count_if(has_nothing)::BIGINT AS n_no_resource"] if self.nothing else []
             return (
                 f"summed AS (\n    SELECT {self.groups}{', '.join(sums)}\n    FROM cut{self._group_by()}\n)"
             )
@@ -263,6 +265,7 @@ cut AS (
             if by == self.ranks[0]:
                 sums += ["coalesce(sum(n) FILTER (usable), 0)::BIGINT AS n", *self._hits("coalesce(sum({name}) FILTER (usable), 0)::BIGINT"),
                          "coalesce(sum(n) FILTER (NOT usable), 0)::BIGINT AS n_excluded"]  # fmt: skip
+                sums += ["coalesce(sum(n_no_resource), 0)::BIGINT AS n_no_resource"] if self.nothing else []
             name = "summed" if len(self.ranks) == 1 else f"summed_{by}"
             parts.append(
                 f"{name} AS (\n    SELECT {self.groups}{', '.join(sums)}\n    FROM rank_{by}{self._group_by()}\n)"
@@ -286,7 +289,7 @@ cut AS (
         part = ", ".join([*self.by, "usable"])
         return f"""\
 cell_{by} AS (
-    SELECT {self.groups}usable, CASE WHEN usable THEN key_{by} END AS key, sum(weighed) AS weighed, {", ".join(sums)}, count(*) AS n{"".join(f", {h}" for h in self._hits("count_if({of} <> 0)::BIGINT"))}
+    SELECT {self.groups}usable, CASE WHEN usable THEN key_{by} END AS key, sum(weighed) AS weighed, {", ".join(sums)}, count(*) AS n{", count_if(has_nothing) AS n_no_resource" if self.nothing else ""}{"".join(f", {h}" for h in self._hits("count_if({of} <> 0)::BIGINT"))}
     FROM cut GROUP BY ALL
 ),
 rank_{by} AS (
@@ -302,6 +305,13 @@ rank_{by} AS (
     def _persons(self) -> bool:
         """Whether a person may stand in several rows, and both among those that add to the numerator and the rest."""
         return self.counted != "*"
+
+    @property
+    def nothing(self) -> str:
+        """What households at or below zero of are counted, kept or left out: the resource, else the living standard, else nothing."""
+        return (
+            "resource" if "resource" in self.chosen else "living" if "living_standard" in self.chosen else ""
+        )
 
     @property
     def groups(self) -> str:
@@ -344,7 +354,7 @@ rank_{by} AS (
             parts.append(
                 f"SELECT {groups}{literal(form.id)} AS measure, {value} AS value,\n"
                 f"    (({numerator}){over})::DOUBLE AS numerator, (({denominator}){under})::DOUBLE AS denominator, "
-                f"n, n_hit_{i + 1} AS n_numerator, {'n_rest, ' if self._persons else ''}n_excluded{told}\n"
+                f"n, n_hit_{i + 1} AS n_numerator, {'n_rest, ' if self._persons else ''}n_excluded{', n_no_resource' if self.nothing else ''}{told}\n"
                 f"FROM summed AS s{f' LEFT JOIN {error} AS e ON {on}' if error else ''}"
             )
         ordered = ", ".join(f"{order(name)}{name}" for name in self.question.by)

@@ -28,7 +28,8 @@ from analytics.tiers import LEDGERS, TIER, TIERS
 class Raw:
     """An unprotected answer. `table`: the dimensions asked, measure, value, numerator, denominator, n (persons or
     households that entered), n_numerator (of these, how many add to the numerator), n_rest (how many do not, where one
-    may be both), n_excluded (rows without what the measure needs).
+    may be both), n_excluded (rows without what the measure needs), n_no_resource
+    (rows whose resource or living standard is zero or negative, of measures that have one; provenance: `no_resource`).
     """
 
     question: Question
@@ -132,25 +133,27 @@ class Book:
         tiers = self._tiers(question, credited) if question.measure.credit else ()
         if question.measure.credit and not tiers:
             raise ValueError(f"{measure}: no tier is recorded here, so there is nothing to credit")
-        provenance = self._provenance(question)
+        several = {"threshold": ",".join(question.thresholds)} if "threshold" in question.by else {}
+        settled = chosen | several
+        provenance = {**self._provenance(question), **_no_resource(question, chosen)}
         if against:
             sure = Sure.of(question.measure, chosen, se or "superpopulation", se_method)
             table, sql, bound, told = contrast(self._engine, question, chosen, fact, tiers, sure, against)
             self._must_tell(question, table)
             provenance |= {"uncertainty": told, "against": f"{against[0]}={against[1]}"}
-            return Raw(question, table, sql, bound, chosen, provenance, against)
+            return Raw(question, table, sql, bound, settled, provenance, against)
         if se:
             sure = Sure.of(question.measure, chosen, se, se_method)
             answer = with_errors(self._engine, question, chosen, fact, tiers, sure)
             provenance["uncertainty"] = answer.told
             self._must_tell(question, answer.table)
-            return Raw(question, answer.table, answer.sql, answer.bound, chosen, provenance)
+            return Raw(question, answer.table, answer.sql, answer.bound, settled, provenance)
         asked = Compiled(question, chosen, fact, tiers)
         if kept is not None:
-            return Raw(question, kept, asked.sql, asked.bound, chosen, {**provenance, "prepared": True})
+            return Raw(question, kept, asked.sql, asked.bound, settled, {**provenance, "prepared": True})
         table = self._engine.ask(asked.sql, asked.bound)
         self._must_tell(question, table)
-        return Raw(question, table, asked.sql, asked.bound, chosen, provenance)
+        return Raw(question, table, asked.sql, asked.bound, settled, provenance)
 
     def _asked(self, question: Question) -> list[tuple[str, int]]:
         """The places a question looks at."""
@@ -253,13 +256,27 @@ class Book:
             wide = "HUGEINT" if most is None or most > grammar().narrow_fen else "BIGINT"
             self._facts[grain] = Fact(table, wide)
         once = "city" not in question.by and self._in_several(question) > 0
-        return replace(self._facts[grain], once=once)
+        return replace(self._facts[grain], table=self._table(question), once=once)
+
+    def _table(self, question: Question) -> str:
+        """The files of the fact that a question about one city looks into, under a name of their own; else all of them."""
+        grain, places = question.measure.grain, self._asked(question)
+        cities = {city for city, _ in places}
+        if self._replay or len(cities) != 1 or len(places) == len(self.places):
+            return self._tables[grain]
+        paths = [p.path for p in self.snapshot.partitions(grain) if (p.city, p.plan_year) in places]
+        if not paths:
+            return self._tables[grain]
+        name = "_".join([grain, *cities, *map(str, sorted({year for _, year in places}))])
+        self._engine.view(name, paths)
+        return name
 
     @property
     def _is_old(self) -> bool:
         """Whether the snapshot was built before anybody looked for persons in several cities, and has more than one city."""
-        cities = {p.city for p in self.snapshot.partitions("person_year")}
-        return not self._replay and "shared" not in self.manifest and len(cities) > 1
+        if self._replay or "shared" in self.manifest:
+            return False
+        return len({p.city for p in self.snapshot.partitions("person_year")}) > 1
 
     def _in_several(self, question: Question) -> int:
         """Persons (of household measures: households) that stand in several of the cities asked in one year."""
@@ -353,6 +370,19 @@ class Book:
             **told,
             **(self._replay.told if self._replay else {}),
         }
+
+
+def _no_resource(question: Question, chosen: Mapping[str, str]) -> dict[str, str]:
+    """What becomes of households whose resource (or living standard) is zero or negative, for measures that have one."""
+    resource = grammar().resources.get(chosen.get("resource", ""))
+    if not resource and "living_standard" not in chosen:
+        return {}
+    needs_more = question.measure.usable in ("resource > 0", "left_over > 0")
+    if needs_more or (resource and resource.nonpositive == "excluded"):
+        return {"no_resource": "left_out"}
+    if resource and "threshold" in chosen:
+        return {"no_resource": "catastrophic"}
+    return {"no_resource": "floored" if chosen.get("negative") == "floored" else "kept"}
 
 
 def _keep(names: Iterable[str]) -> str:

@@ -63,14 +63,24 @@ class Engine:
         memory: str = MEMORY,
     ) -> None:
         """`tables`: table name -> its exact Parquet files; each becomes a view of that name. `also`: files that may be read."""
-        self._files = {name: [str(path) for path in paths] for name, paths in tables.items()}
         files = [path for paths in tables.values() for path in paths]
         self._con = duckdb.connect(
             ":memory:", config={**SETTINGS, "threads": str(threads), "memory_limit": memory}
         )
         _lock(self._con, [*files, *also])
+        self._files: dict[str, list[str]] = {}
+        self._naming = threading.Lock()
         for name, paths in tables.items():
-            self._con.execute(f'CREATE VIEW "{name}" AS SELECT * FROM {parquet(paths)}').fetchall()
+            self.view(name, paths)
+
+    def view(self, name: str, paths: Sequence[Path]) -> None:
+        """Give some of the files a name; a name that is known stays what it is."""
+        with self._naming:
+            if name not in self._files:
+                self._con.cursor().execute(
+                    f'CREATE VIEW "{name}" AS SELECT * FROM {parquet(paths)}'
+                ).fetchall()
+                self._files[name] = [str(path) for path in paths]
 
     def ask(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = SECONDS

@@ -7,13 +7,13 @@ from functools import partial
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from analytics.figures import formats, names, words
+from analytics.figures import asked, names, words
 from analytics.figures.words import say, t
 from analytics.measures import Measure, dimensions, grammar, measures
-from analytics.release import Released
 from analytics.tiers import TIERS
 from analytics.view import asking, controls
 
+setting, share, catastrophic = asked.setting, asked.share, asked.catastrophic
 UNITS = ("auto", "yuan", "wan", "yi")
 THRESHOLDS = grammar().parameters["threshold"].values
 _WHO = ("insurance_type", "person_group")
@@ -92,32 +92,6 @@ class Yardstick:
     def at_any(self) -> dict[str, str]:
         """Parameters of a question by thresholds."""
         return {"resource": self.resource, "weight": self.weight}
-
-
-def setting(parameter: str, code: str) -> str:
-    """A parameter's value in words."""
-    if parameter == "threshold":
-        return share(code)
-    if parameter == "game":
-        return t(f"game.{code}")
-    titled = grammar().choices(parameter)
-    return say(titled[code].title) if code in titled else t("resource.auto") if code == "auto" else code
-
-
-def catastrophic(released: Released) -> str:
-    """What an answer counted as catastrophic, in words, from the parameters it was computed with."""
-    chosen = released.parameters
-    return t(
-        "card.che_help",
-        threshold=share(chosen["threshold"]),
-        who=t(f"catastrophic.{chosen['weight']}"),
-        resource=setting("resource", chosen["resource"]),
-    )
-
-
-def share(code: str) -> str:
-    """A threshold code in words."""
-    return formats.percent(float(code), 0)
 
 
 def row() -> DeltaGenerator:

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 import streamlit as st
 
-from analytics.figures import formats, names, tables, words
+from analytics.figures import asked, formats, tables, words
 from analytics.figures.words import say, t
-from analytics.measures import Measure, grammar
+from analytics.measures import Measure
 from analytics.release import Released
-from analytics.view import choose, grid
+from analytics.view import grid
+
+filters, settings, citation, uncertainty = asked.filters, asked.settings, asked.citation, asked.uncertainty
 
 
 def drawer(key: str, answers: Sequence[Released], called: Sequence[str] = ()) -> None:
@@ -97,46 +99,6 @@ def fraction(released: Released) -> str:
         value = tables.cell(row, released.measure.unit)
         return f"{formats.count(round(row['numerator'], 6))} ÷ {formats.count(round(row['denominator'], 6))} = {value}"
     return t("explain.see_numbers")
-
-
-def filters(released: Released) -> str:
-    """The filters of the question in words."""
-    parts = [
-        f"{names.dimension(d)}{t('explain.colon')}{words.listing([names.member(d, code) for code in codes])}"
-        for d, codes in released.where.items()
-        if codes
-    ]
-    return t("explain.semicolon").join(parts) or t("explain.everybody")
-
-
-def settings(released: Released) -> str:
-    """The parameters the answer was computed with, in words."""
-    titles = grammar().parameters
-    parts = [
-        f"{say(titles[name].title)}{t('explain.colon')}{choose.setting(name, code)}"
-        for name, code in released.parameters.items()
-    ]
-    return t("explain.semicolon").join(parts)
-
-
-def uncertainty(told: Mapping[str, str]) -> str:
-    """What the intervals of an answer mean."""
-    return t(
-        "interval.superpopulation",
-        interval=told["interval"].replace(" ", "") if words.language() == "zh" else told["interval"],
-        method=t(f"interval.{told['method']}"),
-    )
-
-
-def citation(released: Released) -> str:
-    """How to cite an answer: measure, filters, parameters, snapshot."""
-    parts = [
-        say(released.measure.title),
-        filters(released),
-        settings(released),
-        str(released.provenance["snapshot"]),
-    ]
-    return t("explain.semicolon").join(part for part in parts if part)
 
 
 def provenance(released: Released) -> pl.DataFrame:

@@ -120,4 +120,8 @@ def difference(number: float | None, unit: str, language: str, money_unit: str =
     if unit == "index":
         return index(number, signed=True)
     sign = "+" if number > 0 else ""
+    if unit == "per_100":
+        return f"{number:+.2f}"
+    if unit == "days":
+        return sign + value(number, unit, language)
     return sign + (money(number, language, money_unit) if unit == "yuan" else count(number))

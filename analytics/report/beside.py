@@ -28,9 +28,7 @@ def rules(look: Look) -> list[Block]:
         t("rule.ceiling"),
         t("report.source_class"),
     )
-    table = Table(
-        t("report.rules", place=look.name), heads, tuple(lines), t("report.rules_note"), len(heads)
-    )
+    table = Table(t("report.rules", place=look.name), heads, tuple(lines), t("report.rules_note"), len(heads))
     missing = [Text(t("report.not_modelled", clauses=_clauses(plan)))] if plan.not_modelled else []
     return [table, *missing]
 

@@ -105,7 +105,7 @@ def _facts(look: Look, title: str) -> tuple[tuple[str, str], ...]:
         (t("report.cite"), t("report.cited", title=title, place=look.name, snapshot=look.desk.snapshot_id)),
     ]
     if look.yardstick:
-        told_by = {name: asked.setting(name, code) for name, code in look.yardstick.items()}
+        told_by = {name: words.inline(asked.setting(name, code)) for name, code in look.yardstick.items()}
         lines.insert(4, (t("report.resources"), t("report.yardstick", **told_by)))
     return tuple(lines)
 

@@ -1,13 +1,14 @@
 """Answers laid out: parts of a report as tables of cells and pictures. A cell has a number behind it only where one is shown."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from analytics.figures import charts, formats, names, tables, words
 from analytics.figures.words import say, t
 from analytics.measures import measures
-from analytics.release import Released
-from analytics.report.document import Block, Cell, Picture, Table
+from analytics.release import Released, policy
+from analytics.report.document import Block, Cell, Picture, Table, Text
 from analytics.report.form import Column, Part
 from analytics.report.look import Look, Unanswered
 
@@ -21,6 +22,9 @@ def blocks(look: Look, part: Part) -> list[Block]:
     """A part as picture and table. Raises Unanswered where the store holds nothing for it."""
     made = {"columns": _columns, "crossed": _crossed, "course": _course, "peers": _peers}[part.layout]
     table = made(look, part)
+    numbers = [cell for line in table.rows for cell in line[table.left :]]
+    if {cell.text for cell in numbers} <= {t("cell.hidden"), formats.NOTHING}:
+        return [Text(t("report.all_protected", title=table.title, k=policy().k))]
     picture = _picture(look, part) if part.chart else None
     return [block for block in (picture, table) if block is not None]
 
@@ -189,7 +193,7 @@ def _peers(look: Look, part: Part) -> Table:
         t("ranking.difference", city=words.city(look.city)),
     )
     direction = t(f"report.ranked_{better}")
-    return Table(say(part.title), heads, tuple(lines), f"{direction}{_note(part, [answer])}", 2)
+    return Table(say(part.title), heads, tuple(lines), _joined(direction, _note(part, [answer])), 2)
 
 
 def _apart(look: Look, measure: str, by: Sequence[str], where: Any) -> dict[str, Row]:
@@ -209,8 +213,12 @@ def _note(part: Part, answers: Sequence[Released | None]) -> str:
     if left_out and any(a.measure.usable != "true" for a in held):
         found.append(t("report.excluded"))
     if any("hidden" in set(a.table["status"]) for a in held):
-        found.append(t("report.protected", k=held[0].provenance["protection"].removeprefix("n < ")))
-    return ("" if words.language() == "zh" else " ").join(found)
+        found.append(t("report.protected", k=policy().k))
+    return _joined(*found)
+
+
+def _joined(*notes: str) -> str:
+    return ("" if words.language() == "zh" else " ").join(note for note in notes if note)
 
 
 # --- pictures
@@ -225,7 +233,20 @@ def _picture(look: Look, part: Part) -> Picture | None:
     if not any(c.value is not None for line in table.rows for c in line[table.left :]):
         return None
     note = t("figure.gaps", n=chart.gaps) if chart.gaps else ""
-    return Picture(say(part.title), chart, table, NATIVE[part.chart], note)
+    told = replace(chart, alt=t("report.alt", title=say(part.title), numbers=_told(table)))
+    return Picture(say(part.title), told, table, NATIVE[part.chart], note)
+
+
+def _told(table: Table) -> str:
+    """The numbers of a picture in words, for those who cannot see it."""
+    lines = []
+    for line in table.rows:
+        numbers = [
+            f"{head} {c.text}" if len(table.columns) > 2 else c.text
+            for head, c in zip(table.columns[1:], line[1:], strict=True)
+        ]
+        lines.append(f"{line[0].text} {words.listing(numbers)}")
+    return t("explain.semicolon").join(lines)
 
 
 def _drawn(look: Look, part: Part) -> tuple[charts.Chart, Table] | None:

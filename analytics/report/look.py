@@ -155,9 +155,7 @@ class Look:
             return Number("no_data", what, form.unit)
         rows = [r for r in answer.table.to_dicts() if str(r["plan_year"]) == str(self.year)]
         if len(rows) != 1 or rows[0]["difference"] is None:
-            return Number(
-                "hidden" if "hidden" in set(answer.table["status"]) else "no_data", what, form.unit
-            )
+            return Number("hidden" if "hidden" in set(answer.table["status"]) else "no_data", what, form.unit)
         return Number(str(rows[0]["status"]), what, form.unit, rows[0])
 
     def tiers(self, answer: Released) -> list[str]:
@@ -174,7 +172,9 @@ class Look:
 
     def label(self, dimension: str, code: str) -> str:
         """Name of a value; of products and liabilities as the plan calls them."""
-        return self._labels.get((dimension, code)) or names.member(dimension, None if code == "None" else code)
+        return self._labels.get((dimension, code)) or names.member(
+            dimension, None if code == "None" else code
+        )
 
     def _of_plan(self) -> dict[tuple[str, str], str]:
         plan = self.desk.plan(self.city, self.year)

@@ -32,7 +32,7 @@ def sentences(look: Look, wanted: Sequence[str]) -> list[str]:
     for status in ("hidden", "undefined", "not_covered", "no_data"):
         if what := [words.inline(name) for name, why in lacks.items() if why == status]:
             found.append(t(f"report.lacks_{status}", what=words.listing(what)))
-    return [sentence for sentence in found if sentence]
+    return [sentence[:1].upper() + sentence[1:] for sentence in found if sentence]
 
 
 def _need(*numbers: Number) -> None:
@@ -82,15 +82,7 @@ def _several(look: Look, measure: str, by: str, of: str = "here", **where: str) 
     rows = {str(r[by]): r for r in answer.table.to_dicts()}
     head = say(form.title) + (t("report.of_tier", tier=words.tier(where["tier"])) if "tier" in where else "")
     return [
-        (
-            code,
-            Number(
-                str(rows[code]["status"]),
-                t("report.of_group", what=head, group=look.label(by, code)),
-                form.unit,
-                rows[code],
-            ),
-        )
+        (code, Number(str(rows[code]["status"]), head, form.unit, rows[code]))
         for code in look.ordered(by, answer)
     ]
 
@@ -112,7 +104,11 @@ def _shown(found: Sequence[tuple[str, Number]], measure: str) -> list[tuple[str,
 
 def _among(found: Sequence[tuple[str, Number]], dimension: str) -> str:
     """Says so where some values are protected, before one of the others is called the largest."""
-    return "" if all(number for _, number in found) else t("report.among", of=names.dimension(dimension))
+    return (
+        ""
+        if all(number for _, number in found)
+        else t("report.among", of=words.inline(names.dimension(dimension)))
+    )
 
 
 # --- of the bureau
@@ -180,11 +176,11 @@ def reach(look: Look) -> str:
 
 
 def reduction(look: Look) -> str:
-    ratio, mean, points = (look.number(m, where={"tier": ["inclusive"]}, tier="inclusive") for m in REDUCTIONS)
-    _need(ratio, mean, points)
-    return t(
-        "report.reduction", ratio=formats.per_hundred(ratio.value), mean=mean.text, points=points.text
+    ratio, mean, points = (
+        look.number(m, where={"tier": ["inclusive"]}, tier="inclusive") for m in REDUCTIONS
     )
+    _need(ratio, mean, points)
+    return t("report.reduction", ratio=formats.per_hundred(ratio.value), mean=mean.text, points=points.text)
 
 
 def catastrophic(look: Look) -> str:
@@ -219,9 +215,7 @@ def _highest(look: Look, key: str, measure: str, dimension: str) -> str:
     shown = _shown(found, measure)
     if len(shown) < 2:
         raise Unsaid([number for _, number in found])
-    (top, most), (low, least) = (
-        sorted(shown, key=lambda pair: pair[1].value)[at] for at in (-1, 0)
-    )
+    (top, most), (low, least) = (sorted(shown, key=lambda pair: pair[1].value)[at] for at in (-1, 0))
     return t(
         key,
         among=_among(found, dimension),
@@ -242,7 +236,6 @@ def dearest(look: Look) -> str:
         band=look.label("cost_band", band),
         n=_people(number.part("n")),
         rate=number.text,
-        own=formats.per_hundred(1 - number.value),
     )
 
 
@@ -270,7 +263,10 @@ def peers(look: Look) -> str:
 
 def quality(look: Look) -> str:
     books = look.desk.quality()
-    rows = {name: sum(d[name] for d in books) for name in ("rows_in", "rows_loaded", "rows_set_aside", "rows_open")}
+    rows = {
+        name: sum(d[name] for d in books)
+        for name in ("rows_in", "rows_loaded", "rows_set_aside", "rows_open")
+    }
     return t("report.quality", n=len(books), **{name: formats.count(n) for name, n in rows.items()})
 
 
@@ -366,7 +362,8 @@ def large(look: Look) -> str:
 def speed(look: Look) -> str:
     days, one_stop = look.number("days_to_pay_median"), look.number("one_stop_share")
     _need(days, one_stop)
-    return t("report.speed", days=days.text, one_stop=one_stop.text)
+    key = "report.speed" if days.value else "report.speed_same_day"
+    return t(key, days=days.text, one_stop=one_stop.text)
 
 
 def elsewhere(look: Look) -> str:

@@ -28,7 +28,7 @@ if drawn := beside.drawn(rows):
 
 judged, others = beside.judged(rows, ["pass", "fail"]), beside.judged(rows, ["not_applicable"])
 if judged or others:
-    st.subheader(t("beside.targets", passed=counts["pass"], **counts), anchor=False)
+    st.header(t("beside.targets", passed=counts["pass"], **counts), anchor=False)
     st.caption(t("beside.targets_note"))
 if judged:
     grid.text(beside.targets(judged))
@@ -40,7 +40,7 @@ if others:
 everywhere = place == "all"
 methods = [m for m in beside.KINDS if everywhere or beside.of_method(rows, m)]
 if methods:
-    st.subheader(t("beside.reductions"), anchor=False)
+    st.header(t("beside.reductions"), anchor=False)
 for method in methods:
     found, measure = beside.of_method(rows, method), beside.formula(method)
     with st.container(border=True):
@@ -59,7 +59,7 @@ if everywhere and cities:
     title, note = t("beside.three"), t("beside.three_note")
     figure.show("three", title, None, tables.by_measure(told, "city", cities), told, note)
 
-st.subheader(t("beside.places"), anchor=False)
+st.header(t("beside.places"), anchor=False)
 for name, found in beside.by_place(rows).items():
     label = t("beside.of_place", place=name, n=len(found))
     key = f"p_{found[0].place}"

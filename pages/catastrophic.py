@@ -45,7 +45,7 @@ figure.show(
     charts.lines(every, "threshold", "tier", order, t("control.threshold")),
     tables.crossed(every, "threshold", "tier", across=order),
     [every],
-    t("catastrophic.note", resource=choose.setting("resource", still.parameters["resource"])),
+    t("catastrophic.note", resource=names.setting("resource", still.parameters["resource"])),
 )
 
 answer = asking.ask(measure, [group, "tier"], place.where, yardstick.parameters, se=se)

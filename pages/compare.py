@@ -61,6 +61,6 @@ else:
         )
 
 year = scope.years[-1]
-st.subheader(t("compare.rules", year=year), anchor=False)
+st.header(t("compare.rules", year=year), anchor=False)
 grid.show(rules.table([(city, year) for city in scope.cities], tier), t("compare.rules", year=year), left=7)
 st.caption(t("compare.rules_note"))

@@ -15,31 +15,31 @@ else:
 st.caption("  \n".join(ledger.money(deliveries)))
 workplace.deliveries(deliveries)
 
-st.subheader(t("data.deliveries"), anchor=False)
+st.header(t("data.deliveries"), anchor=False)
 grid.show(ledger.came(deliveries), t("data.deliveries"), left=8)
 
-st.subheader(t("data.checks"), anchor=False)
+st.header(t("data.checks"), anchor=False)
 looked_at = workplace.chosen(deliveries)
 if len(looked_at) == 1:
     workplace.about(looked_at[0])
 found = checks.gathered(looked_at)
 workplace.findings(found)
 
-st.subheader(t("data.waiting"), anchor=False)
+st.header(t("data.waiting"), anchor=False)
 workplace.rows(looked_at, found)
 
-st.subheader(t("data.measures"), anchor=False)
+st.header(t("data.measures"), anchor=False)
 workplace.measures(checks.gathered(deliveries))
 workplace.built(desk.store_wide())
 
-st.subheader(t("data.snapshot"), anchor=False)
+st.header(t("data.snapshot"), anchor=False)
 grid.show(
     ledger.facts(desk.snapshot_id, desk.manifest()), t("data.snapshot"), left=2, wide=t("explain.content")
 )
 with st.expander(t("data.files"), icon=":material/folder:"):
     grid.show(ledger.files(desk.manifest()), t("data.files"), left=4)
 
-st.subheader(t("data.assumed"), anchor=False)
+st.header(t("data.assumed"), anchor=False)
 assumed = ledger.assumed(desk.places)
 if assumed.is_empty():
     st.caption(t("data.no_assumed"))

@@ -29,16 +29,16 @@ if not plan.tier and other is None:
 for tier, members in benefits.tiers(pairs).items():
     lines = benefits.table(members, plan, other, only)
     if not lines.is_empty():
-        st.subheader(benefits.title(tier), anchor=False)
+        st.header(benefits.title(tier), anchor=False)
         grid.text(lines)
 
-st.subheader(t("benefit.left_out"), anchor=False)
+st.header(t("benefit.left_out"), anchor=False)
 for one in [plan] if other is None else [plan, other]:
     st.markdown(f"**{benefits.name(one)}**")
     clauses = benefits.left_out(one)
     st.markdown("\n".join(f"* {line}" for line in clauses) if clauses else t("benefit.nothing_left_out"))
 
-st.subheader(t("coverage.title", place=words.city(plan.city)), anchor=False)
+st.header(t("coverage.title", place=words.city(plan.city)), anchor=False)
 st.caption(t("coverage.lead"))
 if known := registry.of_city(plan.city):
     grid.text(registry.table(known))

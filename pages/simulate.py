@@ -17,7 +17,7 @@ if fit:
         st.info(t("whatif.what_to_do"), icon=":material/tune:")
 
 if found and wanted.scenario:
-    st.subheader(t("whatif.rules"), anchor=False)
+    st.header(t("whatif.rules"), anchor=False)
     grid.text(benefits.changed(found.plan, found.changed))
     whatif.cards(found, wanted.tier)
 
@@ -36,7 +36,7 @@ if found and wanted.scenario:
         with column:
             answer = found.answer(f"catastrophic_{measure}", ("income_group",), threshold="0.10")
             whatif.pair(measure, t(f"by_income.{measure}"), answer, note=t("whatif.income_note"))
-    st.subheader(t("whatif.payers"), anchor=False)
+    st.header(t("whatif.payers"), anchor=False)
     grid.show(whatif.payers(found), t("whatif.payers"), whole=True)
     whatif.downloads(wanted.scenario, found)
 

@@ -228,7 +228,7 @@ def test_nothing_of_the_data_becomes_markup(visit: Visit, tmp_path: Path) -> Non
     take(tmp_path, [csv_file(tmp_path / name, rows)], sign_off={"reason": ":red[r]", "who": who})
     verbs.build(tmp_path / "store")
     at = visit(tmp_path / "store", rule="<script>", delivery="![i](http://x.example/i.png)")
-    said = [e.value for kind in ("markdown", "caption", "warning", "info", "success", "title", "subheader") for e in getattr(at, kind)]  # fmt: skip
+    said = [e.value for kind in ("markdown", "caption", "warning", "info", "success", "title", "header") for e in getattr(at, kind)]  # fmt: skip
     assert any("script" in text for text in said), "the link's odd values are named"
     for text in said:
         assert "<img" not in text.replace(r"\<", "") and "![i](" not in text and "<script>" not in text

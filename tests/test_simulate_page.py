@@ -257,7 +257,7 @@ def test_a_survey_cannot_be_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyP
         Desk.open(tmp_path / "s").ask("shapley_headcount", ["tier"])
     at = AppTest.from_file(str(FRAME), default_timeout=60)
     at.switch_page(str(PAGE.with_name("catastrophic.py"))).run()
-    assert not at.exception and not at.error and len(at.subheader) == 5  # nothing is credited
+    assert not at.exception and not at.error and len(at.header) == 5  # nothing is credited
 
 
 def test_what_is_offered_passes_the_checks_of_a_plan() -> None:

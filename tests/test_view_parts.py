@@ -1,5 +1,7 @@
 """The parts of the view without a page: number formats, files, books."""
 
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -7,15 +9,18 @@ import polars as pl
 import pytest
 
 from analytics.answer import Desk
-from analytics.figures import formats, tables
+from analytics.figures import about, files, formats
 from analytics.view import ledger, server
 
 
 def test_download_is_the_answer_and_opens_in_a_spreadsheet(sample_store: Path) -> None:
     where = {"city": ["440400"], "plan_year": ["2022"]}
     answer = Desk.open(sample_store).ask("burden_reduction_rate", ["person_group", "tier"], where)
-    raw = tables.csv(answer)
+    lines = about.block("t", [answer])
+    with zipfile.ZipFile(io.BytesIO(files.csv(files.full([answer]), lines, "x"))) as bundle:
+        raw, notes = bundle.read("x.csv"), bundle.read("x.txt").decode("utf-8-sig")
     assert raw.startswith(b"\xef\xbb\xbf")
+    assert answer.measure.plain.zh in notes and str(answer.provenance["snapshot"]) in notes
     read = pl.read_csv(raw[3:])
     assert read.height == answer.table.height
     hidden = read.filter(pl.col("status") == "hidden")

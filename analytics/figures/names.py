@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from analytics.figures import formats, words
 from analytics.figures.words import say, t
-from analytics.measures import dimensions
+from analytics.measures import dimensions, grammar
 from analytics.reference import bands
 from analytics.tiers import TIER
 
@@ -54,6 +54,16 @@ def member(dimension: str, code: object) -> str:
     if found and found.bands:
         return next((say(band) for band in bands() if band.id == code), str(code))
     return found.label(str(code), words.language()) if found else str(code)
+
+
+def setting(parameter: str, code: str) -> str:
+    """A parameter's value in words."""
+    if parameter == "threshold":
+        return member("threshold", code)
+    if parameter == "game":
+        return t(f"game.{code}")
+    titled = grammar().choices(parameter)
+    return say(titled[code].title) if code in titled else t("resource.auto") if code == "auto" else code
 
 
 def ordered(dimension: str, codes: Iterable[object]) -> list[str]:

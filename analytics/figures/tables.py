@@ -7,11 +7,7 @@ import polars as pl
 
 from analytics.figures import formats, names, words
 from analytics.figures.words import say, t
-from analytics.measures import DIFFERENCES
 from analytics.release import Released
-
-_ERRORS = ("se", "ci_low", "ci_high")
-_COLUMNS = ("measure", "value", *_ERRORS, *DIFFERENCES, "numerator", "denominator", "n", "status")
 
 
 def cell(row: Mapping[str, Any] | None, unit: str, missing: str | None = None) -> str:
@@ -158,15 +154,3 @@ def unmarked(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(links).with_columns(
         pl.all().str.replace_all("  \n", " · ").str.replace_all(r"\*\*", "").str.replace_all(r"\\(.)", "$1")
     )
-
-
-def csv(released: Released) -> bytes:
-    """The answer as a file a spreadsheet opens (UTF-8 with BOM): codes and words of every dimension, exact values."""
-    table = released.table
-    named = [
-        pl.Series(f"{d}_name", [names.member(d, v) for v in table[d]], dtype=pl.String) for d in released.by
-    ]
-    wanted = [column for d in released.by for column in (d, f"{d}_name")] + [
-        c for c in _COLUMNS if c in table.columns
-    ]
-    return b"\xef\xbb\xbf" + table.with_columns(named).select(wanted).write_csv().encode()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from analytics import reference
 from analytics.answer import Desk
-from analytics.figures import asked, words
+from analytics.figures import names, words
 from analytics.figures.words import say, t
 from analytics.report import beside, layout
 from analytics.report.document import Block, Document, Section, Text
@@ -105,7 +105,7 @@ def _facts(look: Look, title: str) -> tuple[tuple[str, str], ...]:
         (t("report.cite"), t("report.cited", title=title, place=look.name, snapshot=look.desk.snapshot_id)),
     ]
     if look.yardstick:
-        told_by = {name: words.inline(asked.setting(name, code)) for name, code in look.yardstick.items()}
+        told_by = {name: words.inline(names.setting(name, code)) for name, code in look.yardstick.items()}
         lines.insert(4, (t("report.resources"), t("report.yardstick", **told_by)))
     return tuple(lines)
 

@@ -4,7 +4,7 @@ numbers are named as what is missing, and why.
 
 from collections.abc import Callable, Sequence
 
-from analytics.figures import asked, formats, names, words
+from analytics.figures import formats, names, words
 from analytics.figures.words import say, t
 from analytics.measures import measures
 from analytics.report.look import YARDSTICK, Look, Number, Unanswered
@@ -191,8 +191,8 @@ def catastrophic(look: Look) -> str:
     _need(before, after)
     return t(
         "report.catastrophic",
-        resource=words.inline(asked.setting("resource", look.yardstick["resource"])),
-        threshold=asked.share(look.yardstick["threshold"]),
+        resource=words.inline(names.setting("resource", look.yardstick["resource"])),
+        threshold=names.setting("threshold", look.yardstick["threshold"]),
         before=before.text,
         after=after.text,
         n_before=_people(before.part("numerator")),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from analytics.figures import charts, formats, tables
+from analytics.figures import charts, formats, names, tables
 from analytics.figures.words import t
 from analytics.release import Released
 from analytics.view import asking, choose, controls, figure, parade
@@ -16,7 +16,7 @@ def ranked(place: choose.Place, yardstick: choose.Yardstick, order: Sequence[str
     """Concentration of catastrophic expenditure before and after each tier, and what it says."""
     told = t("bears.title", threshold=choose.share(yardstick.threshold))
     if not asking.answerable("catastrophic_concentration", "living_standard", place.where):
-        st.subheader(told, anchor=False)
+        st.header(told, anchor=False)
         st.info(t("bears.none"))
         return
     found = {
@@ -28,7 +28,7 @@ def ranked(place: choose.Place, yardstick: choose.Yardstick, order: Sequence[str
         for code, measure in found.items()
     }
     both = asking.joined("bears", answers)
-    living = choose.setting("living_standard", answers["erreygers"].parameters["living_standard"])
+    living = names.setting("living_standard", answers["erreygers"].parameters["living_standard"])
     figure.show(
         "bears",
         told,
@@ -79,8 +79,8 @@ def poverty(place: choose.Place, order: Sequence[str], se: str) -> None:
         list(answers.values()),
         t(
             "poor.note",
-            line=choose.setting("poverty_line", line),
-            living=choose.setting("living_standard", chosen["living_standard"]),
+            line=names.setting("poverty_line", line),
+            living=names.setting("living_standard", chosen["living_standard"]),
         ),
     )
     parade.show(place, line)

@@ -7,13 +7,13 @@ from functools import partial
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from analytics.figures import asked, names, words
+from analytics.figures import formats, names, words
 from analytics.figures.words import say, t
 from analytics.measures import Measure, dimensions, grammar, measures
+from analytics.release import Released
 from analytics.tiers import TIERS
 from analytics.view import asking, controls
 
-setting, share, catastrophic = asked.setting, asked.share, asked.catastrophic
 UNITS = ("auto", "yuan", "wan", "yi")
 THRESHOLDS = grammar().parameters["threshold"].values
 _WHO = ("insurance_type", "person_group")
@@ -92,6 +92,22 @@ class Yardstick:
     def at_any(self) -> dict[str, str]:
         """Parameters of a question by thresholds."""
         return {"resource": self.resource, "weight": self.weight}
+
+
+def catastrophic(released: Released) -> str:
+    """What an answer counted as catastrophic, in words, from the parameters it was computed with."""
+    chosen = released.parameters
+    return t(
+        "card.che_help",
+        threshold=share(chosen["threshold"]),
+        who=t(f"catastrophic.{chosen['weight']}"),
+        resource=names.setting("resource", chosen["resource"]),
+    )
+
+
+def share(code: str) -> str:
+    """A threshold code in words."""
+    return formats.percent(float(code), 0)
 
 
 def row() -> DeltaGenerator:
@@ -177,19 +193,19 @@ def _threshold() -> str:
 def _resource(form: Measure, where: Mapping[str, Sequence[str]]) -> str:
     with st.container(width=210):
         held = asking.answerable(form.id, "resource", where)
-        return controls.one("resource", ["auto", *held], partial(setting, "resource"))
+        return controls.one("resource", ["auto", *held], partial(names.setting, "resource"))
 
 
 def _weight(form: Measure) -> str:
     known = grammar().parameters["weight"]
     default = form.defaults.get("weight", known.default)
     with st.container(width=140):
-        return controls.one("weight", known.values, partial(setting, "weight"), default)
+        return controls.one("weight", known.values, partial(names.setting, "weight"), default)
 
 
 def _own_burden() -> str:
     known = grammar().parameters["own_burden"]
-    return controls.one("own_burden", known.values, partial(setting, "own_burden"), known.default)
+    return controls.one("own_burden", known.values, partial(names.setting, "own_burden"), known.default)
 
 
 def poverty_line(where: Mapping[str, Sequence[str]]) -> str:
@@ -197,7 +213,11 @@ def poverty_line(where: Mapping[str, Sequence[str]]) -> str:
     lines = asking.answerable("poverty_headcount", "poverty_line", where)
     default = grammar().parameters["poverty_line"].default
     with st.container(width=260):
-        return controls.one("poverty_line", lines, partial(setting, "poverty_line"), default) if lines else ""
+        return (
+            controls.one("poverty_line", lines, partial(names.setting, "poverty_line"), default)
+            if lines
+            else ""
+        )
 
 
 def mode() -> str:

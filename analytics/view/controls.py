@@ -5,6 +5,7 @@ Choices live in `st.session_state.choices`, not in the widgets: Streamlit forget
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -51,14 +52,28 @@ def push() -> None:
         st.query_params.from_dict(wanted)
 
 
+def link() -> str:
+    """Where this page is found again, as far as its choices are made."""
+    chosen = {
+        **st.query_params.to_dict(),
+        **{n: _to_link(n, v) for n, v in st.session_state.used.items() if v not in (["all"], ["auto"])},
+    }
+    return f"{st.context.url or ''}?{urlencode(chosen, safe=',')}"
+
+
+def slug(code: str) -> str:
+    """A place's name as links and files spell it; any other code as it is."""
+    known = reference.places()
+    return known[code].slug if code in known else code
+
+
 def _from_link(name: str, text: str) -> list[str]:
     parts = [part.strip() for part in text.split(",") if part.strip()]
     return [reference.place_code(part) for part in parts] if name in _PLACES else parts
 
 
 def _to_link(name: str, values: Sequence[str]) -> str:
-    known = reference.places()
-    return ",".join(known[v].slug if name in _PLACES and v in known else v for v in values)
+    return ",".join(slug(v) if name in _PLACES else v for v in values)
 
 
 def _settle(name: str, slot: str, labels: Mapping[str, str], default: Sequence[str]) -> list[str]:

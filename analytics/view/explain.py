@@ -1,18 +1,16 @@
 """The drawer under every figure: how was this computed? Only what came with the answer is shown, the SQL included."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 import streamlit as st
 
-from analytics.figures import asked, formats, tables, words
+from analytics.figures import about, formats, lookup, names, tables, words
 from analytics.figures.words import say, t
 from analytics.measures import Measure
 from analytics.release import Released
 from analytics.view import grid
-
-filters, settings, citation, uncertainty = asked.filters, asked.settings, asked.citation, asked.uncertainty
 
 
 def drawer(key: str, answers: Sequence[Released], called: Sequence[str] = ()) -> None:
@@ -27,7 +25,7 @@ def drawer(key: str, answers: Sequence[Released], called: Sequence[str] = ()) ->
             one = len({a.measure.id for a in answers}) < len(
                 answers
             )  # the same measure under several settings
-            told = called or [settings(a) if one else say(a.measure.title) for a in answers]
+            told = called or [about.settings(a) if one else say(a.measure.title) for a in answers]
             titles = {str(i): title for i, title in enumerate(told)}
             chosen = st.selectbox(
                 t("explain.which"), list(titles), format_func=titles.__getitem__, key=f"w_x_{key}"
@@ -64,10 +62,10 @@ def definition(measure: Measure) -> None:
 def _content(key: str, released: Released) -> None:
     measure = released.measure
     definition(measure)
-    st.markdown(f"**{t('explain.fraction')}** {fraction(released)}")
-    st.markdown(f"**{t('explain.filters')}** {filters(released)}")
+    st.markdown(f"**{t('explain.fraction')}** {about.fraction(released)}")
+    st.markdown(f"**{t('explain.filters')}** {about.filters(released)}")
     if released.parameters:
-        st.markdown(f"**{t('explain.parameters')}** {settings(released)}")
+        st.markdown(f"**{t('explain.parameters')}** {about.settings(released)}")
     st.markdown(f"**{t('explain.numbers')}**")
     grid.show(tables.full(released), t("explain.numbers"), left=len(released.by) or 1)
     with st.expander(t("explain.sql"), icon=":material/database:"):
@@ -78,39 +76,36 @@ def _content(key: str, released: Released) -> None:
         st.caption(
             t("explain.bound", bound=json.dumps(dict(released.bound), ensure_ascii=False, default=str))
         )
-    grid.show(provenance(released), t("explain.provenance"), left=2)
-    st.caption(t("explain.citation", cite=citation(released)))
-    st.download_button(
-        t("explain.download"),
-        data=tables.csv(released),
-        file_name=f"{measure.id}_{'_'.join(released.by) or 'all'}.csv",
-        mime="text/csv",
-        key=f"d_{key}",
-        on_click="ignore",
-        icon=":material/download:",
+    facts = pl.DataFrame(
+        about.provenance(released), schema=[t("explain.fact"), t("explain.content")], orient="row"
     )
+    grid.show(facts, t("explain.provenance"), left=2)
 
 
-def fraction(released: Released) -> str:
-    """Numerator over denominator in words; with their sums where the answer is one row."""
-    rows = released.table.to_dicts()
-    if len(rows) == 1 and rows[0]["status"] == "shown":
-        row = rows[0]
-        value = tables.cell(row, released.measure.unit)
-        return f"{formats.count(round(row['numerator'], 6))} ÷ {formats.count(round(row['denominator'], 6))} = {value}"
-    return t("explain.see_numbers")
-
-
-def provenance(released: Released) -> pl.DataFrame:
-    """What an answer rests on, one line per fact."""
-    lines = []
-    for name, value in released.provenance.items():
-        text = words.listing([str(v) for v in value]) if isinstance(value, (list, tuple)) else say(value)
-        if isinstance(value, Mapping):
-            told = {k: v for k, v in value.items() if k != "sql"}  # shown with the SQL of the figure
-            text = json.dumps(told, ensure_ascii=False, default=str)
-        if isinstance(value, bool):
-            text = t("methods.yes" if value else "methods.no")
-        label = t(f"provenance.{name}") if words.known(f"provenance.{name}") else name
-        lines.append({t("explain.fact"): label, t("explain.content"): text})
-    return pl.DataFrame(lines)
+def number(key: str, answers: Sequence[Released], frame: pl.DataFrame, row: int, column: str) -> None:
+    """What stands in one cell of a table, from the answer it was written from."""
+    text = str(frame.row(row, named=True)[column])
+    found = lookup.found(answers, frame, row, column)
+    with st.container(border=True, key=f"n_{key}"):
+        st.markdown(f"**{t('number.title', value=words.plain(text))}**")
+        if found is None:
+            st.caption(t("number.difference"))
+            return
+        answer, cells = found
+        form = answer.measure
+        at = [f"{names.dimension(d)}{t('explain.colon')}{names.member(d, cells[d])}" for d in answer.by]
+        lines = [
+            f"{say(form.title)}{t('explain.colon')}{say(form.plain)}",
+            f"**{t('number.of')}** {t('explain.semicolon').join([*at, about.filters(answer)])}",
+        ]
+        if cells["status"] == "hidden":
+            lines.append(t("number.hidden"))
+        elif cells["status"] == "shown":
+            lines += [
+                f"**{t('number.fraction')}** {about.fraction(answer, cells)} (`{form.numerator}` ÷ `{form.denominator}`)",
+                f"**{t('number.rests', unit=t(f'grain.{form.grain}'))}** {formats.count(cells['n'])}",
+            ]
+        if answer.parameters:
+            lines.append(f"**{t('explain.parameters')}** {about.settings(answer)}")
+        lines.append(t("number.card", link=f"methods?card={form.id}&lang={words.language()}"))
+        st.markdown("  \n".join(lines))

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import polars as pl
 import streamlit as st
 
+from analytics.figures import about
 from analytics.figures.charts import Chart
 from analytics.figures.words import t
 from analytics.release import Released, policy
-from analytics.view import explain, grid
+from analytics.view import downloads, explain, grid
 
 CONFIG = {
     "displaylogo": False,
@@ -31,25 +32,36 @@ def show(
     """Draw a figure in its card. `key` is unique on the page; `left`: columns of the table that hold words; `called`: what
     the drawer calls the answers; `sure`: whether their intervals are drawn and to be explained."""
     with st.container(border=True):
-        st.subheader(title, anchor=False)
-        if chart is None:
-            grid.show(table, title, left)
-        elif not chart.figure["data"]:
-            st.info(t("figure.nothing"))
-            grid.show(table, title, left)
+        with st.container(horizontal=True, vertical_alignment="top"):
+            st.header(title, anchor=False)
+            downloads.offer(key, title, chart, table, answers)
+        picked = None
+        if chart is None or not chart.figure["data"]:
+            if chart is not None:
+                st.info(t("figure.nothing"))
+            picked = _table(key, table, title, left)
         else:
             picture, figures = st.tabs([t("figure.chart"), t("figure.table")], key=f"t_{key}")
             with picture:
                 st.plotly_chart(chart.figure, key=f"c_{key}", alt=chart.alt, config=CONFIG)
             with figures:
-                grid.show(table, title, left)
+                picked = _table(key, table, title, left)
+        if picked is not None:
+            explain.number(key, answers, table, *picked)
         if chart is not None and chart.gaps:
             st.caption(t("figure.gaps", n=chart.gaps))
         if note:
             st.caption(note)
         errors = [a.provenance["uncertainty"] for a in answers if "uncertainty" in a.provenance]
         if errors and sure:
-            st.caption(explain.uncertainty(errors[0]))
+            st.caption(about.uncertainty(errors[0]))
         if any("hidden" in answer.table["status"] for answer in answers):
             st.caption(t("figure.hidden", k=policy().k))
         explain.drawer(key, answers, called)
+
+
+def _table(key: str, table: pl.DataFrame, title: str, left: int) -> tuple[int, str] | None:
+    """A table whose numbers can be asked about; the cell chosen, if it holds one."""
+    picked = grid.show(table, title, left, pick=f"f_{key}")
+    st.caption(t("number.hint"))
+    return picked if picked is not None and picked[1] not in table.columns[:left] else None

@@ -14,9 +14,11 @@ def show(
     whole: bool = False,
     lights: Mapping[str, str] | None = None,
     wide: str = "",
-) -> None:
+    pick: str = "",
+) -> tuple[int, str] | None:
     """Draw a table of words: the first `left` columns aligned left, numbers right. `whole`: never scroll its rows.
-    `lights`: words and their colours; columns of lists show them as coloured chips. `wide`: the column of long texts."""
+    `lights`: words and their colours; columns of lists show them as coloured chips. `wide`: the column of long texts. `pick`: key of a table
+    whose cells can be chosen; returns line and column of the one that is."""
     config: dict[str, Any] = {}
     for i, (name, kind) in enumerate(frame.schema.items()):
         if isinstance(kind, pl.List) and lights:
@@ -27,9 +29,17 @@ def show(
             width: Literal["large"] | None = "large" if name == wide else None
             config[name] = st.column_config.TextColumn(alignment="left" if i < left else "right", width=width)
     height: Literal["content", "auto"] = "content" if whole else "auto"
-    st.dataframe(
-        frame, hide_index=True, width="stretch", height=height, column_config=config, placeholder="", alt=alt
+    drawn = {"hide_index": True, "width": "stretch", "height": height, "column_config": config}
+    if not pick:
+        st.dataframe(frame, placeholder="", alt=alt, **drawn)  # type: ignore[call-overload]
+        return None
+    event = st.dataframe(  # type: ignore[call-overload]
+        frame, placeholder="", alt=alt, **drawn, key=pick, on_select="rerun", selection_mode="single-cell"
     )
+    for row, column in event.selection.cells:
+        if row < frame.height and column in frame.columns:  # the table may have changed since
+            return int(row), str(column)
+    return None
 
 
 def text(frame: pl.DataFrame) -> None:

@@ -9,7 +9,7 @@ import polars as pl
 import streamlit as st
 
 from analytics import methods
-from analytics.figures import formats, names, tables, words
+from analytics.figures import about, formats, names, tables, words
 from analytics.figures.words import say, t
 from analytics.measures import Measure
 from analytics.methods import COLUMNS, Card, Worked
@@ -122,7 +122,7 @@ def _settings(card: Card) -> pl.DataFrame:
 
 def _example(example: Worked) -> None:
     if example.answer.parameters:
-        st.caption(t("methods.asked", settings=explain.settings(example.answer)))
+        st.caption(t("methods.asked", settings=about.settings(example.answer)))
     grid.show(ten(example), t("methods.example"), left=1, whole=True)
     st.caption(t("methods.fen"))
     for line in results(example):

@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from analytics.figures import charts, formats
+from analytics.figures import charts, formats, names
 from analytics.figures.words import say, t
 from analytics.release import Released
 from analytics.view import asking, choose, figure
@@ -25,7 +25,7 @@ def show(place: choose.Place, line: str) -> None:
         t(
             "parade.note",
             top=TOP,
-            line=choose.setting("poverty_line", line),
+            line=names.setting("poverty_line", line),
             caveat=say(answer.measure.caveat),
         ),
     )

@@ -36,6 +36,16 @@ _HEADERS = {
 }
 
 
+# Where the server is, told outright: on a deep link Streamlit's script would ask below the page first and be refused. And
+# its menu of pages is a list with sections in it, which is no list: a screen reader is told of links only.
+_SCRIPT = b"""<script>
+window.__streamlit = {BACKEND_BASE_URL: new URL('.', location.href).href};
+new MutationObserver(() => document.querySelectorAll(
+  '[data-testid=stSidebarNavItems]:not([role]), [data-testid=stSidebarNavItems] li:not([role])'
+).forEach(part => part.setAttribute('role', 'none'))).observe(document, {childList: true, subtree: true});
+</script>"""
+
+
 class SecureHeaders:
     """Adds the security headers to every answer."""
 
@@ -91,6 +101,7 @@ class PageLanguage:
             tag = b"en" if language == "en" else b"zh-CN"
             page = bytes(body).replace(b'<html lang="en">', b'<html lang="' + tag + b'">', 1)
             page = page.replace(b"<title>Streamlit</title>", "<title>减负 Jianfu</title>".encode(), 1)
+            page = page.replace(b"<head>", b"<head>" + _SCRIPT, 1)
             headers = MutableHeaders(scope=start)
             for name in ("etag", "last-modified"):
                 if name in headers:

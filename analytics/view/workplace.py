@@ -16,7 +16,7 @@ EVERY = "all"
 def deliveries(found: Sequence[ledger.Delivery]) -> None:
     """The picture of the books, its numbers beside it."""
     with st.container(border=True):
-        st.subheader(t("books.title"), anchor=False)
+        st.header(t("books.title"), anchor=False)
         counted = choose.of("counted", books.COUNTED, buttons=True)
         picture, numbers = st.tabs([t("figure.chart"), t("figure.table")], key="t_books")
         chart = books.picture(found, counted)
@@ -130,7 +130,7 @@ def built(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     """What the build checked across deliveries; nothing where it left nothing."""
     if not found["checks"] and not found["links"]:
         return
-    st.subheader(t("data.store_wide"), anchor=False)
+    st.header(t("data.store_wide"), anchor=False)
     if found["checks"]:
         grid.show(checks.built(found["checks"]), t("data.store_wide"), left=3, lights=checks.lights())
     if found["links"]:

@@ -1,0 +1,106 @@
+"""What an answer is, in words: its fraction, filters, settings, how to cite it, and all it rests on."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from analytics.figures import formats, names, tables, words
+from analytics.figures.words import say, t
+from analytics.measures import grammar
+from analytics.release import Released
+
+
+def fraction(released: Released, row: Mapping[str, Any] | None = None) -> str:
+    """Numerator over denominator with their sums, of one row: the given one, or the only one."""
+    rows = [row] if row is not None else released.table.to_dicts()
+    if len(rows) != 1 or rows[0]["status"] != "shown":
+        return t("explain.see_numbers")
+    found = rows[0]
+    over, under = (formats.count(round(found[part], 6)) for part in ("numerator", "denominator"))
+    return f"{over} ÷ {under} = {tables.cell({**found, 'ci_low': None}, released.measure.unit)}"
+
+
+def filters(released: Released) -> str:
+    """The filters of the question in words."""
+    parts = [
+        f"{names.dimension(d)}{t('explain.colon')}{words.listing([names.member(d, code) for code in codes])}"
+        for d, codes in released.where.items()
+        if codes
+    ]
+    return t("explain.semicolon").join(parts) or t("explain.everybody")
+
+
+def settings(released: Released) -> str:
+    """The parameters the answer was computed with, in words."""
+    titles = grammar().parameters
+    parts = [
+        f"{say(titles[name].title)}{t('explain.colon')}{names.setting(name, code)}"
+        for name, code in released.parameters.items()
+    ]
+    return t("explain.semicolon").join(parts)
+
+
+def uncertainty(told: Mapping[str, str]) -> str:
+    """What the intervals of an answer mean."""
+    return t(
+        "interval.superpopulation",
+        interval=told["interval"].replace(" ", "") if words.language() == "zh" else told["interval"],
+        method=t(f"interval.{told['method']}"),
+    )
+
+
+def citation(answers: Sequence[Released]) -> str:
+    """How to cite a figure: measures, filters, parameters, snapshot, code."""
+    released = answers[0]
+    parts = [
+        words.listing(list(dict.fromkeys(say(a.measure.title) for a in answers))),
+        filters(released),
+        settings(released),
+        t("about.version", snapshot=released.provenance["snapshot"], code=released.provenance["code"]),
+    ]
+    return t("explain.citation", cite=t("explain.semicolon").join(part for part in parts if part))
+
+
+def provenance(released: Released) -> list[tuple[str, str]]:
+    """What an answer rests on, one line per fact."""
+    lines = []
+    for name, value in released.provenance.items():
+        text = words.listing([str(v) for v in value]) if isinstance(value, (list, tuple)) else say(value)
+        if isinstance(value, Mapping):
+            told = {k: v for k, v in value.items() if k != "sql"}  # shown with the SQL of the figure
+            text = json.dumps(told, ensure_ascii=False, default=str)
+        if isinstance(value, bool):
+            text = t("methods.yes" if value else "methods.no")
+        lines.append((t(f"provenance.{name}") if words.known(f"provenance.{name}") else name, text))
+    return lines
+
+
+def block(title: str, answers: Sequence[Released], link: str = "") -> list[tuple[str, str]]:
+    """The lines every file carries: what it shows, of whom, by which definition, from which data, how to cite and find it
+    again. What is the same of all answers stands once.
+    """
+    lines = [(t("about.figure"), title)]
+    if answers[0].provenance["synthetic"]:
+        lines.append((t("about.caution"), t("about.synthetic")))
+    for answer in answers:
+        form = answer.measure
+        lines += [
+            (t("about.measure"), f"{say(form.title)} ({form.id})"),
+            (t("about.definition"), say(form.plain)),
+            (t("about.terms"), f"{form.numerator} ÷ {form.denominator}"),
+            (t("about.filters"), filters(answer)),
+        ]
+        if answer.parameters:
+            lines.append((t("about.settings"), settings(answer)))
+        lines.append((t("about.caveat"), say(form.caveat)))
+        if "uncertainty" in answer.provenance:
+            lines.append((t("about.interval"), uncertainty(answer.provenance["uncertainty"])))
+        lines += [
+            (t("about.source"), words.listing([s.title, s.where] if s.where else [s.title]))
+            for s in form.source
+        ]
+        lines += [line for line in provenance(answer) if line[0] != t("provenance.uncertainty")]
+    lines.append((t("about.cite"), citation(answers)))
+    if link:
+        lines.append((t("about.link"), link))
+    return list(dict.fromkeys(lines))

@@ -1,0 +1,242 @@
+"""Speed of use of the dashboard: a browser's filter changes and page switches, many sessions at once, memory.
+
+    .venv/bin/python tests/benchmarks/dashboard.py STORE [--sessions 1,20,60] [--seconds 25] [--rounds 24]
+
+The server is started as a user starts it. In the browser a change is timed from the click until the page has settled (the
+run has ended and the title or a figure has changed). The other sessions speak Streamlit's own messages over its socket: each
+changes the city or the year at random every two to six seconds, and a change is timed until its run has finished. All of it
+runs on one machine, so the browser and the sessions take processor time from the server. Prints JSON and a table.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import random
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import websockets
+from playwright.sync_api import Page, sync_playwright
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+SETTLED = "[data-testid=stApp][data-test-script-state=notRunning]"
+SWITCHES = ("各层保障", "灾难性支出", "费用分段", "城市与年度比较", "待遇方案", "概览")
+PAUSE = (2.0, 6.0)  # seconds between two changes of a session
+LABELS = ("城市", "年度")
+
+
+# --- one session, as its browser would speak
+
+
+@dataclass
+class Session:
+    """One visitor of a page. `choices`: what its selection boxes offer, by widget id."""
+
+    address: str
+    draw: random.Random
+    choices: dict[str, list[str]] = field(default_factory=dict)
+    times: list[float] = field(default_factory=list)
+    failed: int = 0
+
+    async def live(self, until: float) -> None:
+        """Open the page and change it at random until the time is over."""
+        async with websockets.connect(self.address, subprotocols=["streamlit"], max_size=None) as wire:  # type: ignore[list-item]
+            await self._run(wire, {})
+            while time.monotonic() < until:
+                await asyncio.sleep(self.draw.uniform(*PAUSE))
+                widget = self.draw.choice(sorted(self.choices))
+                began = time.perf_counter()
+                await self._run(wire, {widget: self.draw.choice(self.choices[widget])})
+                self.times.append((time.perf_counter() - began) * 1000)
+
+    async def _run(self, wire: Any, values: dict[str, str]) -> None:
+        message = BackMsg()
+        message.rerun_script.query_string = ""
+        for widget, value in values.items():
+            state = message.rerun_script.widget_states.widgets.add()
+            state.id, state.string_value = widget, value
+        await wire.send(message.SerializeToString())
+        while True:
+            told = ForwardMsg()
+            told.ParseFromString(await asyncio.wait_for(wire.recv(), 60))
+            kind = told.WhichOneof("type")
+            if kind == "delta" and told.delta.WhichOneof("type") == "new_element":
+                element = told.delta.new_element
+                if element.WhichOneof("type") == "selectbox" and element.selectbox.label in LABELS:
+                    self.choices[element.selectbox.id] = list(element.selectbox.options)
+                self.failed += element.WhichOneof("type") == "exception"
+            if kind == "script_finished":
+                return
+
+
+def crowd(port: int, sessions: int, seconds: float) -> tuple[list[float], int]:
+    """Times of all changes of many sessions, in milliseconds, without their first five seconds, and how many failed."""
+    address = f"ws://127.0.0.1:{port}/_stcore/stream"
+
+    async def together() -> list[Session]:
+        until = time.monotonic() + seconds
+        held = [Session(address, random.Random(seed)) for seed in range(sessions)]
+
+        async def one(session: Session, wait: float) -> None:
+            await asyncio.sleep(wait)
+            await session.live(until)
+
+        await asyncio.gather(*(one(s, i * 5 / sessions) for i, s in enumerate(held)))
+        return held
+
+    held = asyncio.run(together())
+    return [t for s in held for t in s.times], sum(s.failed for s in held)
+
+
+# --- the browser
+
+
+def settled(page: Page, was: str) -> None:
+    page.wait_for_function(
+        "was => document.querySelector('h1') && document.querySelector('h1').innerText !== was", arg=was
+    )
+    page.wait_for_selector(SETTLED)
+
+
+def changes(page: Page, site: str, rounds: int) -> list[float]:
+    """Milliseconds of so many changes of year and city on the front page."""
+    page.goto(f"{site}/?lang=zh")
+    page.wait_for_selector("h1")
+    page.wait_for_selector(SETTLED)
+    page.wait_for_timeout(1500)
+    draw, times = random.Random(7), []
+    for at in range(rounds):
+        box = page.get_by_role("combobox", name=LABELS[at % 2]).first
+        box.click()
+        options = page.get_by_role("option")
+        others = [o for o in options.all() if o.get_attribute("aria-selected") != "true"]
+        was = page.locator("h1").inner_text()
+        choice = draw.choice(others)
+        began = time.perf_counter()
+        choice.click()
+        settled(page, was)
+        times.append((time.perf_counter() - began) * 1000)
+        page.wait_for_timeout(400)
+    return times
+
+
+def switches(page: Page, rounds: int) -> list[float]:
+    """Milliseconds of so many switches between pages by the menu."""
+    times = []
+    for at in range(rounds):
+        was = page.locator("h1").inner_text()
+        link = page.get_by_test_id("stSidebarNav").get_by_text(SWITCHES[at % len(SWITCHES)], exact=True)
+        began = time.perf_counter()
+        link.click()
+        settled(page, was)
+        times.append((time.perf_counter() - began) * 1000)
+        page.wait_for_timeout(500)
+    return times
+
+
+# --- the server
+
+
+def memory(pid: int) -> float:
+    """Megabytes held by a process and its children."""
+    total = 0.0
+    with suppress(OSError):
+        status = Path(f"/proc/{pid}/status").read_text()
+        total = int(status.split("VmRSS:")[1].split()[0]) / 1024
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            total += memory(int(child))
+    return total
+
+
+def serve(store: Path, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    log = (folder / "log").open("wb")
+    program = [
+        sys.executable,
+        "-c",
+        "from analytics.cli import main; main()",
+        "serve",
+        str(store),
+        "--port",
+        str(port),
+    ]
+    server = subprocess.Popen(
+        program, cwd=folder, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": str(Path.cwd())}
+    )
+    for _ in range(240):
+        with suppress(OSError):
+            if urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).read() == b"ok":
+                return server, port
+        time.sleep(0.25)
+    raise SystemExit((folder / "log").read_text())
+
+
+def told(times: list[float]) -> dict[str, float]:
+    ordered = sorted(times)
+    return {
+        "n": len(times),
+        "p50_ms": round(statistics.median(ordered)),
+        "p95_ms": round(ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--sessions", default="20,60")
+    parser.add_argument("--seconds", type=float, default=25)
+    parser.add_argument("--rounds", type=int, default=24)
+    args = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="jianfu-bench-"))
+    server, port = serve(args.store.resolve(), folder)
+    site, found = f"http://127.0.0.1:{port}", {}
+    try:
+        chromium = shutil.which("chromium") or shutil.which("google-chrome")
+        with sync_playwright() as play:
+            browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            page.set_default_timeout(60_000)
+            found["filter change, alone"] = told(changes(page, site, args.rounds))
+            found["page switch, alone"] = told(switches(page, args.rounds))
+            found["memory, one session"] = {"mb": round(memory(server.pid))}
+            others = threading.Thread(target=crowd, args=(port, 20, args.rounds * 1.6 + 10))
+            others.start()
+            time.sleep(6)
+            found["filter change, 20 other sessions"] = told(changes(page, site, args.rounds))
+            others.join()
+            browser.close()
+        for sessions in map(int, args.sessions.split(",")):
+            times, failed = crowd(port, sessions, args.seconds)
+            found[f"{sessions} active sessions"] = {
+                **told(times),
+                "failed": failed,
+                "mb": round(memory(server.pid)),
+            }
+    finally:
+        server.terminate()
+        server.wait(20)
+        shutil.rmtree(folder, ignore_errors=True)
+    machine = {"machine": platform.machine(), "cores": os.cpu_count(), "load": os.getloadavg()[0]}
+    print(json.dumps({**machine, **found}, ensure_ascii=False, indent=1))
+
+
+if __name__ == "__main__":
+    main()

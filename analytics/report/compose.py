@@ -1,17 +1,19 @@
 """A report composed from released answers: sections as the kind of report lists them, what the data cannot tell named as left out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from analytics import reference
 from analytics.answer import Desk
-from analytics.figures import names, words
+from analytics.figures import formats, names, words
 from analytics.figures.words import say, t
 from analytics.report import beside, layout
 from analytics.report.document import Block, Document, Section, Text
-from analytics.report.form import KINDS, Report, report
+from analytics.report.form import Report, report
 from analytics.report.form import Section as Form
 from analytics.report.look import Look, Unanswered
 from analytics.report.sentences import sentences
+
+UNITS = ("auto", *formats.SCALES)
 
 
 def compose(
@@ -20,15 +22,33 @@ def compose(
     """The performance report of a city and plan year (city: code or slug), for a bureau or an insurer. Raises ValueError: what
     is wrong, what is possible.
     """
-    form = report(kind)
-    if language not in words.LANGUAGES:
-        raise ValueError(f"language {language}: unknown; languages are {', '.join(words.LANGUAGES)}")
-    code = reference.city_code(city)
-    with words.reading(language, unit):
-        _must_hold(desk, city, code, plan_year)
-        look = Look(desk, code, plan_year)
-        _must_answer(look, form)
-        return _document(look, form)
+    with words.reading(_known("language", language, words.LANGUAGES), _known("unit", unit, UNITS)):
+        return _document(*_look(desk, city, plan_year, kind))
+
+
+def refusal(desk: Desk, city: str, plan_year: int, kind: str, language: str) -> str:
+    """Why there is no such report, in the reader's language; empty where there is one."""
+    with words.reading(language):
+        try:
+            _look(desk, city, plan_year, kind)
+        except ValueError as error:
+            return str(error)
+    return ""
+
+
+def _known(what: str, code: str, codes: Collection[str]) -> str:
+    if code not in codes:
+        raise ValueError(f"{what} {code}: unknown; it can be {', '.join(codes)}")
+    return code
+
+
+def _look(desk: Desk, city: str, year: int, kind: str) -> tuple[Look, Report]:
+    """The city-year and what is reported of it. Raises ValueError where the store cannot tell."""
+    form, code = report(kind), reference.city_code(city)
+    _must_hold(desk, city, code, year)
+    look = Look(desk, code, year)
+    _must_answer(look, form)
+    return look, form
 
 
 def _must_hold(desk: Desk, city: str, code: str, year: int) -> None:
@@ -108,6 +128,3 @@ def _facts(look: Look, title: str) -> tuple[tuple[str, str], ...]:
         told_by = {name: words.inline(names.setting(name, code)) for name, code in look.yardstick.items()}
         lines.insert(4, (t("report.resources"), t("report.yardstick", **told_by)))
     return tuple(lines)
-
-
-__all__ = ["KINDS", "compose"]

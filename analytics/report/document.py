@@ -30,7 +30,8 @@ class Table:
 @dataclass(frozen=True)
 class Picture:
     """A chart with the numbers it draws. `native`: how a spreadsheet draws them itself from `table`, whose first column
-    names the categories and whose others are the series: columns, bars, lines, fall (a waterfall) or none.
+    names the categories and whose others are the series: columns, bars, lines, fall (a waterfall) or none. `drawn`: which
+    columns of `table` are the series, where the table holds more than is drawn.
     """
 
     title: str
@@ -38,6 +39,7 @@ class Picture:
     table: Table
     native: str = "none"
     note: str = ""
+    drawn: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

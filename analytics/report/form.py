@@ -12,7 +12,6 @@ from analytics.reference import Form, Text, load_toml
 
 HERE = Path(__file__).parent
 KINDS = ("bureau", "insurer")
-Scope = Literal["here", "course", "peers"]
 
 
 class Column(Form):
@@ -40,17 +39,17 @@ class Part(Form):
 
     `layout`: columns (a line per value of `by`, a number per column), crossed (`by[0]` down, `by[1]` across, one column), course
     (a line per number, plan years across, the change on the year before last) or peers (cities ranked, differences from
-    this one). `of`: this city-year, the city's years up to it, or all cities of the year.
+    this one). `of`: this city-year, the city's years up to it, or all cities of the year. `charted`: which column bars draw.
     """
 
     id: str
     title: Text
     layout: Literal["columns", "crossed", "course", "peers"] = "columns"
-    of: Scope = "here"
+    of: Literal["here", "course", "peers"] = "here"
     by: tuple[str, ...] = ()
     where: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     column: tuple[Column, ...] = Field(min_length=1)
-    chart: Literal["", "fall", "dumbbells", "bars", "lines"] = ""
+    chart: Literal["", "fall", "bars", "lines"] = ""
     charted: int = 0
     note: Text | None = None
 
@@ -58,6 +57,8 @@ class Part(Form):
     def _can_be_asked(self) -> "Part":
         for column in self.column:
             Question.of(column.measure, self.by, {**self.where, **column.where})
+        if self.chart == "bars" and self.layout == "columns" and len(self.by) != 1:
+            raise ValueError(f"{self.id}: bars are drawn of one dimension")
         if self.layout == "crossed" and (len(self.by), len(self.column)) != (2, 1):
             raise ValueError(f"{self.id}: crossed takes one column by two dimensions")
         return self

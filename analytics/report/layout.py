@@ -6,14 +6,14 @@ from typing import Any
 
 from analytics.figures import charts, formats, names, tables, words
 from analytics.figures.words import say, t
-from analytics.measures import measures
 from analytics.release import Released, policy
 from analytics.report.document import Block, Cell, Picture, Table, Text
 from analytics.report.form import Column, Part
 from analytics.report.look import Look, Unanswered
 
 Row = Mapping[str, Any]
-NATIVE = {"fall": "fall", "dumbbells": "bars", "bars": "bars", "lines": "lines"}
+NATIVE = {"fall": "fall", "bars": "bars", "lines": "lines"}
+_OWN, _OTHERS = "#00639C", "#9AA5B1"
 # Unit of a measure -> unit of a cell, where they are not of the same name.
 _UNITS = {"per_100": "count"}
 
@@ -25,8 +25,7 @@ def blocks(look: Look, part: Part) -> list[Block]:
     numbers = [cell for line in table.rows for cell in line[table.left :]]
     if {cell.text for cell in numbers} <= {t("cell.hidden"), formats.NOTHING}:
         return [Text(t("report.all_protected", title=table.title, k=policy().k))]
-    picture = _picture(look, part) if part.chart else None
-    return [block for block in (picture, table) if block is not None]
+    return [_picture(look, part, table) or table] if part.chart else [table]
 
 
 def cell(row: Row | None, unit: str, missing: str, show: str = "value") -> Cell:
@@ -180,20 +179,20 @@ def _peers(look: Look, part: Part) -> Table:
         place = 1 + sum(sign * v < sign * shown[city] for v in shown.values()) if city in shown else None
         lines.append(
             (
-                Cell(formats.NOTHING) if place is None else Cell(str(place), place, "count"),
                 Cell(words.city(city) + (t("report.own_city") if city == look.city else "")),
+                Cell(formats.NOTHING) if place is None else Cell(str(place), place, "count"),
                 cell(rows.get(city), column.measured, _missing(by)),
                 difference(None if city == look.city else apart.get(city), column.measured),
             )
         )
     heads = (
-        t("ranking.place"),
         names.dimension("city"),
+        t("ranking.place"),
         _heading(column),
         t("ranking.difference", city=words.city(look.city)),
     )
     direction = t(f"report.ranked_{better}")
-    return Table(say(part.title), heads, tuple(lines), _joined(direction, _note(part, [answer])), 2)
+    return Table(say(part.title), heads, tuple(lines), _joined(direction, _note(part, [answer])))
 
 
 def _apart(look: Look, measure: str, by: Sequence[str], where: Any) -> dict[str, Row]:
@@ -224,107 +223,75 @@ def _joined(*notes: str) -> str:
 # --- pictures
 
 
-def _picture(look: Look, part: Part) -> Picture | None:
-    """The part drawn; None where nothing can be."""
-    drawn = _drawn(look, part)
-    if drawn is None:
+def _picture(look: Look, part: Part, table: Table) -> Picture | None:
+    """The part drawn over its table; None where nothing can be."""
+    found = _fall(look) if part.chart == "fall" else _drawn(look, part)
+    if found is None:
         return None
-    chart, table = drawn
-    if not any(c.value is not None for line in table.rows for c in line[table.left :]):
+    chart = _ranked(found, table, look) if part.layout == "peers" else found
+    drawn = _series(part, table)
+    if not any(line[at].value is not None for line in table.rows for at in drawn):
         return None
+    told = replace(chart, alt=t("report.alt", title=table.title, numbers=_told(table, drawn)))
     note = t("figure.gaps", n=chart.gaps) if chart.gaps else ""
-    told = replace(chart, alt=t("report.alt", title=say(part.title), numbers=_told(table)))
-    return Picture(say(part.title), told, table, NATIVE[part.chart], note)
+    notes = replace(table, note=_joined(note, table.note))
+    return Picture(table.title, told, notes, NATIVE[part.chart], "", drawn)
 
 
-def _told(table: Table) -> str:
+def _series(part: Part, table: Table) -> tuple[int, ...]:
+    """The columns of its table a picture draws; of a fall what each tier takes off, and what is left after it."""
+    if part.chart == "fall":
+        at = {column.measure: i for i, column in enumerate(part.column, 1) if column.show == "value"}
+        return at["tier_share"], at["own_share_after"]
+    if part.chart == "lines":
+        return tuple(range(1, len(table.columns)))
+    return (2,) if part.layout == "peers" else (table.left + part.charted,)
+
+
+def _told(table: Table, drawn: Sequence[int]) -> str:
     """The numbers of a picture in words, for those who cannot see it."""
     lines = []
     for line in table.rows:
-        numbers = [
-            f"{head} {c.text}" if len(table.columns) > 2 else c.text
-            for head, c in zip(table.columns[1:], line[1:], strict=True)
-        ]
+        several = len(drawn) > 1
+        numbers = [f"{table.columns[at]} {line[at].text}" if several else line[at].text for at in drawn]
         lines.append(f"{line[0].text} {words.listing(numbers)}")
     return t("explain.semicolon").join(lines)
 
 
-def _drawn(look: Look, part: Part) -> tuple[charts.Chart, Table] | None:
-    if part.chart == "fall":
-        return _fall(look, part)
-    if part.chart == "dumbbells":
-        return _dumbbells(look, part)
+def _drawn(look: Look, part: Part) -> charts.Chart | None:
     column = part.column[part.charted]
-    of = "course" if part.layout == "course" else part.of
-    by = ("plan_year", *part.by) if part.layout == "course" else part.by
-    if part.layout == "peers":
-        by = ("city", "tier") if "tier" in {**part.where, **column.where} else ("city",)
+    where = {**part.where, **column.where}
+    by = part.by if part.layout != "peers" else ("city", "tier") if "tier" in where else ("city",)
     try:
-        answer = look.ask(column.measure, by, of, {**part.where, **column.where})
+        answer = look.ask(column.measure, by, part.of, where)
     except Unanswered:
         return None
-    x, series = by[0], by[1] if len(by) > 1 and part.layout != "peers" else None
+    x = by[0]
     drawn = look.named(answer, x)
-    order = [k for k in look.order if k in set(answer.table["tier"])] if "tier" in by else []
-    if part.chart == "lines" and series:
-        held = look.tiers(answer) if series == "tier" else []
-        chart = charts.lines(drawn, x, series, held)
-    else:
-        flat = len(look.ordered(x, answer)) > 4 or x == "tier"
-        chart = charts.bars(drawn, x, series, order, flat=flat)
-    return chart, _series(look, answer, part, column, x, series)
+    if part.chart == "lines":
+        held = look.tiers(answer) if by[1] == "tier" else []
+        return charts.lines(drawn, x, by[1], held, names.dimension(x))
+    order = look.tiers(answer) if x == "tier" else []
+    return charts.bars(drawn, x, None, order, flat=len(look.ordered(x, answer)) > 3)
 
 
-def _series(look: Look, answer: Released, part: Part, column: Column, x: str, series: str | None) -> Table:
-    """The numbers a chart draws: categories down, series across."""
-    by = (x, series) if series else (x,)
-    rows = _rows(answer, by)
-    across = look.ordered(series, answer) if series else [""]
-    lines = [
-        (
-            Cell(look.label(x, at)),
-            *(
-                cell(rows.get((at, to) if series else (at,)), column.measured, formats.NOTHING)
-                for to in across
-            ),
-        )
-        for at in look.ordered(x, answer)
-    ]
-    heads = [look.label(series, to) for to in across] if series else [_heading(column)]
-    return Table(say(part.title), (names.dimension(x), *heads), tuple(lines))
-
-
-def _fall(look: Look, part: Part) -> tuple[charts.Chart, Table] | None:
+def _fall(look: Look) -> charts.Chart | None:
     try:
         before, after, paid = (
-            look.ask(m, ("tier",), part.of) for m in ("own_share_before", "own_share_after", "tier_share")
+            look.ask(m, ("tier",)) for m in ("own_share_before", "own_share_after", "tier_share")
         )
     except Unanswered:
         return None
-    order = [k for k in look.tiers(after) if k != "none"]
-    return charts.fall(before, after, paid, order), _by_tier(look, part, [paid, after], order)
+    return charts.fall(before, after, paid, look.tiers(after))
 
 
-def _dumbbells(look: Look, part: Part) -> tuple[charts.Chart, Table] | None:
-    try:
-        before, after = (look.ask(m, ("tier",), part.of) for m in ("own_share_before", "own_share_after"))
-    except Unanswered:
-        return None
-    order = [k for k in look.tiers(after) if k != "none"]
-    return charts.dumbbells(before, after, order), _by_tier(look, part, [before, after], order)
-
-
-def _by_tier(look: Look, part: Part, answers: Sequence[Released], order: Sequence[str]) -> Table:
-    keyed = [_rows(a, ("tier",)) for a in answers]
-    lines = [
-        (
-            Cell(words.tier(k)),
-            *(
-                cell(rows.get((k,)), a.measure.unit, t("cell.not_covered"))
-                for rows, a in zip(keyed, answers, strict=True)
-            ),
-        )
-        for k in order
-    ]
-    heads = (names.dimension("tier"), *(say(measures()[a.measure.id].title) for a in answers))
-    return Table(say(part.title), heads, tuple(lines))
+def _ranked(chart: charts.Chart, table: Table, look: Look) -> charts.Chart:
+    """Bars in the order of the table, this city's alone in colour."""
+    (bar,) = chart.figure["data"]
+    names_, numbers = ("y", "x") if bar["orientation"] == "h" else ("x", "y")
+    ranks = {row[0].text.removesuffix(t("report.own_city")): i for i, row in enumerate(table.rows)}
+    at = sorted(range(len(bar[names_])), key=lambda i: ranks[bar[names_][i]])
+    city = words.city(look.city)
+    moved = {name: [bar[name][i] for i in at] for name in (names_, numbers, "text")}
+    own = [_OWN if label == city else _OTHERS for label in moved[names_]]
+    return replace(chart, figure={**chart.figure, "data": [{**bar, **moved, "marker": {"color": own}}]})

@@ -63,7 +63,7 @@ def _must_hold(desk: Desk, city: str, code: str, year: int) -> None:
 def _must_answer(look: Look, form: Report) -> None:
     for measure in form.needs:
         try:
-            if look.ask(measure).table.height:
+            if set(look.ask(measure).table["status"]) - {"undefined"}:
                 return
         except Unanswered:
             continue

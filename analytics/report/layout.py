@@ -234,8 +234,7 @@ def _picture(look: Look, part: Part, table: Table) -> Picture | None:
         return None
     told = replace(chart, alt=t("report.alt", title=table.title, numbers=_told(table, drawn)))
     note = t("figure.gaps", n=chart.gaps) if chart.gaps else ""
-    notes = replace(table, note=_joined(note, table.note))
-    return Picture(table.title, told, notes, NATIVE[part.chart], "", drawn)
+    return Picture(table.title, told, table, NATIVE[part.chart], note, drawn)
 
 
 def _series(part: Part, table: Table) -> tuple[int, ...]:

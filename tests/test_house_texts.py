@@ -25,7 +25,7 @@ from analytics.reference import SourceClass, places
 from analytics.tiers import TIERS
 
 PAGES = sorted((ROOT / "pages").glob("*.py"))
-VIEW = [p for wing in ("figures", "view") for p in sorted((ROOT / "analytics" / wing).glob("*.py"))]
+VIEW = [p for wing in ("figures", "report", "view") for p in sorted((ROOT / "analytics" / wing).glob("*.py"))]
 
 
 # --- nothing of the machine a file was made on

@@ -321,7 +321,10 @@ def test_each_report_is_in_one_language(reports: Mapping[tuple[str, str], Docume
         lines = [text for text in everything(document) if text]
         named = {s.title for m in measures().values() for s in m.source}
         sources = {
-            cell.text for t in tables(document) if len(t.columns) == 5 for cell in (r[-1] for r in t.rows)
+            cell.text
+            for t in tables(document)
+            if t.left == len(t.columns) == 4
+            for cell in (r[-1] for r in t.rows)
         }
         lines = [text for text in lines if text not in sources and text not in named]
         if language == "en":

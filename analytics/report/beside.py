@@ -115,14 +115,13 @@ def definitions(look: Look) -> list[Block]:
         sources = [words.listing([part for part in (s.title, s.where) if part]) for s in form.source]
         lines.append(
             (
-                Cell(f"{say(form.title)} ({form.id})"),
-                Cell(say(form.plain)),
+                Cell(f"{say(form.title)}\n{form.id}"),
+                Cell(f"{say(form.plain)}\n{say(form.caveat)}"),
                 Cell(formula.plain(form.formula)),
-                Cell(say(form.caveat)),
-                Cell(t("explain.semicolon").join(sources)),
+                Cell("\n".join(sources)),
             )
         )
-    heads = tuple(t(f"report.{head}") for head in ("item", "meaning", "formula", "caveat", "source"))
+    heads = tuple(t(f"report.{head}") for head in ("item", "meaning", "formula", "source"))
     return [Table(t("report.definitions"), heads, tuple(lines), t("report.symbols"), len(heads))]
 
 

@@ -13,6 +13,7 @@ from analytics.report.look import Look, Unanswered
 
 Row = Mapping[str, Any]
 NATIVE = {"fall": "fall", "bars": "bars", "lines": "lines"}
+_FEWEST = 2  # numbers a picture is drawn of
 _OWN, _OTHERS = "#00639C", "#9AA5B1"
 # Unit of a measure -> unit of a cell, where they are not of the same name.
 _UNITS = {"per_100": "count"}
@@ -224,13 +225,13 @@ def _joined(*notes: str) -> str:
 
 
 def _picture(look: Look, part: Part, table: Table) -> Picture | None:
-    """The part drawn over its table; None where nothing can be."""
+    """The part drawn over its table; None where there is nothing to compare."""
     found = _fall(look) if part.chart == "fall" else _drawn(look, part)
     if found is None:
         return None
     chart = _ranked(found, table, look) if part.layout == "peers" else found
     drawn = _series(part, table)
-    if not any(line[at].value is not None for line in table.rows for at in drawn):
+    if sum(line[at].value is not None for line in table.rows for at in drawn) < _FEWEST:
         return None
     told = replace(chart, alt=t("report.alt", title=table.title, numbers=_told(table, drawn)))
     note = t("figure.gaps", n=chart.gaps) if chart.gaps else ""

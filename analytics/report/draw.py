@@ -224,3 +224,9 @@ def width(picture: str) -> float:
     """Width of a picture in its pixels."""
     found = re.match(r'<svg [^>]*? width="([\d.]+)"', picture)
     return float(found[1]) if found else WIDTH
+
+
+def height(picture: str) -> float:
+    """Height of a picture in its pixels."""
+    found = re.match(r'<svg [^>]*? height="([\d.]+)"', picture)
+    return float(found[1]) if found else WIDTH

@@ -192,7 +192,7 @@ def _peers(look: Look, part: Part) -> Table:
         _heading(column),
         t("ranking.difference", city=words.city(look.city)),
     )
-    direction = t(f"report.ranked_{better}")
+    direction = t(f"report_ranked.{better}")
     return Table(say(part.title), heads, tuple(lines), _joined(direction, _note(part, [answer])))
 
 

@@ -31,7 +31,7 @@ def sentences(look: Look, wanted: Sequence[str]) -> list[str]:
             lacks |= {n.what: n.status for n in unsaid.lacks}
     for status in ("hidden", "undefined", "not_covered", "no_data"):
         if what := [words.inline(name) for name, why in lacks.items() if why == status]:
-            found.append(t(f"report.lacks_{status}", what=words.listing(what)))
+            found.append(t(f"report_lacks.{status}", what=words.listing(what)))
     return [sentence[:1].upper() + sentence[1:] for sentence in found if sentence]
 
 

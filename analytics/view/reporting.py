@@ -38,7 +38,7 @@ def offer(place: choose.Place, kinds: Sequence[str] = report.KINDS) -> None:
             return report.render(document, form)
 
         with words.reading(language):
-            name = t(f"reporting.file_{kind}", city=words.city(place.city), year=year)
+            name = t(f"report_file.{kind}", city=words.city(place.city), year=year)
         st.download_button(
             t("reporting.make"),
             data=made,

@@ -9,8 +9,8 @@ from analytics.view import asking, cards, choose, figure, reporting
 with choose.row():
     place = choose.place()
     yardstick = choose.yardstick(place.where)
+    reporting.offer(place)
 choose.remarks(place)
-reporting.offer(place)
 after = asking.ask("own_share_after", ["plan_year", "tier"], place.all_years)
 reimbursed = asking.ask("effective_reimbursement_rate", ["plan_year"], place.all_years)
 here = asking.ask("own_share_after", ["tier"], place.where)

@@ -185,7 +185,7 @@ class Desk:
 
     def store_wide(self) -> dict[str, list[dict[str, Any]]]:
         """What the build checked over all deliveries; see `quality.store_wide`."""
-        return store_wide(self._book.snapshot)
+        return store_wide(self._snapshot)
 
     def samples(self, rows: int, rule: str = "", delivery: str = "") -> list[dict[str, Any]]:
         """Quarantined rows as they came, for the local user; see `quality.samples`."""

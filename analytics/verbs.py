@@ -8,9 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from filelock import FileLock
 
-from analytics import facts, intake, plans, reference
+from analytics import facts, intake, measures, plans, reference
 from analytics.answer import Desk
 from analytics.outcome import Outcome
 from analytics.plans import plan_for
@@ -167,14 +168,25 @@ def rotate_key(
         fresh = Store(staging / "store")
         intake.rekey(target, fresh, old, new, progress or (lambda *_: None))
         with suppress(NotBuilt):
-            facts.build(fresh, progress=progress)
+            _build(fresh, progress)
         target.take_over(fresh)
     return target.current() if target.is_published else None
 
 
 def build(store: Path | str, *, progress: Progress | None = None) -> Folder:
     """Build the facts of all deliveries and publish them as a snapshot."""
-    return facts.build(_of_today(store), progress=progress)
+    return _build(_of_today(store), progress)
+
+
+def _build(store: Store, progress: Progress | None) -> Folder:
+    """Facts, and the answers prepared from them."""
+
+    def make(
+        place: tuple[str, int], paths: Mapping[str, Sequence[Path]], told: Mapping[str, Any]
+    ) -> pl.DataFrame:
+        return measures.prepare(measures.Staged(place, paths, told))
+
+    return facts.build(store, cube=facts.Cube(measures.version(), make), progress=progress)
 
 
 def measure(

@@ -58,7 +58,7 @@ UNITS = {
 SQL_NUMBERS = {"0", "1", "2", "3", "4", "5", "12", "31"}
 SQL_IDIOMS = (
     r"\+ 5000\) // 10000",  # half up to the fen
-    r"(::HUGEINT )?\* 10000\b",  # a threshold compared in whole numbers
+    r"(::(HUGEINT|\{wide\}) )?\* 10000\b",  # a threshold compared in whole numbers
     r"/ 10000\b",  # basis points to a fraction, in the last SELECT
     r"% 10000 <",  # basis points of all clusters
     r"\+ 0\.5\)",  # half up

@@ -232,7 +232,7 @@ def codes() -> set[str]:
     found |= set(get_args(TierRule.model_fields["per"].annotation))
     found |= {tier.payer for tier in TIERS}
     return found | {"resident", "employee", "all", "shown", "hidden", "undefined", "protection"} | {
-        "snapshot", "synthetic", "plans", "facts_version", "measures_version", "code", "replay", "scenario", "rules", "against", *METHODS,
+        "snapshot", "synthetic", "plans", "in_several_cities", "counted", "once", "in_each_city", "unknown", "no_resource", "n_no_resource", "prepared", "catastrophic", "left_out", "kept", "floored", "facts_version", "measures_version", "code", "replay", "scenario", "rules", "against", *METHODS,
     }  # fmt: skip
 
 

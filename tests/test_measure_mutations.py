@@ -212,7 +212,7 @@ FAULTS = {
     "nobody without resources counts": fault("income-catastrophic_headcount", "grammar", "ELSE own > 0 END", "ELSE false END"),
     "all without resources count": fault("income-catastrophic_headcount", "grammar", "ELSE own > 0 END", "ELSE true END"),
     "overshoot is the whole share": fault("T1-catastrophic_overshoot-0.10", "grammar", " - $threshold_bp / 10000", ""),
-    "overshoot below the threshold is negative": fault("T1-catastrophic_overshoot-0.10", "grammar", "WHEN resource > 0 AND own::HUGEINT * 10000 > resource::HUGEINT * $threshold_bp THEN", "WHEN resource > 0 THEN"),
+    "overshoot below the threshold is negative": fault("T1-catastrophic_overshoot-0.10", "grammar", "WHEN resource > 0 AND own::{wide} * 10000 > resource::{wide} * $threshold_bp THEN", "WHEN resource > 0 THEN"),
     "weight of the survey lost": fault("T1-catastrophic_headcount-0.10", "grammar", 'sql = "weight"', 'sql = "1"'),
     "persons counted as households": fault("T3-catastrophic_headcount-0.10", "grammar", 'sql = "weight * n_members"', 'sql = "weight"'),
     "ratio of sums made a mean of ratios": fault("T1-budget_share", "budget_share", '"w * own"', '"w * own / resource"', '"w * resource"', '"w"'),

@@ -4,13 +4,19 @@ import os
 import shutil
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
+
+import polars as pl
 
 from analytics.facts.checks import wide_checks
-from analytics.facts.jobs import Job, Made, Row, code_version, jobs_of
+from analytics.facts.jobs import Job, Made, code_version, jobs_of
 from analytics.facts.partition import Work, desk, file_name
+from analytics.facts.shared import shared, years
 from analytics.store import Damaged, Folder, NotBuilt, Store, sha256_of
 from analytics.tiers import LEDGERS, full_order
 
@@ -20,9 +26,26 @@ TOGETHER, ROWS = 9, 200_000
 Progress = Callable[[str, int, int], None]
 
 
-def build(store: Store, *, workers: int | None = None, progress: Progress | None = None) -> Folder:
+@dataclass(frozen=True)
+class Cube:
+    """What is prepared of every city and plan year from its facts, and the version of that. `make`: from place, files by
+    table and the facts of the manifest to the rows of a table.
+    """
+
+    version: str
+    make: Callable[[tuple[str, int], Mapping[str, Sequence[Path]], Mapping[str, Any]], pl.DataFrame]
+
+    def key(self, job: Job) -> str:
+        """Equal keys mean equal rows."""
+        return sha256(f"{job.key} {self.version}".encode()).hexdigest()
+
+
+def build(
+    store: Store, *, cube: Cube | None = None, workers: int | None = None, progress: Progress | None = None
+) -> Folder:
     """Build the facts from all deliveries, publish the snapshot, return it. Unchanged partitions are taken over from
-    the published snapshot. Raises store.Busy, store.Damaged (an input changed), NotBuilt (no delivery to build from).
+    the published snapshot. `cube`: what is prepared besides. Raises store.Busy, store.Damaged (an input changed), NotBuilt
+    (no delivery to build from).
     """
     with store.building() as staging:
         deliveries = store.deliveries()
@@ -51,7 +74,18 @@ def build(store: Store, *, workers: int | None = None, progress: Progress | None
             finally:
                 cursor.close()
 
-        made: dict[str, Made] = {}
+        def split(key: str, year: int, names: Sequence[str]) -> Made:
+            cursor = room.con.cursor()
+            try:
+                return shared(cursor, staging, key, year, names)
+            finally:
+                cursor.close()
+
+        made = {
+            key: _taken(before, known[key], staging, job.number)
+            for job in jobs
+            for key in {job.key, job.check_key} & known.keys()
+        }
         batches = list(_batches(todo))
         done = len(jobs) - len(todo)
         with ThreadPoolExecutor(workers or os.cpu_count() or 1, initializer=prepare) as pool:
@@ -59,14 +93,13 @@ def build(store: Store, *, workers: int | None = None, progress: Progress | None
                 made |= rows
                 done += len(batch)
                 report("build", done, len(jobs))
-        for job in jobs:
-            for key in {job.key, job.check_key} & known.keys():
-                made[key] = {
-                    **known[key],
-                    "files": [_taken(before, file, job, staging) for file in known[key]["files"]],
-                }
-        both = [made[key] for job in jobs for key in (job.key, job.check_key)]
-        facts = {
+            both = [made[key] for job in jobs for key in (job.key, job.check_key)]
+            for key, (year, names) in years(file for part in both for file in part["files"]).items():
+                if key in known:
+                    both.append(_taken(before, known[key], staging))
+                else:
+                    both.append(pool.submit(split, key, year, names).result())
+        facts: dict[str, Any] = {
             "deliveries": [
                 {"id": d.id, "table": d.manifest["table"], "rows": d.manifest["rows_loaded"]}
                 for d in deliveries
@@ -86,12 +119,35 @@ def build(store: Store, *, workers: int | None = None, progress: Progress | None
             "policy_lines": [
                 {"city": j.city, "plan_year": j.plan_year, "fen": j.policy_line_fen} for j in jobs
             ],
-            "checks": [row for part in both for row in part["checks"]],
-            "links": [row for part in both for row in part["links"]],
         }
+        if cube:
+            facts["prepared_by"] = cube.version
+            wanted, told = cube, facts  # as they are now
+
+            def answered(job: Job) -> Made:
+                key = wanted.key(job)
+                if key in known:
+                    return _taken(before, known[key], staging, job.number)
+                return _prepared(wanted, job, key, made[job.key], staging, told)
+
+            with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+                both += pool.map(answered, jobs)
+        for part in ("checks", "links", "shared"):
+            facts[part] = [row for one in both for row in one.get(part, ())]
         snapshot = store.seal("snapshots", staging, [file for part in both for file in part["files"]], facts)
         store.publish(snapshot)
     return snapshot
+
+
+def _prepared(cube: Cube, job: Job, key: str, made: Made, staging: Path, facts: Mapping[str, Any]) -> Made:
+    """The file of what is prepared of a city and plan year."""
+    paths: dict[str, list[Path]] = defaultdict(list)
+    for file in made["files"]:
+        paths[file["table"]].append(staging / file["name"])
+    rows, name = cube.make(job.place, paths, facts), file_name("cube", job.number, "cube")
+    rows.write_parquet(staging / name, compression="zstd", statistics=False)
+    about = {"city": job.city, "plan_year": job.plan_year, "kind": "cube", "key": key}
+    return {"files": [{"table": "cube", "name": name, "rows": rows.height, **about}]}
 
 
 def _batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:
@@ -110,13 +166,13 @@ def _known(store: Store) -> tuple[Path, dict[str, Made]]:
     """Folder of the published snapshot, and what its manifest holds by key, to take over where nothing changed; what was
     damaged is built again.
     """
-    found: dict[str, Made] = defaultdict(lambda: {"files": [], "checks": [], "links": []})
+    found: dict[str, Made] = defaultdict(lambda: {"files": [], "checks": [], "links": [], "shared": []})
     try:
         snapshot = store.current()
         manifest = snapshot.manifest
     except (NotBuilt, Damaged):
         return store.path, {}
-    for part in ("files", "checks", "links"):
+    for part in ("files", "checks", "links", "shared"):
         for row in manifest.get(part, ()):
             found[row["key"]][part].append(row)
     changed = {f["key"] for f in manifest["files"] if not _whole(snapshot.path / f["name"], f["sha256"])}
@@ -127,10 +183,14 @@ def _whole(path: Path, sha256: str) -> bool:
     return path.is_file() and sha256_of(path) == sha256
 
 
-def _taken(before: Path, file: Row, job: Job, staging: Path) -> Row:
-    name = file_name(file["table"], job.number, file["kind"])
-    try:
-        (staging / name).hardlink_to(before / file["name"])
-    except OSError:
-        shutil.copyfile(before / file["name"], staging / name)
-    return {**file, "name": name}
+def _taken(before: Path, known: Made, staging: Path, number: int = 0) -> Made:
+    """What is known, its files put into `staging` under the names they have there; `number`: of the job, of one city-year."""
+    files = []
+    for file in known["files"]:
+        name = file_name(file["table"], number, file["kind"]) if number else file["name"]
+        try:
+            (staging / name).hardlink_to(before / file["name"])
+        except OSError:
+            shutil.copyfile(before / file["name"], staging / name)
+        files.append({**file, "name": name})
+    return {**known, "files": files}

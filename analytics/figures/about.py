@@ -69,6 +69,10 @@ def provenance(released: Released) -> list[tuple[str, str]]:
         if isinstance(value, Mapping):
             told = {k: v for k, v in value.items() if k != "sql"}  # shown with the SQL of the figure
             text = json.dumps(told, ensure_ascii=False, default=str)
+        if name == "counted":
+            text = t(f"provenance_counted.{value}")
+        if name == "no_resource":
+            text = t(f"provenance_no_resource.{value}")
         if isinstance(value, bool):
             text = t("methods.yes" if value else "methods.no")
         lines.append((t(f"provenance.{name}") if words.known(f"provenance.{name}") else name, text))

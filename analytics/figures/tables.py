@@ -7,7 +7,8 @@ import polars as pl
 
 from analytics.figures import formats, names, words
 from analytics.figures.words import say, t
-from analytics.release import Released
+from analytics.measures import grammar
+from analytics.release import Released, policy
 
 
 def cell(row: Mapping[str, Any] | None, unit: str, missing: str | None = None) -> str:
@@ -57,6 +58,30 @@ def full(released: Released) -> pl.DataFrame:
         line[t("column.n")] = t("cell.hidden") if row["status"] == "hidden" else formats.count(row["n"])
         rows.append(line)
     return pl.DataFrame(rows)
+
+
+def no_resource(released: Released) -> str:
+    """How many households have a resource (or living standard) of zero or less, and what becomes of them; empty where there are
+    none or the measure knows none.
+    """
+    n = released.provenance.get("n_no_resource", 0)
+    if not n:
+        return ""
+    name = "resource" if "resource" in released.parameters else "living_standard"
+    title = say(grammar().choices(name)[released.parameters[name]].title)
+    if isinstance(n, int):
+        count = t("no_resource.homes", n=formats.count(n))
+    elif n.startswith(">="):
+        count = t("no_resource.least", n=formats.count(int(n.removeprefix(">="))))
+    else:
+        count = t("no_resource.few", k=policy().k) if n.startswith("n <") else t("no_resource.cells")
+    rule = t(f"provenance_no_resource.{released.provenance['no_resource']}")
+    return t(
+        "no_resource.households",
+        of=title if words.language() == "zh" else title[:1].lower() + title[1:],
+        n=count,
+        rule=rule,
+    )
 
 
 def _rounded(value: float | None) -> float | None:

@@ -4,6 +4,7 @@ from analytics.measures.contrast import COLUMNS as DIFFERENCES
 from analytics.measures.credit import coalition
 from analytics.measures.evaluate import Book, Raw, Replayed
 from analytics.measures.form import Dimension, Measure, dimensions, grammar, measures, version
+from analytics.measures.prepare import Staged, prepare
 from analytics.measures.question import Question
 
 __all__ = [
@@ -14,9 +15,11 @@ __all__ = [
     "Question",
     "Raw",
     "Replayed",
+    "Staged",
     "coalition",
     "dimensions",
     "grammar",
     "measures",
+    "prepare",
     "version",
 ]

@@ -10,8 +10,9 @@ from typing import Any
 from analytics.measures.form import Sum, dimensions, grammar
 from analytics.measures.quantile import quantile_sql
 from analytics.measures.question import Question, number
-from analytics.measures.rows import credited, cut, keep, ledger, order, over, term
+from analytics.measures.rows import Fact, credited, cut, keep, ledger, order, over, term
 from analytics.store import Query, literal
+from analytics.tiers import LEDGERS
 
 _MONEY = re.compile(
     r"^(w \* )?(paid|was|before|after|own|resource|\w+_fen|coalesce\(\w+_fen, 0\)|[\s+()-])+$"
@@ -32,7 +33,7 @@ class Piece:
 class Compiled:
     """The SQL of a question, in parts that the measures of uncertainty build on as well.
 
-    `chosen`: the parameters without `auto`; `fact`: the table that holds the fact; `tiers`: those a credit goes to, in order of
+    `chosen`: the parameters without `auto`; `fact`: what is read; `tiers`: those a credit goes to, in order of
     payment. `carry`: further columns of the fact to keep in `cut`, by name. `source`: rows of the fact with a `multiplier`, in
     place of the fact, and `more` columns to group by. `only`: a further condition on usable rows.
     """
@@ -41,7 +42,7 @@ class Compiled:
         self,
         question: Question,
         chosen: Mapping[str, str],
-        fact: str = "",
+        fact: Fact | None = None,
         tiers: Sequence[str] = (),
         *,
         carry: Mapping[str, str] | None = None,
@@ -50,7 +51,8 @@ class Compiled:
         only: str = "",
     ) -> None:
         self.question, self.chosen, self.tiers = question, chosen, tiers
-        self.fact = fact or question.measure.grain
+        self.read = fact or Fact(question.measure.grain)
+        self.fact, self.counted = self._once()
         self.carry, self.source, self.more = dict(carry or {}), source, tuple(more)
         self.only = only
         self.is_standardised = chosen.get("standardise", "none") != "none"
@@ -61,7 +63,7 @@ class Compiled:
         form, self.divisor = question.measure, 1
         self.ledger, numerator = ledger(question, chosen), form.numerator
         if form.credit:
-            self.ledger, self.divisor = credited(question, chosen, tiers)
+            self.ledger, self.divisor = credited(question, chosen, tiers, self.read.wide)
             self.bound["threshold_bp"] = number("threshold", chosen["threshold"])
             numerator = "credit"
         self.sums = form.sums or {"numerator": Sum(of=numerator), "denominator": Sum(of=form.denominator)}
@@ -76,6 +78,13 @@ class Compiled:
         return f"WITH {self.rows()},\n{self.totals()}\n{self.answer()}"
 
     # --- the rows
+
+    def _once(self) -> tuple[str, str]:
+        """What rows are read from, and how persons are counted in them: who stands in several cities, once."""
+        form = self.question.measure
+        if not self.read.once or form.grain not in LEDGERS:
+            return self.read.table, "DISTINCT person_key" if self.read.once else form.counted
+        return f"(\n{_file(f'once_{form.grain}').fill(keep=self.places())})", form.counted
 
     def rows(self) -> str:
         """CTEs up to `cut`: a row per row of the ledger with dimensions, sums of one row, and what ranks it."""
@@ -94,6 +103,7 @@ class Compiled:
         if self.ranks:
             columns.append(f"w{self.factor} AS weighed")
         columns += ["person_key"] if self._persons else []
+        columns += [f"{self.nothing} <= 0 AS has_nothing"] if self.nothing else []
         columns += self.carry
         late = [n for n in question.where if n == "tier" or dimensions()[n].bands]
         line = self._line()
@@ -135,7 +145,8 @@ cut AS (
             name = f"threshold_{i + 1}_bp" if len(asked) > 1 else "threshold_bp"
             case = {}
             for key, form in self.sums.items():
-                of = term(form.of, sign=over(self.chosen)).replace("$threshold_bp", f"${name}")
+                of = term(form.of, sign=over(self.chosen), wide=self.read.wide)
+                of = of.replace("$threshold_bp", f"${name}")
                 if f"${name}" in of:
                     self.bound[name] = number("threshold", threshold)
                 times = form.times
@@ -193,7 +204,7 @@ cut AS (
             less = rules.lines_of[chosen["line_of"]].sql
         living = rules.living_standards[chosen["living_standard"]].sql if "living_standard" in chosen else ""
         query = _file(f"lines/{line.file}")
-        slots = {"fact": self.fact, "keep": self.places(), "living": living, "less": less}
+        slots = {"fact": self.read.table, "keep": self.places(), "living": living, "less": less}
         slots |= {"size": line.size, "amount": line.amount, "of": line.of}
         return query.fill(**{name: slots[name] for name in query.slots})
 
@@ -227,7 +238,7 @@ cut AS (
 
     def totals(self) -> str:
         """CTEs from `cut` to `summed`: the sums of every group, and how many rows made them."""
-        counted = self.question.measure.counted
+        counted = self.counted
         if quantile := self.question.measure.quantile:
             return quantile_sql(quantile, self.by, counted)
         if not self.ranks:
@@ -240,6 +251,7 @@ cut AS (
             else:
                 sums += ["count_if(usable)::BIGINT AS n", *self._hits("count_if({of} <> 0)::BIGINT")]
             sums.append("count_if(NOT usable)::BIGINT AS n_excluded")
+            sums += ["count_if(has_nothing)::BIGINT AS n_no_resource"] if self.nothing else []
             return (
                 f"summed AS (\n    SELECT {self.groups}{', '.join(sums)}\n    FROM cut{self._group_by()}\n)"
             )
@@ -253,6 +265,7 @@ cut AS (
             if by == self.ranks[0]:
                 sums += ["coalesce(sum(n) FILTER (usable), 0)::BIGINT AS n", *self._hits("coalesce(sum({name}) FILTER (usable), 0)::BIGINT"),
                          "coalesce(sum(n) FILTER (NOT usable), 0)::BIGINT AS n_excluded"]  # fmt: skip
+                sums += ["coalesce(sum(n_no_resource), 0)::BIGINT AS n_no_resource"] if self.nothing else []
             name = "summed" if len(self.ranks) == 1 else f"summed_{by}"
             parts.append(
                 f"{name} AS (\n    SELECT {self.groups}{', '.join(sums)}\n    FROM rank_{by}{self._group_by()}\n)"
@@ -276,7 +289,7 @@ cut AS (
         part = ", ".join([*self.by, "usable"])
         return f"""\
 cell_{by} AS (
-    SELECT {self.groups}usable, CASE WHEN usable THEN key_{by} END AS key, sum(weighed) AS weighed, {", ".join(sums)}, count(*) AS n{"".join(f", {h}" for h in self._hits("count_if({of} <> 0)::BIGINT"))}
+    SELECT {self.groups}usable, CASE WHEN usable THEN key_{by} END AS key, sum(weighed) AS weighed, {", ".join(sums)}, count(*) AS n{", count_if(has_nothing) AS n_no_resource" if self.nothing else ""}{"".join(f", {h}" for h in self._hits("count_if({of} <> 0)::BIGINT"))}
     FROM cut GROUP BY ALL
 ),
 rank_{by} AS (
@@ -291,7 +304,14 @@ rank_{by} AS (
     @property
     def _persons(self) -> bool:
         """Whether a person may stand in several rows, and both among those that add to the numerator and the rest."""
-        return self.question.measure.counted != "*"
+        return self.counted != "*"
+
+    @property
+    def nothing(self) -> str:
+        """What households at or below zero of are counted, kept or left out: the resource, else the living standard, else nothing."""
+        return (
+            "resource" if "resource" in self.chosen else "living" if "living_standard" in self.chosen else ""
+        )
 
     @property
     def groups(self) -> str:
@@ -334,7 +354,7 @@ rank_{by} AS (
             parts.append(
                 f"SELECT {groups}{literal(form.id)} AS measure, {value} AS value,\n"
                 f"    (({numerator}){over})::DOUBLE AS numerator, (({denominator}){under})::DOUBLE AS denominator, "
-                f"n, n_hit_{i + 1} AS n_numerator, {'n_rest, ' if self._persons else ''}n_excluded{told}\n"
+                f"n, n_hit_{i + 1} AS n_numerator, {'n_rest, ' if self._persons else ''}n_excluded{', n_no_resource' if self.nothing else ''}{told}\n"
                 f"FROM summed AS s{f' LEFT JOIN {error} AS e ON {on}' if error else ''}"
             )
         ordered = ", ".join(f"{order(name)}{name}" for name in self.question.by)

@@ -12,6 +12,7 @@ from analytics.measures.compile import Compiled
 from analytics.measures.form import uncertainty
 from analytics.measures.question import Question
 from analytics.measures.resample import Resample, carried
+from analytics.measures.rows import Fact
 from analytics.measures.uncertainty import Errors, Sure
 from analytics.store import Engine
 
@@ -22,7 +23,7 @@ def contrast(
     engine: Engine,
     question: Question,
     chosen: Mapping[str, str],
-    fact: str,
+    fact: Fact,
     tiers: Sequence[str],
     sure: Sure,
     against: tuple[str, str],

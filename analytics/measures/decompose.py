@@ -13,14 +13,14 @@ import polars as pl
 from analytics.measures.compile import Compiled
 from analytics.measures.form import dimensions, grammar
 from analytics.measures.question import Question
-from analytics.measures.rows import cut
+from analytics.measures.rows import Fact, cut
 from analytics.store import Engine, literal
 
 WHOLE, REST = "total", "residual"
 
 
 def decompose(
-    engine: Engine, question: Question, chosen: Mapping[str, str], fact: str, covariates: Sequence[str]
+    engine: Engine, question: Question, chosen: Mapping[str, str], fact: Fact, covariates: Sequence[str]
 ) -> tuple[pl.DataFrame, str, dict[str, Any]]:
     """Rows: `covariate` (name, or name=level), `value` its contribution, the whole index (`total`) and what is left
     (`residual`); coefficient, mean, concentration index of the covariate, share of the index; n households. Raises ValueError

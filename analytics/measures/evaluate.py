@@ -1,23 +1,26 @@
 """Ask a snapshot; the answer is a Raw: table, SQL, parameters, provenance. Raw never leaves without the release wing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as package_version
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 import polars as pl
 
 from analytics import reference
 from analytics.measures.compile import Compiled
 from analytics.measures.contrast import contrast
+from analytics.measures.cube import PLACE, Kept
 from analytics.measures.decompose import decompose
-from analytics.measures.form import Grain, grammar, version
+from analytics.measures.form import Grain, grammar, measures, version
 from analytics.measures.parade import parade
 from analytics.measures.parade import question as question_of_parade
 from analytics.measures.question import Question
+from analytics.measures.rows import Fact
 from analytics.measures.uncertainty import Sure, with_errors
-from analytics.store import Engine, Folder
+from analytics.store import Engine, Partition
 from analytics.tiers import LEDGERS, TIER, TIERS
 
 
@@ -25,7 +28,8 @@ from analytics.tiers import LEDGERS, TIER, TIERS
 class Raw:
     """An unprotected answer. `table`: the dimensions asked, measure, value, numerator, denominator, n (persons or
     households that entered), n_numerator (of these, how many add to the numerator), n_rest (how many do not, where one
-    may be both), n_excluded (rows without what the measure needs).
+    may be both), n_excluded (rows without what the measure needs), n_no_resource
+    (rows whose resource or living standard is zero or negative, of measures that have one; provenance: `no_resource`).
     """
 
     question: Question
@@ -51,24 +55,43 @@ class Replayed:
     coalitions: tuple[str, ...] = ()
 
 
+class Sealed(Protocol):
+    """What a Book reads: a snapshot (store.Folder), or facts about to become one."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def manifest(self) -> Mapping[str, Any]: ...
+    def partitions(self, table: str | None = None) -> list[Partition]: ...
+    def check(self) -> None: ...
+
+
 class Book:
     """One snapshot, opened for questions."""
 
-    def __init__(self, snapshot: Folder, replay: Replayed | None = None) -> None:
+    def __init__(self, snapshot: Sealed, replay: Replayed | None = None, threads: int = 2) -> None:
         """`replay`: the ledger of one city-year paid anew, in place of the facts. Raises store.Damaged when a file of the
         snapshot is not as it was sealed: no figure comes from a changed byte.
         """
+        self._kept = Kept({})
         self.snapshot, self.manifest, self._replay = snapshot, snapshot.manifest, replay
         self._counted: dict[tuple[tuple[str, tuple[str, ...]], ...], set[str]] = {}
+        self._facts: dict[Grain, Fact] = {}
+        self._several: dict[Any, int] = {}
         if replay:
             self._tables, self._engine = dict(replay.tables), replay.engine
             return
         snapshot.check()
         files = {name: [p.path for p in snapshot.partitions(name)] for name in get_args(Grain)}
         self._tables = {name: name for name, paths in files.items() if paths}
-        self._engine = Engine({name: files[name] for name in self._tables})
+        shared = [p.path for p in snapshot.partitions("shared")]
+        read = {name: files[name] for name in self._tables} | ({"shared": shared} if shared else {})
+        self._engine = Engine(read, threads=threads)
+        if self.manifest.get("prepared_by") == version():  # an older program may have meant something else
+            cubes = snapshot.partitions("cube")
+            self._kept = Kept({(p.city, p.plan_year): p.path for p in cubes if p.city and p.plan_year})
 
-    @property
+    @cached_property
     def places(self) -> list[tuple[str, int]]:
         """(city, plan year) present, sorted."""
         if self._replay:
@@ -105,10 +128,12 @@ class Book:
                 )
             by = tuple(dict.fromkeys((*by, against[0])))
         question, chosen, fact = self._prepared(Question.of(measure, by, where, parameters))
-        tiers = self._tiers(question) if question.measure.credit else ()
+        kept = None if se or against else self._kept.answer(question, chosen, self._asked(question))
+        credited = set(kept["tier"]) if kept is not None and question.measure.credit else None
+        tiers = self._tiers(question, credited) if question.measure.credit else ()
         if question.measure.credit and not tiers:
             raise ValueError(f"{measure}: no tier is recorded here, so there is nothing to credit")
-        provenance = self._provenance(question)
+        provenance = {**self._provenance(question), **_no_resource(question, chosen)}
         if against:
             sure = Sure.of(question.measure, chosen, se or "superpopulation", se_method)
             table, sql, bound, told = contrast(self._engine, question, chosen, fact, tiers, sure, against)
@@ -122,9 +147,18 @@ class Book:
             self._must_tell(question, answer.table)
             return Raw(question, answer.table, answer.sql, answer.bound, chosen, provenance)
         asked = Compiled(question, chosen, fact, tiers)
+        if kept is not None:
+            return Raw(question, kept, asked.sql, asked.bound, chosen, {**provenance, "prepared": True})
         table = self._engine.ask(asked.sql, asked.bound)
         self._must_tell(question, table)
         return Raw(question, table, asked.sql, asked.bound, chosen, provenance)
+
+    def _asked(self, question: Question) -> list[tuple[str, int]]:
+        """The places a question looks at."""
+        cities, years = question.where.get("city"), question.where.get("plan_year")
+        return [
+            (c, y) for c, y in self.places if (not cities or c in cities) and (not years or str(y) in years)
+        ]
 
     def _must_tell(self, question: Question, table: pl.DataFrame) -> None:
         """What never came is a thing to name, not a table of nothing."""
@@ -144,6 +178,15 @@ class Book:
             "enrolment with a product_code" if question.measure.grain == "policy_year" else "commercial_claim"
         )
         return f"nobody holds a product here and none paid; deliver {wanted}"
+
+    def columns(self) -> set[str]:
+        """What is known of any household here."""
+        form = next(m for m in measures().values() if m.grain == "household_year")
+        return (
+            self._held(Question.put(form), list(grammar().columns))
+            if self._tables.get("household_year")
+            else set()
+        )
 
     def answerable(
         self, measure: str, parameter: str, where: Mapping[str, Sequence[str | int]] | None = None
@@ -185,8 +228,8 @@ class Book:
         table, sql, bound = decompose(self._engine, asked, chosen, fact, covariates)
         return Raw(replace(asked, by=("covariate",)), table, sql, bound, chosen, self._provenance(asked))
 
-    def _prepared(self, question: Question) -> tuple[Question, dict[str, str], str]:
-        """A question that can be asked here, its parameters, and the table of its fact."""
+    def _prepared(self, question: Question) -> tuple[Question, dict[str, str], Fact]:
+        """A question that can be asked here, its parameters, and what it reads."""
         if question.measure.grain not in self._tables:
             raise ValueError(
                 f"{question.measure.id} needs {question.measure.grain} facts; {self._absent(question)}"
@@ -201,7 +244,53 @@ class Book:
                 "own_burden = cash: a replay tells what is owed, not how much of it is paid in cash"
             )
         chosen = question.settled(lambda columns: self._held(question, columns))
-        return question, chosen, self._tables[question.measure.grain]
+        return question, chosen, self._fact(question)
+
+    def _fact(self, question: Question) -> Fact:
+        grain = question.measure.grain
+        if grain not in self._facts:
+            table = self._tables[grain]
+            most = self._engine.most(table, "_fen")
+            wide = "HUGEINT" if most is None or most > grammar().narrow_fen else "BIGINT"
+            self._facts[grain] = Fact(table, wide)
+        once = "city" not in question.by and self._in_several(question) > 0
+        return replace(self._facts[grain], table=self._table(question), once=once)
+
+    def _table(self, question: Question) -> str:
+        """The files of the fact that a question about one city looks into, under a name of their own; else all of them."""
+        grain, places = question.measure.grain, self._asked(question)
+        cities = {city for city, _ in places}
+        if self._replay or len(cities) != 1 or len(places) == len(self.places):
+            return self._tables[grain]
+        paths = [p.path for p in self.snapshot.partitions(grain) if (p.city, p.plan_year) in places]
+        if not paths:
+            return self._tables[grain]
+        name = "_".join([grain, *cities, *map(str, sorted({year for _, year in places}))])
+        self._engine.view(name, paths)
+        return name
+
+    @property
+    def _is_old(self) -> bool:
+        """Whether the snapshot was built before anybody looked for persons in several cities, and has more than one city."""
+        if self._replay or "shared" in self.manifest:
+            return False
+        return len({p.city for p in self.snapshot.partitions("person_year")}) > 1
+
+    def _in_several(self, question: Question) -> int:
+        """Persons (of household measures: households) that stand in several of the cities asked in one year."""
+        if self._replay or not self.snapshot.partitions("shared"):
+            return 0
+        filters = {k: tuple(v) for k, v in question.where.items() if k in PLACE}
+        who = "is_linked, household_key" if question.measure.grain == "household_year" else "person_key"
+        key = (who, *sorted(filters.items()))
+        if key not in self._several:
+            sql = (
+                f"SELECT count(*) FROM (SELECT plan_year, {who} FROM shared WHERE {_keep(filters)} "
+                "GROUP BY ALL HAVING min(city) <> max(city))"
+            )
+            found = self._engine.ask(sql, {f"where_{k}": list(v) for k, v in filters.items()})
+            self._several[key] = found.item()
+        return self._several[key]
 
     def _must_hold(self, question: Question) -> None:
         """A city or year the store does not hold is a mistake to name, not an empty table."""
@@ -214,44 +303,45 @@ class Book:
 
     def _held(self, question: Question, columns: Sequence[str]) -> set[str]:
         """Of these columns of the households, those with any value in the cities and years asked."""
-        filters = {k: tuple(v) for k, v in question.where.items() if k in ("city", "plan_year")}
+        filters = {k: tuple(v) for k, v in question.where.items() if k in PLACE}
         key = tuple(sorted(filters.items()))
+        if key not in self._counted and (kept := self._kept.held(self._asked(question))) is not None:
+            self._counted[key] = kept
         if key not in self._counted:
             table = self._tables["household_year"]
             there = self._engine.ask(f"SELECT * FROM {table} LIMIT 0").columns
-            keep = (
-                " AND ".join(f"list_contains($where_{name}, {name}::VARCHAR)" for name in filters) or "true"
-            )
             counts = ", ".join(f"count({name}) AS {name}" for name in grammar().columns if name in there)
-            row = self._engine.ask(f"SELECT {counts} FROM {table} WHERE {keep}", {f"where_{k}": list(v) for k, v in filters.items()}).row(0, named=True)  # fmt: skip
+            row = self._engine.ask(f"SELECT {counts} FROM {table} WHERE {_keep(filters)}", {f"where_{k}": list(v) for k, v in filters.items()}).row(0, named=True)  # fmt: skip
             self._counted[key] = {name for name, n in row.items() if n}
         return self._counted[key] & set(columns)
 
-    def _tiers(self, question: Question) -> tuple[str, ...]:
-        """The tiers a credit can go to, in order of payment."""
+    def _tiers(self, question: Question, recorded: Collection[str] | None) -> tuple[str, ...]:
+        """The tiers a credit can go to, in order of payment. `recorded`: those with payments, where that is known."""
         if question.parameters["game"] == "replay":
             if not (self._replay and self._replay.coalitions):
                 raise ValueError(
                     "game = replay: the rules are paid again without a tier only under --scenario"
                 )
             return self._replay.coalitions
-        held = ", ".join(f"count({t.paid}) AS {t.id}" for t in TIERS)
-        filters = {k: v for k, v in question.where.items() if k in ("city", "plan_year")}
-        keep = " AND ".join(f"list_contains($where_{name}, {name}::VARCHAR)" for name in filters) or "true"
-        row = self._engine.ask(
-            f"SELECT {held} FROM {self._tables['household_year']} WHERE {keep}",
-            {f"where_{k}": list(v) for k, v in filters.items()},
-        ).row(0, named=True)
+        if recorded is None:
+            held = ", ".join(f"count({t.paid}) AS {t.id}" for t in TIERS)
+            filters = {k: v for k, v in question.where.items() if k in PLACE}
+            row = self._engine.ask(
+                f"SELECT {held} FROM {self._tables['household_year']} WHERE {_keep(filters)}",
+                {f"where_{k}": list(v) for k, v in filters.items()},
+            ).row(0, named=True)
+            recorded = {k for k, n in row.items() if n}
+        asked = question.where
         orders = {
             tuple(p["order"]) for p in self.manifest["plans"]
-            if str(p["city"]) in filters.get("city", (p["city"],)) and str(p["plan_year"]) in filters.get("plan_year", (str(p["plan_year"]),))
+            if str(p["city"]) in asked.get("city", (p["city"],)) and str(p["plan_year"]) in asked.get("plan_year", (str(p["plan_year"]),))
         }  # fmt: skip
         order = self._replay.order if self._replay else orders.pop() if len(orders) == 1 else ()
         if not order and question.measure.credit == "sequential":
             raise ValueError(
                 "the order of payment differs between these places: ask one city and year, or places of one order"
             )
-        return tuple(k for k in order or TIER if row[k])
+        return tuple(k for k in order or TIER if k in recorded)
 
     def _provenance(self, question: Question) -> dict[str, Any]:
         cities, years = question.where.get("city"), question.where.get("plan_year")
@@ -262,16 +352,45 @@ class Book:
             and (not cities or p["city"] in cities)
             and (not years or str(p["plan_year"]) in years)
         ]
-        try:
-            code = package_version("jianfu")
-        except PackageNotFoundError:
-            code = "checkout"
+        told: dict[str, Any] = {}
+        if several := self._in_several(question):
+            told["in_several_cities"] = several
+            told["counted"] = "in_each_city" if "city" in question.by else "once"
+        elif self._is_old and "city" not in question.by:
+            told["counted"] = "unknown"
         return {
             "snapshot": self.snapshot.id,
             "synthetic": self.manifest["synthetic"],
             "facts_version": self.manifest["facts_version"],
             "measures_version": version(),
-            "code": code,
+            "code": _code(),
             "plans": plans,
+            **told,
             **(self._replay.told if self._replay else {}),
         }
+
+
+def _no_resource(question: Question, chosen: Mapping[str, str]) -> dict[str, str]:
+    """What becomes of households whose resource (or living standard) is zero or negative, for measures that have one."""
+    resource = grammar().resources.get(chosen.get("resource", ""))
+    if not resource and "living_standard" not in chosen:
+        return {}
+    needs_more = question.measure.usable in ("resource > 0", "left_over > 0")
+    if needs_more or (resource and resource.nonpositive == "excluded"):
+        return {"no_resource": "left_out"}
+    if resource and "threshold" in chosen:
+        return {"no_resource": "catastrophic"}
+    return {"no_resource": "floored" if chosen.get("negative") == "floored" else "kept"}
+
+
+def _keep(names: Iterable[str]) -> str:
+    """Condition on the cities and years asked."""
+    return " AND ".join(f"list_contains($where_{name}, {name}::VARCHAR)" for name in names) or "true"
+
+
+@cache
+def _code() -> str:
+    try:
+        return package_version("jianfu")
+    except PackageNotFoundError:
+        return "checkout"

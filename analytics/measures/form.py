@@ -180,6 +180,7 @@ class Uncertainty(Form):
 
 
 class Grammar(Form):
+    narrow_fen: int
     parameters: dict[str, Parameter]
     resources: dict[str, Resource]
     weights: dict[str, Choice]

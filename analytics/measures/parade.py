@@ -10,6 +10,7 @@ import polars as pl
 from analytics.measures.compile import Compiled
 from analytics.measures.form import Measure
 from analytics.measures.question import Question
+from analytics.measures.rows import Fact
 from analytics.reference import load_toml
 from analytics.store import Engine
 
@@ -28,7 +29,7 @@ def question(
 
 
 def parade(
-    engine: Engine, asked: Question, chosen: Mapping[str, str], fact: str, points: int, least: int
+    engine: Engine, asked: Question, chosen: Mapping[str, str], fact: Fact, points: int, least: int
 ) -> tuple[pl.DataFrame, str, dict[str, Any]]:
     """Per `point` (1 the poorest) and `payments` (gross, net): `value`, the mean living standard before or after paying as a
     multiple of the line; `share`, of persons, up to the middle of the point; numerator and denominator in yuan per person.

@@ -12,6 +12,7 @@ import polars as pl
 from analytics.measures.compile import Compiled
 from analytics.measures.form import Measure, grammar, uncertainty
 from analytics.measures.question import Question
+from analytics.measures.rows import Fact
 from analytics.store import Engine, Query
 
 
@@ -19,7 +20,7 @@ class Resample:
     """The values of a question in every replicate, in pieces that fit in memory."""
 
     def __init__(
-        self, engine: Engine, question: Question, chosen: Mapping[str, str], fact: str, tiers: Sequence[str]
+        self, engine: Engine, question: Question, chosen: Mapping[str, str], fact: Fact, tiers: Sequence[str]
     ) -> None:
         self._engine = engine
         self._of = (question, chosen, fact, tiers)
@@ -29,14 +30,14 @@ class Resample:
         keep = base.places()
         bound = {k: v for k, v in base.bound.items() if k in ("where_city", "where_plan_year")}
         rows, clusters = engine.ask(
-            f"SELECT count(*), count(DISTINCT {carry['cluster']}) FROM {fact} WHERE {keep}", bound
+            f"SELECT count(*), count(DISTINCT {carry['cluster']}) FROM {base.fact} WHERE {keep}", bound
         ).row(0)
         self.method = "Rao-Wu" if clusters <= rules.exact else "Poisson"
         self.replicates = min(rules.most, max(rules.fewest, rules.rows // max(rows, 1)))
         self.part = 1 if self.method == "Rao-Wu" else min(1, rules.rows / rules.fewest / max(rows, 1))
         self._step = max(1, rules.at_once // max(int(rows * self.part), 1))
         draw = f"hash(hash(drawn, replicate, $seed)) % {rules.hashes}"
-        slots = {"fact": fact, "keep": keep, **carry}
+        slots = {"fact": base.fact, "keep": keep, **carry}
         if self.method == "Rao-Wu":
             self._source = _file("rao_wu").fill(**slots)
         else:

@@ -1,6 +1,7 @@
 """The rows a measure sums over: the ledger of the fact, by tier where it is asked, its dimensions and its shared terms."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from analytics import reference
 from analytics.measures.credit import credit, flags
@@ -8,6 +9,17 @@ from analytics.measures.form import dimensions, grammar
 from analytics.measures.question import BEFORE_ALL, Question
 from analytics.store import literal
 from analytics.tiers import LEDGERS, TIER, TIERS
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What a question reads. `table`: the fact; `wide`: the type in which its amounts times a threshold are exact; `once`: of who
+    stands in several of the cities asked, one row (see once_*.sql).
+    """
+
+    table: str
+    wide: str = "HUGEINT"
+    once: bool = False
 
 
 def ledger(question: Question, chosen: Mapping[str, str]) -> str:
@@ -37,10 +49,12 @@ def ledger(question: Question, chosen: Mapping[str, str]) -> str:
     return "\n    UNION ALL ".join(parts)
 
 
-def credited(question: Question, chosen: Mapping[str, str], tiers: Sequence[str]) -> tuple[str, int]:
+def credited(
+    question: Question, chosen: Mapping[str, str], tiers: Sequence[str], wide: str
+) -> tuple[str, int]:
     """One row per household and tier with the credit of the tier, and what the sum is to be divided by."""
     form = question.measure
-    columns = flags(term(form.numerator, sign=over(chosen)), tiers, chosen["game"] == "replay")
+    columns = flags(term(form.numerator, sign=over(chosen), wide=wide), tiers, chosen["game"] == "replay")
     parts, divisor = [], 1
     for position, k in enumerate(tiers):
         sql, divisor = credit(form.credit, tiers, position)
@@ -58,11 +72,11 @@ def over(chosen: Mapping[str, str]) -> str:
     return ">=" if resource and resource.at_least else ">"
 
 
-def term(expression: str, sign: str = ">") -> str:
-    """An expression with the shared terms written out."""
+def term(expression: str, sign: str = ">", wide: str = "HUGEINT") -> str:
+    """An expression with the shared terms written out; `wide`: see Fact."""
     for name, sql in grammar().terms.items():
         expression = expression.replace(f"({name})", f"({sql})")
-    return expression.replace("{over}", sign)
+    return expression.replace("{over}", sign).replace("{wide}", wide)
 
 
 def cut(name: str) -> str:

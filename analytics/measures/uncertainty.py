@@ -17,6 +17,7 @@ from analytics.measures.compile import Compiled, Piece
 from analytics.measures.form import Measure, uncertainty
 from analytics.measures.question import Question
 from analytics.measures.resample import Resample, carried
+from analytics.measures.rows import Fact
 from analytics.store import Engine, literal
 
 SAMPLINGS = ("superpopulation", "population")
@@ -275,7 +276,12 @@ class Errored:
 
 
 def with_errors(
-    engine: Engine, question: Question, chosen: Mapping[str, str], fact: str, tiers: Sequence[str], sure: Sure
+    engine: Engine,
+    question: Question,
+    chosen: Mapping[str, str],
+    fact: Fact,
+    tiers: Sequence[str],
+    sure: Sure,
 ) -> Errored:
     """Ask a question with `se`, `ci_low`, `ci_high`; NULL where the whole population is looked at."""
     if sure.sampling == "population":

@@ -15,6 +15,7 @@ from pydantic import Field
 from analytics import reference
 from analytics.measures import Book, Replayed, measures
 from analytics.measures.compile import Compiled
+from analytics.measures.rows import Fact
 from analytics.release import Released, release
 from analytics.store import Engine
 from analytics.tiers import TIERS
@@ -81,7 +82,7 @@ def worked(measure: str) -> Worked | None:
     example, form = examples()[measure], measures()[measure]
     by = () if form.tier_optional and not form.credit else ("tier",)
     raw = book().ask(measure, by, parameters=example.set)
-    asked = Compiled(raw.question, raw.parameters, form.grain, ORDER, carry={"id": "household_key"})
+    asked = Compiled(raw.question, raw.parameters, Fact(form.grain), ORDER, carry={"id": "household_key"})
     sql = _parts(asked)
     parts = _engine().ask(sql, {name: value for name, value in asked.bound.items() if f"${name}" in sql})
     named = set(re.findall(r"\w+", raw.sql))

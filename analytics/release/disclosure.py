@@ -29,7 +29,7 @@ def policy() -> Policy:
 class Released:
     """A protected answer, the only thing charts, tables, reports and downloads accept.
 
-    `table`: dimensions asked, measure, value, numerator, denominator, n, n_excluded, status (shown, hidden: protected,
+    `table`: dimensions asked, measure, value, numerator, denominator, n, n_excluded, n_no_resource (of measures with a resource), status (shown, hidden: protected,
     everything null; undefined: nothing to divide by). Money in yuan, shares as fractions.
     """
 
@@ -72,15 +72,20 @@ def release(raw: Raw | Released, *, protect: bool = True) -> Released:
     table = raw.table.with_columns(status.alias("status")).with_columns(
         pl.when(pl.col("status") == HIDDEN).then(None).otherwise(pl.col(name)).alias(name) for name in shown
     )
+    if "n_no_resource" in table.columns and protect:
+        few = pl.col("n_no_resource").is_between(1, k - 1)
+        table = table.with_columns(n_no_resource=pl.when(~few).then("n_no_resource"))
     if raw.against:
         table = _hide_differences(table, raw.question.by, raw.against)
     columns = [*raw.question.by, "measure", *shown, "status"]
+    question, several = raw.question, raw.provenance.get("in_several_cities", 0)
     provenance = {
         **raw.provenance,
+        **({"n_no_resource": _in_all(table, question.by, k)} if "n_no_resource" in table.columns else {}),
         "protection": f"n < {k}" if protect else "none",
+        **({"in_several_cities": f"n < {k}"} if protect and 0 < several < k else {}),
         "hidden": table.filter(pl.col("status") == HIDDEN).height,
     }
-    question = raw.question
     return Released(
         question.measure,
         question.by,
@@ -91,6 +96,18 @@ def release(raw: Raw | Released, *, protect: bool = True) -> Released:
         raw.bound,
         provenance,
     )
+
+
+def _in_all(table: pl.DataFrame, by: tuple[str, ...], k: int) -> int | str:
+    """Households without resources behind the whole answer, as far as its cells tell; tiers and thresholds look at the same
+    households again.
+    """
+    again = [name for name in by if name in ("tier", "threshold")]
+    sums = table.group_by(again or pl.lit(0)).agg(pl.col("n_no_resource").sum())["n_no_resource"]
+    known = int(sums.max() or 0)  # type: ignore[arg-type]
+    if not table["n_no_resource"].null_count():
+        return known
+    return f">= {known}" if known else f"n < {k}" if table.height == 1 else "protected"
 
 
 def _hide_differences(table: pl.DataFrame, by: tuple[str, ...], against: tuple[str, str]) -> pl.DataFrame:

@@ -68,8 +68,19 @@ class Engine:
             ":memory:", config={**SETTINGS, "threads": str(threads), "memory_limit": memory}
         )
         _lock(self._con, [*files, *also])
+        self._files: dict[str, list[str]] = {}
+        self._naming = threading.Lock()
         for name, paths in tables.items():
-            self._con.execute(f'CREATE VIEW "{name}" AS SELECT * FROM {parquet(paths)}').fetchall()
+            self.view(name, paths)
+
+    def view(self, name: str, paths: Sequence[Path]) -> None:
+        """Give some of the files a name; a name that is known stays what it is."""
+        with self._naming:
+            if name not in self._files:
+                self._con.cursor().execute(
+                    f'CREATE VIEW "{name}" AS SELECT * FROM {parquet(paths)}'
+                ).fetchall()
+                self._files[name] = [str(path) for path in paths]
 
     def ask(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = SECONDS
@@ -78,6 +89,21 @@ class Engine:
         with self._cursor(seconds) as cursor:
             answer: pl.DataFrame = cursor.sql(sql, params=dict(parameters or {})).pl()
             return answer
+
+    def most(self, table: str, ending: str) -> int | None:
+        """The greatest whole number, sign aside, in the columns of a table with this ending, as its files tell without being
+        read; None where they do not.
+        """
+        files = self._files.get(table)
+        if not files:
+            return None
+        known, most = self.ask(
+            "SELECT bool_and(stats_null_count = num_values OR (stats_min_value IS NOT NULL AND stats_max_value IS NOT NULL)), "
+            "max(greatest(abs(stats_min_value::HUGEINT), abs(stats_max_value::HUGEINT)))::VARCHAR "
+            "FROM parquet_metadata($files) WHERE suffix(path_in_schema, $ending)",
+            {"files": files, "ending": ending},
+        ).row(0)
+        return int(most or 0) if known else None
 
     def keep(self, name: str, sql: str, *, kind: str = "TABLE", seconds: float = SECONDS) -> None:
         """Hold the rows of a SELECT in memory under a name (`kind` VIEW: its text only). Raises as `ask` does."""

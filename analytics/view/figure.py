@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 import streamlit as st
 
-from analytics.figures import about
+from analytics.figures import about, tables
 from analytics.figures.charts import Chart
 from analytics.figures.words import t
 from analytics.release import Released, policy
@@ -55,6 +55,8 @@ def show(
         errors = [a.provenance["uncertainty"] for a in answers if "uncertainty" in a.provenance]
         if errors and sure:
             st.caption(about.uncertainty(errors[0]))
+        for text in dict.fromkeys(filter(None, map(tables.no_resource, answers))):
+            st.caption(text)
         if any("hidden" in answer.table["status"] for answer in answers):
             st.caption(t("figure.hidden", k=policy().k))
         explain.drawer(key, answers, called)

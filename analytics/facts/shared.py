@@ -1,0 +1,40 @@
+"""Who is found in several cities in one year: somebody who moved, a family that lives in two places. Facts stay cut by city;
+a question over several cities reads this to count everybody once. A year without any has no file.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+
+from analytics.facts.jobs import Made, Row, query
+from analytics.store import FORMAT, literal, parquet
+
+
+def years(files: Iterable[Row]) -> dict[str, tuple[int, list[str]]]:
+    """By key (equal keys: equal content): each year that several cities have persons in, with their files."""
+    found: dict[int, list[Row]] = defaultdict(list)
+    for file in files:
+        if file["table"] == "person_year":
+            found[file["plan_year"]].append(file)
+    several = {year: sorted(rows, key=lambda f: f["name"]) for year, rows in found.items() if len(rows) > 1}
+    return {
+        hashlib.sha256(repr(["shared", year, [f["key"] for f in rows]]).encode()).hexdigest(): (
+            year,
+            [f["name"] for f in rows],
+        )
+        for year, rows in sorted(several.items())
+    }
+
+
+def shared(con: duckdb.DuckDBPyConnection, staging: Path, key: str, year: int, names: Iterable[str]) -> Made:
+    """The file of one year, and what the manifest says of it."""
+    persons = parquet([staging / name for name in names])
+    con.execute(f"CREATE TEMP TABLE shared AS {query('shared').fill(person_year=persons)}").fetchall()
+    ((rows,),) = con.execute("SELECT count(*) FROM shared").fetchall()
+    file = {"table": "shared", "name": f"shared-{year}.parquet", "rows": rows, "key": key, "kind": "claims"}
+    if rows:
+        con.execute(f"COPY shared TO {literal(staging / file['name'])} ({FORMAT})").fetchall()
+    return {"files": [file] if rows else [], "shared": [{"plan_year": year, "rows": rows, "key": key}]}

@@ -27,8 +27,8 @@ _LOOKS: dict[str, dict[str, Any]] = {
     "note": {"text_wrap": True, "valign": "top", "font_color": _PALE, "font_size": 9},
     "head": {"bold": True, "text_wrap": True, "valign": "bottom", "top": 2, "bottom": 1},
     "number_head": {"bold": True, "text_wrap": True, "valign": "bottom", "align": "right", "top": 2, "bottom": 1},
-    "cell": {"text_wrap": True, "valign": "top", "bottom": 4, "bottom_color": "#DDE2E8"},
-    "muted": {"align": "right", "valign": "top", "font_color": _PALE, "bottom": 4, "bottom_color": "#DDE2E8"},
+    "cell": {"text_wrap": True, "valign": "vcenter", "bottom": 4, "bottom_color": "#DDE2E8"},
+    "muted": {"align": "right", "valign": "vcenter", "font_color": _PALE, "bottom": 4, "bottom_color": "#DDE2E8"},
     "link": {"font_color": "#00639C", "underline": 1},
 }  # fmt: skip
 _WIDEST, _LEAST, _ROW = 44, 9, 20  # characters of a column; pixels of a row
@@ -268,7 +268,7 @@ class _Writer:
         if block.native == "fall":  # what is left lifts what is taken off
             order = [order[1], order[0]]
         for n, place in enumerate(order):
-            colour = _COLOURS[n % len(_COLOURS)]
+            colour = _COLOURS[0 if block.native == "fall" else n % len(_COLOURS)]
             one: dict[str, Any] = {
                 "name": [name, top, place],
                 "categories": [name, top + 1, 0, below, 0],
@@ -326,14 +326,17 @@ def value(cell: Cell) -> float | None:
 def shape(cell: Cell) -> str:
     """How a spreadsheet shows a cell of a unit."""
     whole = cell.value is not None and float(cell.value).is_integer()
+    if cell.text.startswith("<"):  # too small for the decimals that are shown, but not zero
+        return f'"{_plain(cell.text)}"'
+    points, sign = f'0.0" {t("file.points")}"', "+" if cell.text.startswith("+") else ""
     return {
         "share": "0.0%",
-        "points": f'+0.0"{_quoted("points")}";-0.0"{_quoted("points")}";0.0"{_quoted("points")}"',
-        "yuan": "#,##0.00",
+        "points": f"{sign}{points};-{points};{points}",
+        "yuan": f'#,##0.00" {t("file.yuan")}"',
         "index": "0.000",
-        "days": f'#,##0{"" if whole else ".00"}"{_quoted("days")}"',
+        "days": f'#,##0{"" if whole else ".00"}" {t("file.days")}"',
     }.get(cell.unit, "#,##0" if whole else "#,##0.00")
 
 
-def _quoted(unit: str) -> str:
-    return " " + t(f"file.{unit}")
+def _plain(text: str) -> str:
+    return text.replace('"', "'")

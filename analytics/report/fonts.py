@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -30,10 +30,11 @@ LATIN = "Jianfu Latin"  # the same design; its quotes and dots are as narrow as 
 WEIGHTS = {"Regular": 400, "Bold": 700}
 _PACKAGE, _FILE = "manimgx-fonts-cjk", "NotoSansCJK-VF.otf.ttc"
 _CHINESE, _NARROW = 2, 1  # faces of the collection: simplified Chinese, and the one with narrow punctuation
-_LAYOUT = 1  # raise when what is written below changes
+_LAYOUT = 2  # raise when what is written below changes
 _ASCII = "".join(map(chr, range(0x20, 0x7F)))
 _EUROPEAN = _ASCII + "".join(map(chr, range(0xA0, 0x180))) + "–—‘’“”…·•†‡−×÷≤≥≈≠‰€"
 _PUNCTUATION = "、。〈〉《》「」『』【】〔〕〇！（），．：；？～￥％＋－＝／←↑→↓①②③④⑤⑥⑦⑧⑨⑩○●◆◇■□△▲※℃"
+_ALIKE = {"✗": "×"}  # signs the source lacks, drawn as another
 _log = logging.getLogger(__name__)
 
 _held: dict[Path, frozenset[str]] = {}
@@ -156,7 +157,8 @@ class _Source:
     def __init__(self, face: int) -> None:
         path = Path(str(files(_PACKAGE.replace("-", "_")) / _FILE))
         self.font = TTFont(path, fontNumber=face, lazy=True)
-        self.cmap: Mapping[int, str] = self.font.getBestCmap()
+        self.cmap: dict[int, str] = self.font.getBestCmap()
+        self.cmap |= {ord(c): self.cmap[ord(alike)] for c, alike in _ALIKE.items() if ord(c) not in self.cmap}
 
     def drawn(self, characters: Iterable[str], weight: int) -> dict[str, tuple[Any, int]]:
         """Outline and advance of every character at a weight, and of the empty box."""

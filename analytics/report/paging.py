@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from analytics.figures import words
 from analytics.figures.words import t
@@ -20,7 +20,7 @@ SIZES = (9.0, 8.0, 7.0)  # of type in tables, the largest that fits
 PAD = 9.0  # beside the words of a cell, both sides together
 _DIGITS = "零一二三四五六七八九"
 _UNBROKEN = 24  # letters of a word that a table must not break
-Any_ = TypeVar("Any_")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Fit:
     widths: tuple[float, ...]
 
 
-def clean(value: Any_) -> Any_:
+def clean(value: T) -> T:
     """The same with every text made fit for a file: no control characters and no halves of characters."""
     found: Any = value
     if isinstance(value, str):
@@ -68,7 +68,7 @@ def clean(value: Any_) -> Any_:
         found = {clean(k): clean(v) for k, v in value.items()}
     elif isinstance(value, list | tuple):
         found = type(value)(clean(v) for v in value)
-    return found
+    return cast(T, found)
 
 
 def texts(value: Any) -> Iterator[str]:

@@ -178,7 +178,9 @@ class Plot:
         least = len(self.y.categories) * max(lines * SMALL * 1.3 + 6, 24 if heat else 0)
         self.y.start, self.y.length = (
             self.top + above + 8,
-            max(float(self.layout.get("height", 380)) - 110, least, 90),
+            max(
+                (float(self.layout.get("height", 380)) - 110) * 0.8, least, 90
+            ),  # paper is dearer than a screen
         )
         self._frame(named)
 

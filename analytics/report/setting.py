@@ -17,7 +17,7 @@ def compile(
     """A document set to pages; the fonts are made ready for every text of `inputs`. Raises typst.TypstError."""
     where = fonts.ready(inputs.values())
     made = typst.compile(
-        source,  # type: ignore[type-var]
+        source,
         font_paths=_fonts(where, fonts.held(where)),
         sys_inputs=inputs,
         format=form,

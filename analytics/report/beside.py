@@ -116,12 +116,11 @@ def definitions(look: Look) -> list[Block]:
         lines.append(
             (
                 Cell(f"{say(form.title)}\n{form.id}"),
-                Cell(f"{say(form.plain)}\n{say(form.caveat)}"),
-                Cell(formula.plain(form.formula)),
+                Cell("\n".join([say(form.plain), say(form.caveat), formula.plain(form.formula)])),
                 Cell("\n".join(sources)),
             )
         )
-    heads = tuple(t(f"report.{head}") for head in ("item", "meaning", "formula", "source"))
+    heads = tuple(t(f"report.{head}") for head in ("item", "meaning", "source"))
     return [Table(t("report.definitions"), heads, tuple(lines), t("report.symbols"), len(heads))]
 
 

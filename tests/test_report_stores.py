@@ -9,7 +9,8 @@ from composed import Remembering, everything, sentences, tables
 from conftest import Run
 from streamlit.testing.v1 import AppTest
 
-from analytics import intake, verbs
+import analytics
+from analytics import intake, report, verbs
 from analytics.answer import Desk
 from analytics.figures import formats
 from analytics.report.compose import compose, refusal
@@ -152,6 +153,7 @@ def test_the_command_writes_the_report(sample_store: Path, tmp_path: Path, run: 
     asked = ("report", sample_store, "--city", "zhuhai", "--plan-year", YEAR, "--kind", "insurer")
     code, said, why = run(*asked, "--out", out, "--lang", "en", "--unit", "wan")
     assert (code, said.strip()) == (0, str(out)), why
+    assert analytics.write_report is report.write_report
     page = out.read_text("utf-8")
     held_ = Desk.open(sample_store).ask("participation_rate", (), HERE).table.to_dicts()[0]
     assert "Performance report on the city product" in page

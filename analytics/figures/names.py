@@ -59,7 +59,7 @@ def member(dimension: str, code: object) -> str:
 def setting(parameter: str, code: str) -> str:
     """A parameter's value in words."""
     if parameter == "threshold":
-        return member("threshold", code)
+        return words.listing([member("threshold", one) for one in code.split(",")])
     if parameter == "game":
         return t(f"game.{code}")
     titled = grammar().choices(parameter)

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 from pydantic import Field
 
-from analytics.measures.form import measures
+from analytics.measures.form import grammar, measures
 from analytics.measures.question import Question
 from analytics.reference import Form, load_toml
 
@@ -103,7 +103,8 @@ class Kept:
             if name not in lead and len({place[position] for place in places}) != 1:
                 return None  # sums over places
         name, threshold = key(question, by, chosen), ""
-        if places and (places[0], name) not in self._held and "threshold" in chosen and "threshold" not in by:
+        listed = chosen.get("threshold") in grammar().parameters["threshold"].values
+        if places and (places[0], name) not in self._held and listed and "threshold" not in by:
             name, threshold = key(question, ("threshold", *by), chosen), chosen["threshold"]
         found = [self._held.get((place, name)) for place in places]
         if not found or any(rows is None for rows in found):

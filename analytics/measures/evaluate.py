@@ -133,25 +133,27 @@ class Book:
         tiers = self._tiers(question, credited) if question.measure.credit else ()
         if question.measure.credit and not tiers:
             raise ValueError(f"{measure}: no tier is recorded here, so there is nothing to credit")
+        several = {"threshold": ",".join(question.thresholds)} if "threshold" in question.by else {}
+        settled = chosen | several
         provenance = {**self._provenance(question), **_no_resource(question, chosen)}
         if against:
             sure = Sure.of(question.measure, chosen, se or "superpopulation", se_method)
             table, sql, bound, told = contrast(self._engine, question, chosen, fact, tiers, sure, against)
             self._must_tell(question, table)
             provenance |= {"uncertainty": told, "against": f"{against[0]}={against[1]}"}
-            return Raw(question, table, sql, bound, chosen, provenance, against)
+            return Raw(question, table, sql, bound, settled, provenance, against)
         if se:
             sure = Sure.of(question.measure, chosen, se, se_method)
             answer = with_errors(self._engine, question, chosen, fact, tiers, sure)
             provenance["uncertainty"] = answer.told
             self._must_tell(question, answer.table)
-            return Raw(question, answer.table, answer.sql, answer.bound, chosen, provenance)
+            return Raw(question, answer.table, answer.sql, answer.bound, settled, provenance)
         asked = Compiled(question, chosen, fact, tiers)
         if kept is not None:
-            return Raw(question, kept, asked.sql, asked.bound, chosen, {**provenance, "prepared": True})
+            return Raw(question, kept, asked.sql, asked.bound, settled, {**provenance, "prepared": True})
         table = self._engine.ask(asked.sql, asked.bound)
         self._must_tell(question, table)
-        return Raw(question, table, asked.sql, asked.bound, chosen, provenance)
+        return Raw(question, table, asked.sql, asked.bound, settled, provenance)
 
     def _asked(self, question: Question) -> list[tuple[str, int]]:
         """The places a question looks at."""

@@ -106,10 +106,12 @@ def _draw_bars(plot: Plot, trace: Trace, x: Axis) -> None:
         if flat:
             size = min(10.5, abs(b - a) + 2)
             spot = (d - 5 if back else d + 5, middle + size * 0.36)
-            plot.sheet.text(*spot, [str(told[i])], size, "end" if back else "start")
+            plot.sheet.text(*spot, [str(told[i])], size, "end" if back else "start", clear=True)
         else:
             size = max(8.0, min(10.5, 10.5 * (abs(b - a) + 6) / wide))
-            plot.sheet.text(middle, d + size + 3 if back else d - 4, [str(told[i])], size, "middle")
+            plot.sheet.text(
+                middle, d + size + 3 if back else d - 4, [str(told[i])], size, "middle", clear=True
+            )
     middles = [(across.at((bar[0] + bar[1]) / 2) if bar else None) for bar in plot.placed[id(trace)]]
     _whiskers(plot, trace, "x" if flat else "y", along, middles)
 
@@ -160,7 +162,7 @@ def _draw_points(plot: Plot, trace: Trace, x: Axis) -> None:
             side = "start" if "right" in where else "end" if "left" in where else "middle"
             shift = 10 if side == "start" else -10 if side == "end" else 0
             rise = -10 if "top" in where else 10 + SMALL * 0.75 if "bottom" in where else SMALL * 0.36
-            plot.sheet.text(spot[0] + shift, spot[1] + rise, [str(told[i])], 10.5, side)
+            plot.sheet.text(spot[0] + shift, spot[1] + rise, [str(told[i])], 10.5, side, clear=True)
 
 
 def _draw_heat(plot: Plot, trace: Trace, x: Axis) -> None:

@@ -70,7 +70,8 @@ def ready(text: Iterable[str]) -> Path:
     """
     where = directory()
     wanted = {c for part in text for c in part if _drawn(c)}
-    if where not in _held or wanted - _held[where] - _lacking:
+    kept = where in _held and _path(where, FAMILY, "Bold").exists()
+    if not kept or wanted - _held[where] - _lacking:
         try:
             _grow(where, wanted)
         except OSError as error:

@@ -59,7 +59,7 @@ def _note(block: Picture | Table) -> str:
 
 def _tables(table: Table, caption: str, document: Document) -> list[dict[str, Any]]:
     fits = paging.fitted(table, document.language)
-    return [
+    made: list[dict[str, Any]] = [
         {
             "kind": "table",
             "caption": paging.continued(caption, n),
@@ -71,8 +71,8 @@ def _tables(table: Table, caption: str, document: Document) -> list[dict[str, An
             ],
             "widths": fit.widths,
             "size": fit.size,
-            "lying": fit.lying,
             "note": _note(table) if n == len(fits) else "",
         }
         for n, fit in enumerate(fits, 1)
     ]
+    return [{"kind": "lying", "tables": made}] if fits[0].lying else made

@@ -11,6 +11,7 @@ from analytics.report.svg import GRID, INK, PALE, Sheet
 WIDTH = 640.0
 Trace = Mapping[str, Any]
 SMALL = 11.0
+_SAMPLE = 38.0  # of a line in the key: longer than its longest dashes
 _NAMES = 190.0  # widest labels beside a picture
 _DASH = {
     "solid": (),
@@ -176,12 +177,11 @@ class Plot:
                 above = max(above, self._below(axis, measure=True) + 6)
         lines = max((len(s) for _, s in named), default=1)
         least = len(self.y.categories) * max(lines * SMALL * 1.3 + 6, 24 if heat else 0)
-        self.y.start, self.y.length = (
-            self.top + above + 8,
-            max(
-                (float(self.layout.get("height", 380)) - 110) * 0.8, least, 90
-            ),  # paper is dearer than a screen
-        )
+        told = any("text" in t.get("mode", "") for t in self.traces)
+        room = (float(self.layout.get("height", 380)) - 110) * (
+            1.0 if told else 0.8
+        )  # paper is dearer than a screen
+        self.y.start, self.y.length = self.top + above + 8, max(room, least, 90)
         self._frame(named)
 
     def _legend(self) -> None:
@@ -196,16 +196,16 @@ class Plot:
             )
             wide = max(fonts.width(line, SMALL, language=language) for line in lines)
             bar = trace.get("type") == "bar"
-            sample = 12 if bar else 30
+            sample = 12 if bar else _SAMPLE
             if x and x + sample + 6 + wide > WIDTH:
                 x, y = 0.0, y + 18
             if bar:
                 self.sheet.rectangle(x, y - 9, x + 12, y + 2, colours(trace)[0])
             else:
                 if "lines" in trace.get("mode", "lines"):
-                    self.sheet.line([(x, y - 4), (x + 30, y - 4)], *stroke(trace))
+                    self.sheet.line([(x, y - 4), (x + _SAMPLE, y - 4)], *stroke(trace))
                 if "markers" in trace.get("mode", ""):
-                    marker(self.sheet, trace, 0, x + 15, y - 4)
+                    marker(self.sheet, trace, 0, x + _SAMPLE / 2, y - 4)
             self.sheet.text(x + sample + 6, y, lines, SMALL)
             x, y = x + sample + 6 + wide + 18, y + (len(lines) - 1) * SMALL * 1.3
         self.top = y + 10

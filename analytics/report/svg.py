@@ -65,9 +65,10 @@ class Sheet:
 
     def text(
         self, x: float, y: float, lines: list[str], size: float, anchor: str = "start", colour: str = INK,
-        bold: bool = False, turn: float = 0,
+        bold: bool = False, turn: float = 0, clear: bool = False,
     ) -> None:  # fmt: skip
-        """Lines of text; `y` is the base line of the first. `turn`: degrees about that point."""
+        """Lines of text; `y` is the base line of the first. `turn`: degrees about that point; `clear`: what lies behind does not
+        touch the letters."""
         wide = max((fonts.width(line, size, bold, self.language) for line in lines), default=0)
         start = x - {"start": 0.0, "middle": wide / 2, "end": wide}[anchor]
         deep = size * 1.3 * (len(lines) - 1)
@@ -79,6 +80,8 @@ class Sheet:
         turned = f' transform="rotate({_n(turn)} {_n(x)} {_n(y)})"' if turn else ""
         looks = f'font-size="{_n(size)}" text-anchor="{anchor}" fill={quoteattr(colour)}'
         weight = ' font-weight="700"' if bold else ""
+        if clear:
+            weight += ' stroke="#FFFFFF" stroke-width="3" stroke-linejoin="round" paint-order="stroke"'
         spans = "".join(
             f'<tspan x="{_n(x)}" y="{_n(y + i * size * 1.3)}">{escape(line)}</tspan>'
             for i, line in enumerate(lines)

@@ -21,13 +21,11 @@ from analytics import (
     console_report,
     console_survey,
     console_whatif,
-    plans,
     reference,
     verbs,
 )
-from analytics.intake import Refused
 from analytics.release import Released, csv_text
-from analytics.store import Busy, Damaged, NotBuilt, QueryTimeout
+from analytics.store import Busy
 
 BUSY = 75
 
@@ -37,15 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     try:
         return int(args.run(args) or 0)
-    except Refused as refused:
-        lines = refused.lines
-    except plans.PlanErrors as error:
-        lines = list(error.problems)
     except Busy as error:
         print(error, file=sys.stderr)
         return BUSY
-    except (NotBuilt, Damaged, QueryTimeout, ValueError, OSError) as error:
-        lines = [str(error)]
+    except verbs.REFUSALS as error:
+        lines = verbs.reasons(error)
     for line in lines:
         print(line, file=sys.stderr)
     return 1

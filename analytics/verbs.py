@@ -17,13 +17,22 @@ from analytics.outcome import Outcome
 from analytics.plans import plan_for
 from analytics.quality import quality as _quality
 from analytics.release import Released
-from analytics.store import Damaged, Folder, NotBuilt, Store
+from analytics.store import Damaged, Folder, NotBuilt, QueryTimeout, Store
 from analytics.survey import Survey
 from analytics.survey import survey as _survey
 from analytics.synthetic import YEARS, write_delivery
 from analytics.whatif import Scenario, load_scenario
 
 Progress = Callable[[str, int, int], None]
+# What a verb raises when it refuses, see `reasons`; store.Busy is none of them.
+REFUSALS = (intake.Refused, plans.PlanErrors, NotBuilt, Damaged, QueryTimeout, ValueError, OSError)
+
+
+def reasons(error: Exception) -> list[str]:
+    """Why a verb refused, one line per problem."""
+    if isinstance(error, intake.Refused):
+        return error.lines
+    return list(error.problems) if isinstance(error, plans.PlanErrors) else [str(error)]
 
 
 def sample(

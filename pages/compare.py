@@ -1,10 +1,10 @@
-"""Cities and plan years on one scale, the benchmark's distance, and the rules that differ beside the results."""
+"""Cities and plan years on one scale, one city in depth, the benchmark's distance, and the rules that differ beside the results."""
 
 import streamlit as st
 
-from analytics.figures import charts, tables, words
+from analytics.figures import compared, words
 from analytics.figures.words import say, t
-from analytics.view import asking, choose, figure, grid, ranking, rules
+from analytics.view import asking, choose, compare, grid, ranking, rules
 
 scope = choose.scope()
 left, middle, right = st.columns(3)
@@ -18,8 +18,12 @@ with right:
 
 parameters = choose.parameters(measure, per_tier, scope.where)
 with choose.row():
-    mode = choose.mode()
-    se = choose.sampling() if mode == "course" else ""
+    mode = choose.mode(drawn=compare.map_file() is not None)
+    se = choose.sampling() if mode in ("course", "explore") else ""
+    city = choose.city(scope.cities) if mode == "explore" else ""
+    target = choose.target() if mode == "room" else ""
+    picked = choose.highlight(scope.cities, compared.MOST) if mode == "course" else []
+choose.notices()
 
 answer = asking.ask(
     measure, ["city", "plan_year", "tier"] if tier else ["city", "plan_year"], scope.where, parameters, se=se
@@ -27,40 +31,26 @@ answer = asking.ask(
 if tier:
     answer = asking.narrow(answer, tier=tier)
 name = say(answer.measure.title) + (f" · {words.tier(tier)}" if tier else "")
-st.title(t("compare.answer", measure=name, n=len(scope.cities), years=words.span(scope.years)), anchor=False)
+if mode == "explore":
+    st.title(compared.answer_of(answer, name, city, scope.years), anchor=False)
+else:
+    st.title(compared.answer(answer, name, len(scope.cities), scope.years), anchor=False)
 
+years = scope.years if mode == "explore" else scope.years[-1:]
+places = [(at, year) for at in ([city] if city else scope.cities) for year in years]
 if mode == "ranking":
     ranking.show(answer, tier, scope, benchmark, parameters)
+elif mode == "explore":
+    compare.explore(measure, tier, scope, city, parameters, se)
+elif mode == "room":
+    compare.room(answer, scope, target)
+elif mode == "map":
+    compare.mapped(answer, scope)
 else:
-    figure.show(
-        "course",
-        t("compare.course"),
-        charts.lines(answer, "plan_year", "city"),
-        tables.crossed(answer, "city", "plan_year", scope.cities, scope.years, scope.missing),
-        [answer],
-        say(answer.measure.caveat),
-    )
-    left, right = st.columns(2)
-    with left:
-        figure.show(
-            "cells",
-            t("compare.cells"),
-            charts.heat(answer, "plan_year", "city"),
-            tables.crossed(answer, "city", "plan_year", scope.cities, scope.years, scope.missing),
-            [answer],
-        )
-    with right:
-        figure.show(
-            "apart",
-            t("compare.apart", city=words.city(benchmark)),
-            None,
-            tables.against(answer, "city", "plan_year", benchmark, scope.cities, scope.years),
-            [answer],
-            t("compare.apart_note"),
-            sure=False,
-        )
+    compare.courses(answer, scope, benchmark, picked)
 
-year = scope.years[-1]
-st.header(t("compare.rules", year=year), anchor=False)
-grid.show(rules.table([(city, year) for city in scope.cities], tier), t("compare.rules", year=year), left=7)
-st.caption(t("compare.rules_note"))
+with st.container(border=True):
+    differing = t("compare.rules", year=words.span(years))
+    st.header(differing, anchor=False)
+    grid.show(rules.table(places, tier), differing, left=7)
+    st.caption(t("compare.rules_note"))

@@ -11,8 +11,10 @@ with choose.row():
 choose.remarks(place)
 title = st.empty()
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    measure = choose.measure(asking.MEASURES, default="burden_reduction_rate")
-    band = choose.of("band", ["cost_band", "burden_band"])
+    with st.container(width=420):
+        measure = choose.measure(asking.MEASURES, default="burden_reduction_rate")
+    with st.container(width=210):
+        band = choose.of("band", ["cost_band", "burden_band"])
 per_tier = asking.measure(measure).per == "tier"
 parameters = choose.parameters(measure, per_tier, place.where)
 se = choose.sampling()
@@ -20,7 +22,8 @@ se = choose.sampling()
 answer = asking.ask(measure, [band, "tier"] if per_tier else [band], place.where, parameters, se=se)
 name = say(answer.measure.title)
 title.title(
-    t("cost_bands.answer", place=place.name, measure=name, by=words.inline(t(f"band.{band}"))), anchor=False
+    t("cost_bands.answer", place=place.name, measure=words.inline(name), by=words.inline(t(f"band.{band}"))),
+    anchor=False,
 )
 if per_tier:
     order = asking.present(answer, place.city, place.year)

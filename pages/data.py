@@ -3,7 +3,7 @@
 import streamlit as st
 
 from analytics.figures.words import t
-from analytics.view import asking, checks, grid, ledger, workplace
+from analytics.view import asking, checks, grid, ledger, upload, workplace
 
 desk = asking.desk()
 deliveries = ledger.by_need(asking.quality())
@@ -13,6 +13,7 @@ if ledger.reconciles(deliveries):
 else:
     st.error(t("data.differs"), icon=":material/error:")
 st.caption("  \n".join(ledger.money(deliveries)))
+upload.section(desk.is_synthetic)
 workplace.deliveries(deliveries)
 
 st.header(t("data.deliveries"), anchor=False)

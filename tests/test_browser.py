@@ -1,39 +1,23 @@
 """The dashboard in a real browser, started as a user starts it: `jianfu serve STORE --port P`."""
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+from serving import SETTLED, chromium, serving
 
 from analytics.answer import Desk
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-]
-SETTLED = "[data-testid=stApp][data-test-script-state=notRunning]"
 PAGES = (
     "",
     "tiers",
     "catastrophic",
     "cost_bands",
     "compare",
+    "operations",
     "simulate",
     "plans",
     "benchmarks",
@@ -46,47 +30,14 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        if os.environ.get("JIANFU_REQUIRE_BROWSER") == "1":
-            pytest.fail("JIANFU_REQUIRE_BROWSER=1, but no chromium is installed")
-        pytest.skip("no chromium is installed")
-    with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
+    yield from chromium()
 
 
 @pytest.fixture(scope="module")
 def site(browser: Browser, sample_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The running dashboard; started from a folder that is not the checkout."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    jianfu = Path(sys.executable).with_name("jianfu")
-    folder = tmp_path_factory.mktemp("elsewhere")
-    log = folder / "log"
-    with log.open("wb") as out:
-        server = subprocess.Popen(
-            [str(jianfu), "serve", str(sample_store), "--port", str(port)], cwd=folder, stdout=out, stderr=out
-        )
-    try:
-        for _ in range(120):
-            if server.poll() is not None:
-                pytest.fail(f"jianfu serve ended: {log.read_text()}")
-            try:
-                if (
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).read()
-                    == b"ok"
-                ):
-                    break
-            except OSError:
-                time.sleep(0.5)
-        else:
-            pytest.fail(f"jianfu serve did not answer: {log.read_text()}")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(20)
+    with serving(sample_store, tmp_path_factory.mktemp("elsewhere")) as address:
+        yield address
 
 
 def _tab(browser: Browser, width: int, height: int) -> Iterator[Page]:

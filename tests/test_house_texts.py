@@ -16,6 +16,8 @@ from packaging.requirements import Requirement
 from analytics.benchmarks import Method, Sign, Unit, Verdict
 from analytics.figures import words
 from analytics.intake import TABLES, contract
+from analytics.intake.contract import ColumnType
+from analytics.jobs import SIZES
 from analytics.measures import grammar, measures
 from analytics.measures.uncertainty import METHODS
 from analytics.plans import TierRule, load_plans
@@ -220,6 +222,21 @@ def word_problems(groups: Mapping[str, Mapping[str, Any]], sources: list[str], c
     return found
 
 
+def refusals() -> set[str]:
+    """Codes that end a line of a refusal, as the gate and its neighbours write them."""
+    found = {rule.refusal for table in TABLES for rule in contract(table).rules if rule.refusal}
+    found.add("wrong_type")  # one of two that a variable holds
+    for path in [*(ROOT / "analytics" / "intake").glob("*.py"), ROOT / "analytics" / "verbs.py"]:
+        source = path.read_text("utf-8")
+        for _, text in texts(source):
+            found.update(re.findall(r" \[([a-z_]{3,})\]$", text))
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("refuse", "_refuse"):
+                given = [a.value for a in node.args if isinstance(a, ast.Constant)]
+                found.update(a for a in given if re.fullmatch("[a-z_]+", str(a)))
+    return found
+
+
 def codes() -> set[str]:
     """Codes of the catalogue that pages put behind a group."""
     rules, found = grammar(), set()
@@ -227,6 +244,7 @@ def codes() -> set[str]:
         found |= {form.grain, form.unit, form.better}
     found |= {*rules.parameters, *rules.weights, *rules.resources}
     found |= {rule.severity for table in TABLES for rule in contract(table).rules}
+    found |= {*TABLES, *get_args(ColumnType), *SIZES, *refusals()}
     for closed in (Unit, Sign, Method, Verdict, SourceClass, Status, BaseKind, Group):
         found |= set(get_args(closed))
     found |= set(get_args(TierRule.model_fields["per"].annotation))

@@ -13,6 +13,7 @@ import analytics
 from analytics import intake, report, verbs
 from analytics.answer import Desk
 from analytics.figures import formats
+from analytics.reference import root
 from analytics.report.compose import compose, refusal
 from analytics.report.document import Text
 from analytics.report.form import KINDS, Part
@@ -181,13 +182,20 @@ def test_the_command_refuses(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_overview_offers_the_report(sample_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("page", "kind"), [("overview", "bureau"), ("operations", "insurer")])
+def test_a_page_offers_the_report_it_is_about(
+    sample_store: Path, monkeypatch: pytest.MonkeyPatch, page: str, kind: str
+) -> None:
     monkeypatch.setenv("JIANFU_STORE", str(sample_store))
     at = AppTest.from_file(str(Path(asking.__file__).with_name("frame.py")), default_timeout=60)
     at.query_params["city"], at.query_params["year"] = "zhuhai", "2023"
     at.session_state["report"] = True  # the menu is open
+    if page != "overview":
+        at.switch_page(str(root() / "pages" / f"{page}.py"))
     at.run()
     assert not at.exception, at.exception
+    at_ = "" if page == "overview" else page  # the page one lands on has no name in the link
+    assert at.session_state[f"w_report_kind@{at_}"] == kind
     (button,) = [b for b in at.get("download_button") if b.proto.id.endswith("report_make")]
     assert button.proto.label == "下载报告"
     assert button.proto.ignore_rerun

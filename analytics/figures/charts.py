@@ -71,7 +71,7 @@ def readings(
     raw = [r["value"] if r is not None and r["status"] == "shown" else None for r in rows]
     text = [formats.value(v, unit, language, chosen) if v is not None else "" for v in raw]
     if unit == "share":
-        return raw, text, plain_axis(tickformat=".0%", rangemode="tozero")
+        return raw, text, plain_axis(tickformat=".1~%", rangemode="tozero")
     if unit == "points":
         return (
             [None if v is None else v * 100 for v in raw],
@@ -270,7 +270,7 @@ def bars(
     height = 110 + (20 + 16 * len(along) if series else 44) * len(across) if flat else 380
     across_axis, up_axis = (axis, named) if flat else (named, axis)
     layout = canvas(barmode="group", showlegend=bool(series), height=height, xaxis=across_axis, yaxis=up_axis)
-    return Chart({"data": data, "layout": layout}, _alt(released, x, series), gaps)
+    return Chart({"data": data if inside else [], "layout": layout}, _alt(released, x, series), gaps)
 
 
 def _told(row: Row | None, text: str, released: Released) -> str:
@@ -295,7 +295,8 @@ def lines(released: Released, x: str, series: str, order: Sequence[str] = (), ti
     """One line per value of `series` over `x`; colours and dashes both tell them apart. Gaps stay gaps. `order`: of
     tiers; `title`: of the axis below."""
     across, along, cells = _grid(released, x, series, order)
-    data, gaps, axis = [], 0, plain_axis()
+    data: list[dict[str, Any]] = []
+    gaps, axis = 0, plain_axis()
     for position, code in enumerate(along):
         rows = [cells.get((code, at)) for at in across]
         y, text, axis = readings(rows, released)
@@ -322,8 +323,9 @@ def lines(released: Released, x: str, series: str, order: Sequence[str] = (), ti
             }
         )
     below = plain_axis(type="category", **({"title": {"text": title}} if title else {}))
+    is_any = any(v is not None for trace in data for v in trace["y"])
     layout = canvas(hovermode="x unified", showlegend=True, xaxis=below, yaxis=axis)
-    return Chart({"data": data, "layout": layout}, _alt(released, x, series), gaps)
+    return Chart({"data": data if is_any else [], "layout": layout}, _alt(released, x, series), gaps)
 
 
 def heat(released: Released, x: str, y: str) -> Chart:

@@ -96,6 +96,13 @@ def index(number: float | None, signed: bool = False) -> str:
     return text if float(text) else "0.000"
 
 
+def days(number: float, language: str) -> str:
+    """A number of days between two dates: none is the same day."""
+    if not number:
+        return "当天" if language == "zh" else "same day"
+    return f"{count(number)} {'天' if language == 'zh' else 'day' if number == 1 else 'days'}"
+
+
 def value(number: float | None, unit: str, language: str, money_unit: str = "auto") -> str:
     """A measure's value in its own unit: share, yuan, points, index or count."""
     if number is None:
@@ -107,7 +114,7 @@ def value(number: float | None, unit: str, language: str, money_unit: str = "aut
     if unit == "points":
         return points(number, language, signed=False)
     if unit == "days":
-        return f"{count(number)} {'天' if language == 'zh' else 'days'}"
+        return days(number, language)
     return money(number, language, money_unit) if unit == "yuan" else count(number)
 
 
@@ -120,8 +127,8 @@ def difference(number: float | None, unit: str, language: str, money_unit: str =
     if unit == "index":
         return index(number, signed=True)
     sign = "+" if number > 0 else ""
-    if unit == "per_100":
-        return f"{number:+.2f}"
     if unit == "days":
-        return sign + value(number, unit, language)
+        return f"{sign}{count(number)} {'天' if language == 'zh' else 'days'}"
+    if unit == "per_100":
+        return f"{sign}{number:.2f}"
     return sign + (money(number, language, money_unit) if unit == "yuan" else count(number))

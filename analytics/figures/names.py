@@ -17,6 +17,8 @@ JOINED = {
     "bears": ("erreygers", "concentration"),
     "poor": ("pushed", "further"),
     "payments": ("gross", "net"),
+    "holding": ("participation", "renewal"),
+    "handling": ("one_stop", "cross_region"),
 }
 
 
@@ -43,9 +45,7 @@ def member(dimension: str, code: object) -> str:
     if code is None or code == "None":
         return t("group.unknown")
     if dimension in JOINED:
-        return {"ledger": _ledger, "credit": _credit, "bears": _bears, "poor": _poor, "payments": _payments}[
-            dimension
-        ](str(code))
+        return _JOINED[dimension](str(code))
     if dimension == "threshold":
         return formats.percent(float(str(code)), 0)
     if dimension in ("city", "tier"):
@@ -98,3 +98,22 @@ def _poor(code: str) -> str:
 
 def _payments(code: str) -> str:
     return t(f"payments.{code}")
+
+
+def _holding(code: str) -> str:
+    return t(f"holding.{code}")
+
+
+def _handling(code: str) -> str:
+    return t(f"handling.{code}")
+
+
+_JOINED = {
+    "ledger": _ledger,
+    "credit": _credit,
+    "bears": _bears,
+    "poor": _poor,
+    "payments": _payments,
+    "holding": _holding,
+    "handling": _handling,
+}

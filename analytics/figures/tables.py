@@ -60,6 +60,22 @@ def full(released: Released) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
+def with_parts(released: Released, parts: Mapping[str, str], money: Sequence[str] = ()) -> pl.DataFrame:
+    """One row per group: dimensions in words, the value, and parts of it (numerator, denominator, n) under the heads given;
+    those named in `money` as sums of money."""
+    lines = []
+    for row in _sorted(released):
+        line = {names.dimension(d): names.member(d, row[d]) for d in released.by}
+        line[say(released.measure.title)] = cell(row, released.measure.unit)
+        for part, head in parts.items():
+            told = formats.count(_rounded(row[part]))
+            if part in money:
+                told = formats.money(row[part], words.language(), words.money_unit())
+            line[head] = t("cell.hidden") if row["status"] == "hidden" else told
+        lines.append(line)
+    return pl.DataFrame(lines)
+
+
 def no_resource(released: Released) -> str:
     """How many households have a resource (or living standard) of zero or less, and what becomes of them; empty where there are
     none or the measure knows none.
@@ -155,14 +171,10 @@ def against(
     released: Released, rows: str, columns: str, benchmark: str, down: Sequence[str], across: Sequence[str]
 ) -> pl.DataFrame:
     """Differences of every row from the benchmark row, in the measure's own unit (shares: percentage points)."""
-    unit = released.measure.unit
-    shown = [r for r in released.table.iter_rows(named=True) if r["status"] == "shown"]
-    values = {(str(r[rows]), str(r[columns])): r["value"] for r in shown}
+    unit, found = released.measure.unit, differences(released, rows, columns, benchmark)
 
     def text(row: str, column: str) -> str:
-        own, other = values.get((row, column)), values.get((benchmark, column))
-        apart = None if own is None or other is None else own - other
-        shown = formats.difference(apart, unit, words.language(), words.money_unit())
+        shown = formats.difference(found.get((row, column)), unit, words.language(), words.money_unit())
         return shown.removesuffix(t("tables.points")) if unit in ("share", "points") else shown
 
     table = _crossed(rows, [r for r in down if r != benchmark], columns, across, text)
@@ -171,6 +183,21 @@ def against(
         if unit in ("share", "points")
         else table
     )
+
+
+def differences(
+    released: Released, rows: str, columns: str, benchmark: str
+) -> dict[tuple[str, str], float | None]:
+    """Value less that of the benchmark row in the same column; None where either is not shown."""
+    values = {
+        (str(r[rows]), str(r[columns])): r["value"] if r["status"] == "shown" else None
+        for r in released.table.iter_rows(named=True)
+    }
+    found = {}
+    for (row, column), own in values.items():
+        other = values.get((benchmark, column))
+        found[row, column] = None if own is None or other is None else own - other
+    return found
 
 
 def unmarked(frame: pl.DataFrame) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """Measures as data, compiled to one SELECT on one fact; every answer keeps its SQL, parameters and provenance (Raw)."""
 
+from analytics.measures.compile import is_money
 from analytics.measures.contrast import COLUMNS as DIFFERENCES
 from analytics.measures.credit import coalition
 from analytics.measures.evaluate import Book, Raw, Replayed
@@ -19,6 +20,7 @@ __all__ = [
     "coalition",
     "dimensions",
     "grammar",
+    "is_money",
     "measures",
     "prepare",
     "version",

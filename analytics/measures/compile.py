@@ -17,6 +17,13 @@ from analytics.tiers import LEDGERS
 _MONEY = re.compile(
     r"^(w \* )?(paid|was|before|after|own|resource|\w+_fen|coalesce\(\w+_fen, 0\)|[\s+()-])+$"
 )
+
+
+def is_money(expression: str) -> bool:
+    """Whether a numerator or denominator is a sum of money."""
+    return _MONEY.match(expression) is not None
+
+
 _RANKED_BY = {"living": "(standard)", "after": "(after_payment)"}
 
 
@@ -366,8 +373,8 @@ rank_{by} AS (
         """What brings value, numerator and denominator from fen to yuan, or a credit from its whole numbers to a share."""
         form = self.question.measure
         is_yuan = form.unit == "yuan"
-        up = is_yuan or (not form.sums and _MONEY.match(form.numerator))
-        down = not form.sums and _MONEY.match(form.denominator)
+        up = is_yuan or (not form.sums and is_money(form.numerator))
+        down = not form.sums and is_money(form.denominator)
         over = f" / {self.divisor}" if self.divisor > 1 else " / 100" if up else ""
         scaled = over if is_yuan or self.divisor > 1 else " * 100" if form.unit == "per_100" else ""
         return scaled, over, " / 100" if down else ""

@@ -14,13 +14,12 @@ import streamlit as st
 from analytics import benchmarks as figures
 from analytics.answer import Desk
 from analytics.benchmarks import Place
-from analytics.figures import words
 from analytics.measures import Measure, measures
 from analytics.outcome import Outcome
 from analytics.plans import Covered, Plan, PlanErrors, PlanHoles, load_plans
 from analytics.plans import coverage as registered
 from analytics.release import Released
-from analytics.store import Damaged, NotBuilt, QueryTimeout, Store
+from analytics.store import Damaged, Folder, NotBuilt, QueryTimeout, Store
 from analytics.tiers import LEDGERS
 from analytics.whatif import NoEffect, NoSettlements, Scenario, scenario_text
 
@@ -35,6 +34,10 @@ class Unanswered(Exception):
     """The store cannot answer a question; the message says why."""
 
 
+class TooSlow(Unanswered):
+    """A question passed its limit of time and was stopped."""
+
+
 def store_path() -> Path:
     """The store served here: JIANFU_STORE, else `store` in the working directory."""
     return Path(os.environ.get("JIANFU_STORE") or "store").resolve()
@@ -47,7 +50,16 @@ def _open(path: str, snapshot: str) -> Desk:
 
 def _published() -> Desk:
     path = store_path()
-    return _open(str(path), Store(path).current_id())
+    store = Store(path)
+    snapshot = store.current_id()
+    try:
+        return _open(str(path), snapshot)
+    except (NotBuilt, Damaged):
+        raise
+    except Exception as error:  # files that cannot be opened: say which
+        if lines := store.current().damage():
+            raise Damaged("\n".join(lines)) from error
+        raise
 
 
 def desk() -> Desk:
@@ -55,20 +67,19 @@ def desk() -> Desk:
     return _serving.get() or _published()
 
 
-def open_or_stop() -> Desk:
-    """Begin a run: the desk over the published snapshot, or a page that says what is wrong and what to do.
-
-    The whole run is served from one snapshot; one published meanwhile is picked up by the next run.
+def serve() -> Desk:
+    """Begin a run: the desk over the published snapshot, for the whole run; one published meanwhile is picked up by the
+    next. Raises NotBuilt or Damaged when there is none to serve.
     """
-    try:
-        _serving.set(_published())
-        return desk()
-    except (NotBuilt, Damaged) as error:
-        st.title(words.t("store.none_title"))
-        st.markdown(words.t("store.none", path=store_path()))
-        st.code(f"jianfu sample {store_path().name}\njianfu serve {store_path().name}", language="shell")
-        st.caption(str(error))
-        st.stop()
+    _serving.set(None)
+    _serving.set(_published())
+    return desk()
+
+
+def damage() -> list[str]:
+    """What of the served snapshot is missing or changed, one line each. Hashes everything: to explain a failure only."""
+    served = desk()
+    return Folder(served.store.path / "snapshots" / served.snapshot_id).damage()
 
 
 def warm_up() -> None:
@@ -106,7 +117,9 @@ def ask(
         )
     except (NoSettlements, PlanHoles):
         raise
-    except (ValueError, QueryTimeout) as error:
+    except QueryTimeout as error:
+        raise TooSlow(str(error)) from error
+    except ValueError as error:
         raise Unanswered(str(error)) from error
 
 
@@ -138,7 +151,9 @@ def parade(where: Mapping[str, Sequence[str]], parameters: Mapping[str, str]) ->
     frozen = tuple(sorted((k, tuple(str(x) for x in v)) for k, v in where.items()))
     try:
         return _parade(desk().snapshot_id, str(store_path()), frozen, tuple(sorted(parameters.items())))
-    except (ValueError, QueryTimeout) as error:
+    except QueryTimeout as error:
+        raise TooSlow(str(error)) from error
+    except ValueError as error:
         raise Unanswered(str(error)) from error
 
 
@@ -170,7 +185,9 @@ def simulate(scenario: Scenario) -> Outcome:
         found = _simulate(desk().snapshot_id, str(store_path()), scenario_text(plain), plain)
     except (NoEffect, NoSettlements, PlanHoles, PlanErrors):
         raise
-    except (ValueError, QueryTimeout) as error:
+    except QueryTimeout as error:
+        raise TooSlow(str(error)) from error
+    except ValueError as error:
         raise Unanswered(str(error)) from error
     return replace(found, scenario=found.scenario.model_copy(update=ratio))
 

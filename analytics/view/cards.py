@@ -20,7 +20,8 @@ def rate(label: str, by_year: Released, year: str, help: str | None = None) -> N
     earlier = shown.get(str(int(year) - 1))
     change = None if earlier is None or year not in shown else shown[year] - earlier
     text = None if change is None else formats.difference(change, unit, language, words.money_unit())
-    flat = change is not None and round(change, 4) == 0
+    none = formats.difference(0.0, unit, language, words.money_unit())
+    flat = text is not None and text.lstrip("+-") == none  # a change that reads as none has no arrow
     st.metric(
         label,
         tables.cell(rows.get(year), unit),

@@ -121,10 +121,11 @@ def place() -> Place:
     return Place(at, year(at), _people())
 
 
-def city() -> str:
-    """A city of the store. Inside a row."""
+def city(among: Sequence[str] = ()) -> str:
+    """A city of the store, or of those given. Inside a row."""
+    known = among or list(dict.fromkeys(at for at, _ in asking.desk().places))
     with st.container(width=140):
-        return controls.one("city", list(dict.fromkeys(at for at, _ in asking.desk().places)), words.city)
+        return controls.one("city", known, words.city)
 
 
 def year(city: str) -> str:
@@ -220,17 +221,35 @@ def poverty_line(where: Mapping[str, Sequence[str]]) -> str:
         )
 
 
-def mode() -> str:
-    """How places are compared: over the years, or ranked in the newest one."""
+def mode(drawn: bool = False) -> str:
+    """How places are looked at: over the years, one in depth, ranked in the newest year, by what would change if they did
+    better; `drawn`: also on a map."""
     with st.container(width=210):
-        return of("mode", ["course", "ranking"])
+        return of("mode", ["course", "explore", "ranking", "room", *(["map"] if drawn else [])])
+
+
+def target() -> str:
+    """What places are held against to see how much would change. Inside a row."""
+    with st.container(width=210):
+        return of("target", ["best", "median"])
+
+
+def notices() -> None:
+    """Say which choices of the controls above could not be kept."""
+    controls.notices()
+
+
+def highlight(cities: Sequence[str], most: int) -> list[str]:
+    """Cities picked out of the others, none unless chosen. Inside a row."""
+    with st.container(width=300):
+        return controls.few("highlight", cities, words.city, most)
 
 
 def sampling() -> str:
     """Whether answers come with standard errors: none unless asked of claims, which hold everybody; of a survey always asked."""
     options = ["population", "superpopulation"]
     claims = asking.desk().has_persons
-    with st.container(width=210):
+    with st.container(width=250):
         chosen = of("sampling", options, options[0] if claims else options[1])
     return "" if chosen == "population" else chosen
 
@@ -255,9 +274,9 @@ def parameters(measure_id: str, by_tier: bool, where: Mapping[str, Sequence[str]
     return {name: code for name, code in chosen.items() if code}
 
 
-def group(default: str, without: Sequence[str] = ()) -> str:
+def group(default: str, without: Sequence[str] = (), only: Sequence[str] = _GROUPS) -> str:
     """A dimension to break results down by."""
-    options = [code for code in _GROUPS if code in dimensions() and code not in without]
+    options = [code for code in only if code in dimensions() and code not in without]
     return _noticed(controls.one("by", options, names.dimension, default, own=True))
 
 

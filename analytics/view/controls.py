@@ -13,7 +13,7 @@ from analytics import reference
 from analytics.figures import words
 from analytics.figures.words import t
 
-_PLACES = ("city", "cities", "benchmark", "other_city")
+_PLACES = ("city", "cities", "benchmark", "other_city", "highlight")
 _PREFIX = "w_"
 
 
@@ -196,6 +196,36 @@ def many(
     chosen = [v for v in labels if v in picked] or list(options)
     _keep(name, name, chosen)
     return chosen
+
+
+def few(name: str, options: Sequence[str], show: Callable[[str], str], most: int) -> list[str]:
+    """Choose at most so many of the codes `options`; none is a choice too."""
+    key, state = _PREFIX + name, st.session_state
+    labels = {code: show(code) for code in options}
+    chosen = state.choices.get(name, [])
+    kept = [v for v in dict.fromkeys(chosen) if v in labels][:most]
+    if dropped := [v for v in chosen if v not in kept]:
+        why = "notice.link" if name in state.linked else "notice.choice"
+        used = words.plain(words.listing([labels[v] for v in kept]) or t("control.nothing"))
+        lost = words.plain(words.listing(dropped))
+        state.notices.append(t(why, name=t(f"control.{name}"), dropped=lost, used=used))
+    state.linked.discard(name)
+    if state.fresh or key not in state or any(v not in labels for v in state[key]):
+        state[key] = kept
+    picked = st.multiselect(
+        t(f"control.{name}"),
+        list(labels),
+        format_func=labels.__getitem__,
+        key=key,
+        placeholder=t("control.nothing"),
+        max_selections=most,
+    )
+    found = [v for v in labels if v in picked]
+    state.choices[name] = found
+    state.used.pop(name, None)
+    if found:
+        state.used[name] = found
+    return found
 
 
 def tell_browser() -> None:

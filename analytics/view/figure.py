@@ -9,7 +9,7 @@ from analytics.figures import about, tables
 from analytics.figures.charts import Chart
 from analytics.figures.words import t
 from analytics.release import Released, policy
-from analytics.view import downloads, explain, grid
+from analytics.view import downloads, explain, grid, states
 
 CONFIG = {
     "displaylogo": False,
@@ -38,7 +38,7 @@ def show(
         picked = None
         if chart is None or not chart.figure["data"]:
             if chart is not None:
-                st.info(t("figure.nothing"))
+                states.nothing(answers)
             picked = _table(key, table, title, left)
         else:
             picture, figures = st.tabs([t("figure.chart"), t("figure.table")], key=f"t_{key}")

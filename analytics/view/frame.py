@@ -11,10 +11,10 @@ if str(ROOT) not in sys.path:  # a checkout that is not installed
 
 from analytics.figures.words import t  # noqa: E402
 from analytics.reference import root  # noqa: E402 - needs the path above
-from analytics.view import asking, choose, controls  # noqa: E402
+from analytics.view import begin, choose, controls, states, tour, working  # noqa: E402
 
 PAGES = {
-    "results": ("overview", "tiers", "catastrophic", "cost_bands", "compare", "simulate"),
+    "results": ("overview", "tiers", "catastrophic", "cost_bands", "compare", "operations", "simulate"),
     "behind": ("plans", "benchmarks", "methods", "data"),
 }
 
@@ -34,6 +34,7 @@ def pages() -> dict[str, list[st.Page]]:
 
 def main() -> None:
     """One run of one page inside the frame."""
+    tour.arrive()
     controls.begin()
     page = st.navigation(pages())
     st.set_page_config(
@@ -46,16 +47,17 @@ def main() -> None:
         controls.language_switch()
         choose.unit()
         controls.tell_browser()
-    desk = asking.open_or_stop()
+    desk = begin.open_or_stop()
+    tour.offer(is_front=page.url_path in ("", "overview"), is_sample=desk.is_synthetic)
+    working.note(page.url_path)
     if desk.is_synthetic:
         st.badge(
             t("frame.synthetic"), icon=":material/science:", color="orange", help=t("frame.synthetic_help")
         )
     controls.notices()
     try:
-        page.run()
-    except asking.Unanswered as reason:
-        st.error(f"{t('frame.unanswered')} {reason}", icon=":material/error:")
+        with states.told():
+            page.run()
     finally:
         controls.push()
     st.caption(t("frame.foot", snapshot=desk.snapshot_id))

@@ -54,8 +54,9 @@ def offer(place: choose.Place, kinds: Sequence[str] = report.KINDS) -> None:
 
 
 def _one(name: str, options: Sequence[str], show: Callable[[str], str]) -> str:
-    """A choice of this menu, kept for the session and told by neutral codes."""
-    key, labels = f"w_report_{name}", {code: show(code) for code in options}
+    """A choice of this menu, kept for the session as a neutral code."""
+    key = f"w_report_{name}@{st.session_state.page}"  # each page begins with the report it is about
+    labels = {code: show(code) for code in options}
     if st.session_state.get(key) not in labels:
         st.session_state[key] = options[0]
     picked = st.segmented_control(

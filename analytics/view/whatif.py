@@ -12,7 +12,7 @@ from analytics.outcome import LEDGERS, Answer, Ledger, Outcome
 from analytics.plans import Plan, PlanErrors, PlanHoles
 from analytics.release import Released, csv_text
 from analytics.tiers import TIER
-from analytics.view import asking, benefits, choose, explain, figure
+from analytics.view import asking, benefits, choose, explain, figure, states
 from analytics.view.changing import Wanted
 from analytics.whatif import NoEffect, NoSettlements, Scenario, scenario_text
 
@@ -63,8 +63,10 @@ def _carefully(wanted: Wanted, ask: Callable[[], T]) -> T | None:
     except PlanErrors as error:
         st.warning(t("whatif.not_allowed"), icon=":material/rule:")
         st.code(str(error), language=None)
+    except asking.TooSlow as error:
+        states.slow(error)
     except asking.Unanswered as error:
-        st.error(f"{t('frame.unanswered')} {error}", icon=":material/error:")
+        states.unanswered(error)
     return None
 
 

@@ -21,7 +21,7 @@ from report_world import HOSTILE, RARE
 from analytics import report
 from analytics.figures import words
 from analytics.report import fonts, paging
-from analytics.report.document import Cell, Document, Picture, Table, Text
+from analytics.report.document import Cell, Document, Picture, Section, Table, Text
 
 DOCUMENTS = ("zh", "en", "hostile")
 
@@ -168,6 +168,14 @@ def _same(want: Cell, got: Any) -> None:
         assert got.value == pytest.approx(want.value, rel=1e-15)  # a file keeps 16 digits
         formats = {"share": "%", "yuan": "#,##0.00", "count": "#,##0", "days": "天"}
         assert formats[want.unit] in got.number_format
+
+
+def test_a_column_of_excel_is_as_wide_as_its_numbers(cache: Path) -> None:
+    """A text may be short where the number behind it is long, and a number that does not fit is shown as a row of hashes."""
+    table = Table("表", ("城市", "金额"), ((Cell("甲"), Cell("1.23 亿元", 123_456_789.12, "yuan")),))
+    document = Document("题", "", "zh", (Section("节", (table,)),), ())
+    book = openpyxl.load_workbook(io.BytesIO(report.render(document, "xlsx")))
+    assert book.worksheets[1].column_dimensions["B"].width > len("123,456,789.12 元") + 1
 
 
 def test_a_chart_of_excel_leaves_a_gap_where_a_cell_is_protected(

@@ -174,7 +174,7 @@ class _Writer:
         widths = []
         for i in range(max(count, 6)):
             held = [table for table in tables if i < len(table.columns)]
-            cells = [wide(row[i].text) for table in held for row in table.rows]
+            cells = [max(wide(row[i].text), _long(row[i])) for table in held for row in table.rows]
             heads = [min(wide(table.columns[i]), 24) for table in held]
             widths.append(max(_LEAST, min(_WIDEST, max([*cells, *heads], default=_LEAST) + 3)))
             sheet.set_column(i, i, widths[-1])
@@ -282,7 +282,10 @@ class _Writer:
                 one["fill"], one["border"] = {"none": True}, {"none": True}
             else:
                 one["fill"] = {"color": colour}
-            if len(order) == 1 or (block.native == "fall" and n == 1):
+            if block.native == "fall" and n == 0:  # below the bar, where nothing else stands
+                told = [{"value": row[series[0]].text} for row in block.table.rows]
+                one["data_labels"] = {"value": True, "custom": told, "position": "inside_end"}
+            elif len(order) == 1:
                 one["data_labels"] = {"value": True}
             chart.add_series(one)
         form = next((shape(r[series[0]]) for r in block.table.rows if value(r[series[0]]) is not None), "0")
@@ -328,14 +331,20 @@ def shape(cell: Cell) -> str:
     whole = cell.value is not None and float(cell.value).is_integer()
     if cell.text.startswith("<"):  # too small for the decimals that are shown, but not zero
         return f'"{_plain(cell.text)}"'
-    points, sign = f'0.0" {t("file.points")}"', "+" if cell.text.startswith("+") else ""
-    return {
+    form = {
         "share": "0.0%",
-        "points": f"{sign}{points};-{points};{points}",
+        "points": f'0.0" {t("file.points")}"',
         "yuan": f'#,##0.00" {t("file.yuan")}"',
         "index": "0.000",
         "days": f'#,##0{"" if whole else ".00"}" {t("file.days")}"',
     }.get(cell.unit, "#,##0" if whole else "#,##0.00")
+    return f"+{form};-{form};{form}" if cell.text.startswith("+") else form
+
+
+def _long(cell: Cell) -> int:
+    """Letters of a number as it is shown; one that does not fit its column is not shown at all."""
+    number = value(cell)
+    return 0 if number is None else len(f"{number:,.2f}") + (5 if cell.unit in ("yuan", "days") else 0)
 
 
 def _plain(text: str) -> str:

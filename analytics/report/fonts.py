@@ -48,20 +48,20 @@ def families(language: str) -> list[str]:
 
 def directory() -> Path:
     """Where the fonts are kept: JIANFU_CACHE, or the user's cache; one folder per version of the source."""
-    if given := os.environ.get("JIANFU_CACHE"):
+    return _directory(os.environ.get("JIANFU_CACHE"), os.environ.get("XDG_CACHE_HOME"))
+
+
+@cache
+def _directory(given: str | None, user: str | None) -> Path:
+    if given:
         base = Path(given)
     elif sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA", tempfile.gettempdir())) / "jianfu"
     elif sys.platform == "darwin":
         base = Path("~/Library/Caches/jianfu").expanduser()
     else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "jianfu"
-    return base / "fonts" / f"{_version()}-{_LAYOUT}"
-
-
-@cache
-def _version() -> str:
-    return version(_PACKAGE)
+        base = Path(user or "~/.cache").expanduser() / "jianfu"
+    return base / "fonts" / f"{version(_PACKAGE)}-{_LAYOUT}"
 
 
 def ready(text: Iterable[str]) -> Path:
@@ -100,9 +100,8 @@ def width(text: str, size: float, bold: bool = False, language: str = "zh") -> f
     if where not in _held:
         ready("")
     wide = _advances(_path(where, FAMILY, style), len(_held[where]))
-    if language != "zh":
-        wide = {**wide, **_advances(_path(where, LATIN, style), 0)}
-    return sum(wide.get(c, 1000) for c in text) * size / 1000
+    narrow = {} if language == "zh" else _advances(_path(where, LATIN, style), 0)
+    return sum(narrow.get(c) or wide.get(c, 1000) for c in text) * size / 1000
 
 
 @cache

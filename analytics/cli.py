@@ -18,6 +18,7 @@ from analytics import (
     console_measures,
     console_plans,
     console_quality,
+    console_report,
     console_survey,
     console_whatif,
     reference,
@@ -107,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     console_quality.add(command)
     console_survey.add(command)
     console_benchmarks.add(command)
+    console_report.add(command)
     command("verify", _verify, "hash every file of a store again").add_argument("store")
     serve = command("serve", _serve, "serve the dashboard on this machine")
     serve.add_argument("store", nargs="?", default="store")

@@ -4,11 +4,12 @@ import streamlit as st
 
 from analytics.figures import charts, formats, tables, words
 from analytics.figures.words import t
-from analytics.view import asking, cards, choose, figure
+from analytics.view import asking, cards, choose, figure, reporting
 
 with choose.row():
     place = choose.place()
     yardstick = choose.yardstick(place.where)
+    reporting.offer(place)
 choose.remarks(place)
 after = asking.ask("own_share_after", ["plan_year", "tier"], place.all_years)
 reimbursed = asking.ask("effective_reimbursement_rate", ["plan_year"], place.all_years)

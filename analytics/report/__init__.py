@@ -4,9 +4,12 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from analytics.answer import Desk
 from analytics.figures import words
 from analytics.figures.charts import Chart
+from analytics.report.compose import compose, refusal
 from analytics.report.document import Document
+from analytics.report.form import KINDS
 
 FORMS = ("docx", "xlsx", "pdf", "html")
 PICTURES = ("svg", "png")
@@ -69,3 +72,33 @@ def _maker(form: str) -> Callable[[Document], bytes]:
 
         return html
     raise ValueError(f"report as {form!r}: not possible; {', '.join(FORMS)} are")
+
+
+def write_report(
+    store: Path | str,
+    city: str,
+    plan_year: int,
+    path: Path | str,
+    *,
+    kind: str = "bureau",
+    language: str = "zh",
+    unit: str = "auto",
+) -> Path:
+    """Compose the report of a city-year of a store (see `compose`) and write it; its form is the suffix. Raises ValueError, and
+    store.NotBuilt or store.Damaged where there is nothing to open.
+    """
+    _maker(Path(path).suffix.removeprefix(".").lower())  # before any work is done
+    return write(compose(Desk.open(store), city, plan_year, kind=kind, language=language, unit=unit), path)
+
+
+__all__ = [
+    "FORMS",
+    "KINDS",
+    "PICTURES",
+    "compose",
+    "picture",
+    "refusal",
+    "render",
+    "write",
+    "write_report",
+]

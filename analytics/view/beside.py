@@ -1,19 +1,20 @@
 """Published figures beside ours in words: tables by place, targets with their verdict, pairs of dots."""
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 import polars as pl
 
 from analytics.benchmarks import METHODS, Figure, Place, Row
-from analytics.figures import charts, formats, names, words
+from analytics.figures import charts, names, words
+from analytics.figures import published as printed
 from analytics.figures.words import say, t
 from analytics.measures import Measure, measures
 from analytics.reference import SourceClass
 from analytics.release import Released
 from analytics.view import asking, controls
 
+published, ours, apart, amount = printed.published, printed.ours, printed.apart, printed.amount
 KINDS = (*METHODS, "unknown")
 _LINE, _PUBLISHED, _OURS = "#8A93A0", "#D55E00", "#00639C"
 
@@ -131,40 +132,6 @@ def _beside(row: Row) -> str:
     return ours(row) + (f"  \n{t('beside.apart', apart=apart(row))}" if row.apart is not None else "")
 
 
-def published(figure: Figure) -> str:
-    """A figure as printed, with its sign and unit."""
-    sign = t(f"sign.{figure.sign}") if figure.sign else ""
-    text = amount(figure.value, figure.unit)
-    if figure.high is None:
-        return sign + text
-    first = text.removesuffix("%") if figure.unit == "percent" else text
-    return t("beside.range", low=first, high=amount(figure.high, figure.unit))
-
-
-def ours(row: Row) -> str:
-    """Our value in the unit of the figure, or why there is none."""
-    if row.value is None:
-        known = ("hidden", "undefined", "no_data", "not_computed", "unanswered")
-        return t(f"cell.{row.status}") if row.status in known else row.status
-    return _measured(row.value, row.figure.unit)
-
-
-def apart(row: Row) -> str:
-    """Ours less the figure: of shares in percentage points; in percent of the figure too where it is money, or where a
-    target allows a percentage."""
-    figure = row.figure
-    if row.apart is None:
-        return formats.NOTHING
-    if figure.unit == "yuan":
-        text = formats.difference(float(row.apart), "yuan", words.language(), words.money_unit())
-    elif figure.unit == "per_100":
-        text = f"{row.apart:+.1f}{t('published_unit.per_100')}"
-    else:
-        text = f"{row.apart:+.2f}{t('tables.points')}"
-    relative = figure.unit == "yuan" or (figure.target is not None and figure.target.tolerance.endswith("%"))
-    return f"{text} ({row.apart / figure.value:+.1%})" if relative and figure.value else text
-
-
 def tolerance(figure: Figure) -> str:
     """How near ours must come, in words."""
     if figure.target is None:
@@ -173,14 +140,6 @@ def tolerance(figure: Figure) -> str:
     if size.endswith(" points"):
         return t("tolerance.points", size=size.removesuffix(" points"))
     return t(f"tolerance.{size}") if size in ("exact", "display") else f"±{size.replace(' ', '')}"
-
-
-def amount(number: Decimal, unit: str) -> str:
-    """A published number with its unit, no digit added or lost."""
-    if unit == "yuan":
-        by = formats.scale([float(number)], "auto", words.language())
-        return f"{(number / by.yuan).normalize():,f} {by.name(words.language())}"
-    return f"{number:,f}{t(f'published_unit.{unit}')}"
 
 
 def source(text: str, source_class: SourceClass | str) -> str:
@@ -241,16 +200,6 @@ def pairs(found: Sequence[Row]) -> charts.Chart:
     )
     told = "; ".join(f"{_name(row)}: {published(row.figure)} / {ours(row)}" for row in found)
     return charts.Chart({"data": data, "layout": layout}, t("beside.alt", pairs=told))
-
-
-def _measured(value: Decimal, unit: str) -> str:
-    if unit == "percent":
-        return f"{value:.2f}%"
-    if unit == "points":
-        return formats.points(float(value) / 100, words.language(), signed=False)
-    if unit == "per_100":
-        return f"{value:.1f}{t('published_unit.per_100')}"
-    return formats.money(float(value), words.language(), words.money_unit())
 
 
 def _title(figure: Figure) -> str:

@@ -10,7 +10,7 @@ import streamlit as st
 from analytics.figures import charts, formats, names, tables, words
 from analytics.figures.words import say, t
 from analytics.release import Released
-from analytics.view import asking, cards, choose, controls, figure
+from analytics.view import asking, cards, choose, controls, figure, reporting
 
 EVERY = (
     "participation_rate",
@@ -96,6 +96,7 @@ def product() -> Product:
         if len(codes) > 1:
             with st.container(width=210):
                 code = controls.one("product", ["all", *codes], lambda c: _choice(place, c))
+        reporting.offer(place, ("insurer", "bureau"))
     choose.remarks(place)
     seen = Product(place, codes, code)
     if not codes and not _any(seen.ask("participation_rate", ["plan_year"])):

@@ -1,16 +1,16 @@
 """Benefit rules in words, for the places compared: deductible, bands, ceiling. Assumed values carry a star."""
 
 from collections.abc import Sequence
-from decimal import Decimal
-from typing import Any
 
 import polars as pl
 
-from analytics.figures import formats, words
+from analytics.figures import benefit, formats, words
 from analytics.figures.words import say, t
 from analytics.plans import Plan, TierRule
 from analytics.tiers import TIER
 from analytics.view import asking
+
+yuan, bands, ceiling = benefit.yuan, benefit.bands, benefit.ceiling
 
 
 def table(places: Sequence[tuple[str, str]], tier: str | None) -> pl.DataFrame:
@@ -65,28 +65,3 @@ def _line(city: str, year: str, tier: str, plan: Plan, rule: TierRule) -> dict[s
         t("rule.ceiling"): marked("ceiling", ceiling(rule.ceiling)),
         t("rule.variants"): marked("variants", str(len(rule.variants))) if rule.variants else formats.NOTHING,
     }
-
-
-def yuan(value: Any) -> str:
-    """An amount of a rule, or that it is not published."""
-    return t("rule.missing") if value == "missing" else formats.money(float(value), words.language(), "yuan")
-
-
-def bands(value: Any) -> str:
-    """Rates by level of the base."""
-    if value == "missing":
-        return t("rule.missing")
-    if len(value) == 1:
-        return _rate(value[0].rate)
-    return words.listing([t("rule.band", over=f"{band.over:,}", rate=_rate(band.rate)) for band in value])
-
-
-def ceiling(value: Any) -> str:
-    """A yearly limit."""
-    if isinstance(value, str):
-        return t("rule.missing") if value == "missing" else t("rule.no_ceiling")
-    return yuan(value.amount) + (t("rule.of_base") if value.on == "eligible" else "")
-
-
-def _rate(rate: Decimal) -> str:
-    return f"{float(rate) * 100:g}%"

@@ -8,7 +8,7 @@ STORE  ?= store
 PORT   ?= 8501
 READY  := $(VENV)/.ready-$(shell cksum < requirements.lock | cut -d' ' -f1)
 
-.PHONY: run test lint bench long clean lock
+.PHONY: run test lint bench long pictures clean lock
 
 run: $(READY)
 	@test -f $(STORE)/current || $(BIN)/jianfu sample $(STORE)
@@ -22,6 +22,11 @@ long: $(READY)
 
 lint: $(READY)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+# every page, both languages, both widths, light and dark, to look at; and the README's pictures
+pictures: $(READY)
+	@test -f $(STORE)/current || $(BIN)/jianfu sample $(STORE)
+	$(BIN)/python tests/pictures.py $(STORE) --readme
 
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/bench.py

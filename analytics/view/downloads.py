@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import polars as pl
 import streamlit as st
 
+from analytics import report
 from analytics.figures import about, files, words
 from analytics.figures.charts import Chart
 from analytics.figures.words import t
@@ -49,6 +50,11 @@ def offer(
             "xlsx": lambda: files.excel(held(), lines),
             "parquet": lambda: files.parquet(held(), lines),
         }
+        if chart is not None and chart.figure["data"]:
+            drawn = chart
+            told = [about.citation(answers)]
+            makers["svg"] = lambda: report.picture(drawn, "svg", title, told, language)
+            makers["png"] = lambda: report.picture(drawn, "png", title, told, language)
         with st.container(horizontal=True):
             for form, make in makers.items():
                 st.download_button(

@@ -9,34 +9,15 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:  # a checkout that is not installed
     sys.path.insert(0, str(ROOT))
 
-from analytics.figures.words import t  # noqa: E402
-from analytics.reference import root  # noqa: E402 - needs the path above
-from analytics.view import begin, choose, controls, states, tour, working  # noqa: E402
-
-PAGES = {
-    "results": ("overview", "tiers", "catastrophic", "cost_bands", "compare", "operations", "simulate"),
-    "behind": ("plans", "benchmarks", "methods", "data"),
-}
-
-
-def pages() -> dict[str, list[st.Page]]:
-    """All pages by section, titled in the session's language. No icons: Streamlit fetches a page's icon from the
-    internet to make it the tab's."""
-    folder = root() / "pages"
-    return {
-        t(f"section.{section}"): [
-            st.Page(folder / f"{name}.py", title=t(f"page.{name}"), url_path=name, default=name == "overview")
-            for name in names
-        ]
-        for section, names in PAGES.items()
-    }
+from analytics.figures.words import t  # noqa: E402 - needs the path above
+from analytics.view import begin, choose, controls, menu, states, tour, working  # noqa: E402
 
 
 def main() -> None:
     """One run of one page inside the frame."""
     tour.arrive()
     controls.begin()
-    page = st.navigation(pages())
+    page = st.navigation(menu.pages())
     st.set_page_config(
         page_title=f"{page.title} · 减负 Jianfu",
         page_icon=str(Path(__file__).with_name("icon.png")),

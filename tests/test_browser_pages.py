@@ -1,0 +1,130 @@
+"""Every page in both languages at both widths: nothing is refused or asked elsewhere, nothing is cut off, and a screen reader gets along."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Page
+from serving import SETTLED, chromium, serving
+
+from analytics.view.menu import PAGES
+
+NAMES = ["" if name == "overview" else name for names in PAGES.values() for name in names]
+WIDTHS = {"desktop": (1440, 900), "phone": (390, 844)}
+HARMLESS = ("Infinite extent",)  # Vega, of a sparkline whose values are all the same
+SERIOUS = ("serious", "critical")
+# What no rule of ours can change: parts of the page that belong to the framework or to a drawing.
+FOREIGN = {"exclude": [[".js-plotly-plot"], ["[data-testid=stMetricChart]"]]}
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    yield from chromium()
+
+
+@pytest.fixture(scope="module")
+def site(browser: Browser, sample_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(sample_store, tmp_path_factory.mktemp("elsewhere")) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def tabs(browser: Browser) -> Iterator[dict[str, Page]]:
+    """One tab per width for the whole module, so that scripts are loaded once."""
+    found = {}
+    for name, (width, height) in WIDTHS.items():
+        found[name] = browser.new_page(viewport={"width": width, "height": height})
+        found[name].set_default_timeout(60_000)
+    yield found
+    for tab in found.values():
+        tab.close()
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", NAMES)
+def test_page(tabs: dict[str, Page], site: str, name: str, width: str, language: str) -> None:
+    tab = tabs[width]
+    said: list[str] = []
+    asked: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type == "error" and not any(known in message.text for known in HARMLESS):
+            said.append(message.text)
+
+    def see(url: str) -> None:
+        if urlsplit(url).scheme not in ("data", "blob") and urlsplit(url).netloc != urlsplit(site).netloc:
+            asked.append(url)
+
+    listeners = {
+        "console": hear,
+        "pageerror": lambda error: said.append(str(error)),
+        "request": lambda request: see(request.url),
+        "websocket": lambda socket: see(socket.url),
+    }
+    for event, listener in listeners.items():
+        tab.on(event, listener)  # type: ignore[call-overload]
+    try:
+        tab.goto(f"{site}/{name}?lang={language}")
+        tab.wait_for_selector("h1")
+        tab.wait_for_selector(SETTLED)
+        tab.wait_for_timeout(400)
+        assert tab.get_by_test_id("stException").count() == 0
+        assert said == [] and asked == []
+        assert cut_off(tab) == [0, 0, []]
+        assert stumbles(tab) == []
+    finally:
+        for event, listener in listeners.items():
+            tab.remove_listener(event, listener)
+
+
+def cut_off(tab: Page) -> list[object]:
+    """By how much the page and its main part can be scrolled sideways, and what reaches over the edge."""
+    found: list[object] = tab.evaluate(
+        """() => {
+            const main = document.querySelector('[data-testid=stMain]');
+            const wide = [...main.querySelectorAll('h1, h2, h3, p, button, [data-testid=stMetric], .js-plotly-plot')]
+                .filter(e => e.getClientRects().length && e.getBoundingClientRect().right > innerWidth + 1)
+                .map(e => e.tagName + ' ' + e.textContent.slice(0, 40));
+            return [Math.max(0, document.documentElement.scrollWidth - innerWidth), Math.max(0, main.scrollWidth - main.clientWidth), wide];
+        }"""
+    )
+    return found
+
+
+def stumbles(tab: Page) -> list[str]:
+    """What axe calls serious or critical."""
+    report = Axe().run(tab, context=FOREIGN, options={"resultTypes": ["violations"]}).response
+    return [
+        f"{rule['id']}: {node['html'][:120]}"
+        for rule in report["violations"]
+        if rule["impact"] in SERIOUS
+        for node in rule["nodes"]
+    ]
+
+
+def test_what_is_wrong_is_found(browser: Browser, site: str) -> None:
+    """The three looks see a page that is cut off, one that speaks too faintly, and one that asks elsewhere."""
+    tab = browser.new_page(viewport={"width": 390, "height": 844})
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto(f"{site}/?lang=en")
+    tab.wait_for_selector("h1")
+    tab.wait_for_selector(SETTLED)
+    tab.evaluate(
+        """() => {
+            const main = document.querySelector('[data-testid=stMain]');
+            main.insertAdjacentHTML('beforeend', '<p style="width:900px;color:#ccc;background:#fff">wide and faint</p><img src="http://127.0.0.1:9/x.png">');
+        }"""
+    )
+    tab.wait_for_timeout(300)
+    assert any("wide and faint" in str(part) for part in cut_off(tab)[2])  # type: ignore[attr-defined]
+    assert any("color-contrast" in line for line in stumbles(tab)) and any(
+        "image-alt" in line for line in stumbles(tab)
+    )
+    assert any(urlsplit(url).netloc != urlsplit(site).netloc for url in asked)
+    tab.close()

@@ -362,8 +362,9 @@ def large(look: Look) -> str:
 def speed(look: Look) -> str:
     days, one_stop = look.number("days_to_pay_median"), look.number("one_stop_share")
     _need(days, one_stop)
-    key = "report.speed" if days.value else "report.speed_same_day"
-    return t(key, days=days.text, one_stop=one_stop.text)
+    if not days.value:
+        return t("report.speed_same_day", one_stop=one_stop.text)
+    return t("report.speed", days=days.text, one_stop=one_stop.text)
 
 
 def elsewhere(look: Look) -> str:

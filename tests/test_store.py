@@ -165,6 +165,7 @@ def test_only_changed_partitions_are_built_again(
     assert {name for name in after if after[name] != before[name]} == {
         "person_year-00002.parquet",
         "household_year-00002.parquet",
+        "cube-00002.parquet",
     }
     assert verbs.verify(copy) == []
 

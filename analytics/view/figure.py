@@ -11,6 +11,7 @@ from analytics.figures.words import t
 from analytics.release import Released, policy
 from analytics.view import downloads, explain, grid, states
 
+_DARK = {"color": "#39434D"}
 CONFIG = {
     "displaylogo": False,
     "toImageButtonOptions": {"format": "svg"},
@@ -43,7 +44,7 @@ def show(
         else:
             picture, figures = st.tabs([t("figure.chart"), t("figure.table")], key=f"t_{key}")
             with picture:
-                st.plotly_chart(chart.figure, key=f"c_{key}", alt=chart.alt, config=CONFIG)
+                draw(f"c_{key}", chart)
             with figures:
                 picked = _table(key, table, title, left)
         if picked is not None:
@@ -60,6 +61,19 @@ def show(
         if any("hidden" in answer.table["status"] for answer in answers):
             st.caption(t("figure.hidden", k=policy().k))
         explain.drawer(key, answers, called)
+
+
+def draw(key: str, chart: Chart) -> None:
+    """A chart on the page. Its words are darker on a light page than the theme would have them, which is too faint to read."""
+    figure = chart.figure
+    if st.context.theme.type == "light":
+        axes = {
+            name: {**axis, "tickfont": _DARK, "title": {**axis.get("title", {}), "font": _DARK}}
+            for name, axis in figure["layout"].items()
+            if name.startswith(("xaxis", "yaxis"))
+        }
+        figure = {**figure, "layout": {**figure["layout"], **axes, "font": _DARK}}
+    st.plotly_chart(figure, key=key, alt=chart.alt, config=CONFIG)
 
 
 def _table(key: str, table: pl.DataFrame, title: str, left: int) -> tuple[int, str] | None:

@@ -22,7 +22,7 @@ def deliveries(found: Sequence[ledger.Delivery]) -> None:
         chart = books.picture(found, counted)
         with picture:
             if chart.figure["data"]:
-                st.plotly_chart(chart.figure, key="c_books", alt=chart.alt, config=figure.CONFIG)
+                figure.draw("c_books", chart)
             else:
                 st.info(t("figure.nothing"))
             st.caption(t("books.note"))

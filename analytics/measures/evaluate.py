@@ -82,7 +82,8 @@ class Book:
             self._tables, self._engine = dict(replay.tables), replay.engine
             return
         snapshot.check()
-        files = {name: [p.path for p in snapshot.partitions(name)] for name in get_args(Grain)}
+        self._files = {name: snapshot.partitions(name) for name in get_args(Grain)}
+        files = {name: [p.path for p in parts] for name, parts in self._files.items()}
         self._tables = {name: name for name, paths in files.items() if paths}
         shared = [p.path for p in snapshot.partitions("shared")]
         read = {name: files[name] for name in self._tables} | ({"shared": shared} if shared else {})
@@ -127,8 +128,9 @@ class Book:
                     "against threshold: differences are of places, years and groups; name one of these"
                 )
             by = tuple(dict.fromkeys((*by, against[0])))
-        question, chosen, fact = self._prepared(Question.of(measure, by, where, parameters))
+        question, chosen = self._settled(Question.of(measure, by, where, parameters))
         kept = None if se or against else self._kept.answer(question, chosen, self._asked(question))
+        fact = self._fact(question, open_it=kept is None)
         credited = set(kept["tier"]) if kept is not None and question.measure.credit else None
         tiers = self._tiers(question, credited) if question.measure.credit else ()
         if question.measure.credit and not tiers:
@@ -232,6 +234,11 @@ class Book:
 
     def _prepared(self, question: Question) -> tuple[Question, dict[str, str], Fact]:
         """A question that can be asked here, its parameters, and what it reads."""
+        question, chosen = self._settled(question)
+        return question, chosen, self._fact(question)
+
+    def _settled(self, question: Question) -> tuple[Question, dict[str, str]]:
+        """A question that can be asked here, and its parameters."""
         if question.measure.grain not in self._tables:
             raise ValueError(
                 f"{question.measure.id} needs {question.measure.grain} facts; {self._absent(question)}"
@@ -245,10 +252,9 @@ class Book:
             raise ValueError(
                 "own_burden = cash: a replay tells what is owed, not how much of it is paid in cash"
             )
-        chosen = question.settled(lambda columns: self._held(question, columns))
-        return question, chosen, self._fact(question)
+        return question, question.settled(lambda columns: self._held(question, columns))
 
-    def _fact(self, question: Question) -> Fact:
+    def _fact(self, question: Question, open_it: bool = True) -> Fact:
         grain = question.measure.grain
         if grain not in self._facts:
             table = self._tables[grain]
@@ -256,19 +262,20 @@ class Book:
             wide = "HUGEINT" if most is None or most > grammar().narrow_fen else "BIGINT"
             self._facts[grain] = Fact(table, wide)
         once = "city" not in question.by and self._in_several(question) > 0
-        return replace(self._facts[grain], table=self._table(question), once=once)
+        return replace(self._facts[grain], table=self._table(question, open_it), once=once)
 
-    def _table(self, question: Question) -> str:
+    def _table(self, question: Question, open_it: bool) -> str:
         """The files of the fact that a question about one city looks into, under a name of their own; else all of them."""
         grain, places = question.measure.grain, self._asked(question)
         cities = {city for city, _ in places}
         if self._replay or len(cities) != 1 or len(places) == len(self.places):
             return self._tables[grain]
-        paths = [p.path for p in self.snapshot.partitions(grain) if (p.city, p.plan_year) in places]
-        if not paths:
-            return self._tables[grain]
         name = "_".join([grain, *cities, *map(str, sorted({year for _, year in places}))])
-        self._engine.view(name, paths)
+        if open_it:
+            paths = [p.path for p in self._files[grain] if (p.city, p.plan_year) in places]
+            if not paths:
+                return self._tables[grain]
+            self._engine.view(name, paths)
         return name
 
     @property

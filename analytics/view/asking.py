@@ -123,7 +123,7 @@ def ask(
         raise Unanswered(str(error)) from error
 
 
-@st.cache_data(max_entries=2000, show_spinner=False)
+@st.cache_resource(max_entries=2000, show_spinner=False)  # nobody changes an answer, so nobody needs a copy
 def _ask(
     snapshot: str,
     path: str,
@@ -157,7 +157,7 @@ def parade(where: Mapping[str, Sequence[str]], parameters: Mapping[str, str]) ->
         raise Unanswered(str(error)) from error
 
 
-@st.cache_data(max_entries=100, show_spinner=False)
+@st.cache_resource(max_entries=100, show_spinner=False)
 def _parade(snapshot: str, path: str, where: Frozen, parameters: tuple[tuple[str, str], ...]) -> Released:
     return _open(path, snapshot).parade({k: list(v) for k, v in where}, dict(parameters))
 

@@ -1,9 +1,11 @@
 """A figure on a page: a chart, its numbers beside it, what could not be drawn, and the drawer that explains it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 import streamlit as st
+from plotly.basedatatypes import BaseFigure
 
 from analytics.figures import about, tables
 from analytics.figures.charts import Chart
@@ -63,6 +65,18 @@ def show(
         explain.drawer(key, answers, called)
 
 
+class _Drawn(BaseFigure):  # type: ignore[misc]
+    """A chart in Plotly's form. Our charts are checked by tests; checking them again for every visitor takes longer than all
+    else about them.
+    """
+
+    def __init__(self, figure: dict[str, Any]) -> None:
+        self._drawn = figure
+
+    def to_dict(self) -> dict[str, Any]:
+        return self._drawn
+
+
 def draw(key: str, chart: Chart) -> None:
     """A chart on the page. Its words are darker on a light page than the theme would have them, which is too faint to read."""
     figure = chart.figure
@@ -73,7 +87,7 @@ def draw(key: str, chart: Chart) -> None:
             if name.startswith(("xaxis", "yaxis"))
         }
         figure = {**figure, "layout": {**figure["layout"], **axes, "font": _DARK}}
-    st.plotly_chart(figure, key=key, alt=chart.alt, config=CONFIG)
+    st.plotly_chart(_Drawn(figure), key=key, alt=chart.alt, config=CONFIG)
 
 
 def _table(key: str, table: pl.DataFrame, title: str, left: int) -> tuple[int, str] | None:

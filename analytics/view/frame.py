@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:  # a checkout that is not installed
     sys.path.insert(0, str(ROOT))
 
+from analytics.figures import words  # noqa: E402 - needs the path above
 from analytics.figures.words import t  # noqa: E402 - needs the path above
 from analytics.view import begin, choose, controls, menu, states, tour, working  # noqa: E402
 
@@ -27,6 +28,7 @@ def main() -> None:
     with st.sidebar:
         controls.language_switch()
         choose.unit()
+        words.settle()
         controls.tell_browser()
     desk = begin.open_or_stop()
     tour.offer(is_front=page.url_path in ("", "overview"), is_sample=desk.is_synthetic)

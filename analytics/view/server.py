@@ -177,7 +177,12 @@ async def lifespan(app: Any) -> AsyncGenerator[None, None]:
 
 
 def _warm_up() -> None:
-    import_module("plotly.io")  # Streamlit loads it at the first chart otherwise
+    # Streamlit loads these at the first chart otherwise, and where two visitors come at once, one meets a half-loaded pandas.
+    for name in ("pandas", "plotly.io", "plotly.tools"):
+        import_module(name)
+    for path in FRAME.parent.glob("*.py"):  # what the pages are made of, before the freeze
+        if path != FRAME and path.stem != "__init__":
+            import_module(f"analytics.view.{path.stem}")
     from analytics.view import asking
 
     asking.warm_up()

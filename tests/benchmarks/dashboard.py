@@ -5,7 +5,8 @@
 The server is started as a user starts it. In the browser a change is timed from the click until the page has settled (the
 run has ended and the title or a figure has changed). The other sessions speak Streamlit's own messages over its socket: each
 changes the city or the year at random every two to six seconds, and a change is timed until its run has finished. All of it
-runs on one machine, so the browser and the sessions take processor time from the server. Prints JSON and a table.
+runs on one machine, so the browser and the sessions take processor time from the server. What such a page costs at least is
+measured in the same run on `floor.py`; the ratio to it is what can be compared between machines. Prints JSON.
 """
 
 import argparse
@@ -162,23 +163,14 @@ def memory(pid: int) -> float:
     return total
 
 
-def serve(store: Path, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+def serve(folder: Path, *program: str) -> tuple[subprocess.Popen[bytes], int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     log = (folder / "log").open("wb")
-    program = [
-        sys.executable,
-        "-c",
-        "from analytics.cli import main; main()",
-        "serve",
-        str(store),
-        "--port",
-        str(port),
-    ]
-    server = subprocess.Popen(
-        program, cwd=folder, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": str(Path.cwd())}
-    )
+    where = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    command = [sys.executable, *(part.replace("PORT", str(port)) for part in program)]
+    server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=where)
     for _ in range(240):
         with suppress(OSError):
             if urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).read() == b"ok":
@@ -196,26 +188,25 @@ def told(times: list[float]) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("store", type=Path)
-    parser.add_argument("--sessions", default="20,60")
-    parser.add_argument("--seconds", type=float, default=25)
-    parser.add_argument("--rounds", type=int, default=24)
-    args = parser.parse_args()
+JIANFU = ("-c", "from analytics.cli import main; main()", "serve")
+FLOOR = ("-m", "streamlit", "run", str(Path(__file__).with_name("floor.py")), "--server.port", "PORT", "--server.address", "127.0.0.1", "--server.headless", "true", "--browser.gatherUsageStats", "false", "--server.fileWatcherType", "none")  # fmt: skip
+
+
+def measured(args: argparse.Namespace, *program: str) -> dict[str, dict[str, float]]:
+    """Every figure of one server."""
     folder = Path(tempfile.mkdtemp(prefix="jianfu-bench-"))
-    server, port = serve(args.store.resolve(), folder)
+    server, port = serve(folder, *program)
     site, found = f"http://127.0.0.1:{port}", {}
+    ours = "serve" in program
     try:
-        chromium = shutil.which("chromium") or shutil.which("google-chrome")
         with sync_playwright() as play:
+            chromium = shutil.which("chromium") or shutil.which("google-chrome")
             browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             page.set_default_timeout(60_000)
             found["filter change, alone"] = told(changes(page, site, args.rounds))
-            found["page switch, alone"] = told(switches(page, args.rounds))
+            if ours:
+                found["page switch, alone"] = told(switches(page, args.rounds))
             found["memory, one session"] = {"mb": round(memory(server.pid))}
             others = threading.Thread(target=crowd, args=(port, 20, args.rounds * 1.6 + 10))
             others.start()
@@ -226,16 +217,35 @@ def main() -> None:
         for sessions in map(int, args.sessions.split(",")):
             times, failed = crowd(port, sessions, args.seconds)
             found[f"{sessions} active sessions"] = {
-                **told(times),
-                "failed": failed,
-                "mb": round(memory(server.pid)),
-            }
+                **told(times), "per_s": round(len(times) / args.seconds, 1), "failed": failed, "mb": round(memory(server.pid))
+            }  # fmt: skip
     finally:
         server.terminate()
         server.wait(20)
         shutil.rmtree(folder, ignore_errors=True)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--sessions", default="20,60")
+    parser.add_argument("--seconds", type=float, default=25)
+    parser.add_argument("--rounds", type=int, default=24)
+    args = parser.parse_args()
     machine = {"machine": platform.machine(), "cores": os.cpu_count(), "load": os.getloadavg()[0]}
-    print(json.dumps({**machine, **found}, ensure_ascii=False, indent=1))
+    least = measured(args, *FLOOR)
+    ours = measured(args, *JIANFU, str(args.store.resolve()), "--port", "PORT")
+    ratios = {
+        name: {part: round(ours[name][part] / least[name][part], 2) for part in ("p50_ms", "p95_ms")}
+        for name in ours
+        if name in least and "p95_ms" in ours[name]
+    }
+    print(
+        json.dumps({**machine, "floor": least, "ours": ours, "ratio": ratios}, ensure_ascii=False, indent=1)
+    )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -123,7 +124,8 @@ def ask(
         raise Unanswered(str(error)) from error
 
 
-@st.cache_resource(max_entries=2000, show_spinner=False)  # nobody changes an answer, so nobody needs a copy
+# Nobody changes an answer, so nobody needs a copy; Streamlit's caches take longer to find one than a page has time for.
+@lru_cache(maxsize=2000)
 def _ask(
     snapshot: str,
     path: str,
@@ -157,7 +159,7 @@ def parade(where: Mapping[str, Sequence[str]], parameters: Mapping[str, str]) ->
         raise Unanswered(str(error)) from error
 
 
-@st.cache_resource(max_entries=100, show_spinner=False)
+@lru_cache(maxsize=100)
 def _parade(snapshot: str, path: str, where: Frozen, parameters: tuple[tuple[str, str], ...]) -> Released:
     return _open(path, snapshot).parade({k: list(v) for k, v in where}, dict(parameters))
 
@@ -168,7 +170,7 @@ def answerable(measure: str, parameter: str, where: Mapping[str, Sequence[str]])
     return _answerable(desk().snapshot_id, str(store_path()), measure, parameter, frozen)
 
 
-@st.cache_data(max_entries=500, show_spinner=False)
+@lru_cache(maxsize=500)
 def _answerable(snapshot: str, path: str, measure: str, parameter: str, where: Frozen) -> tuple[str, ...]:
     return _open(path, snapshot).answerable(measure, parameter, {k: list(v) for k, v in where})
 

@@ -29,12 +29,14 @@ def show(
             width: Literal["large"] | None = "large" if name == wide else None
             config[name] = st.column_config.TextColumn(alignment="left" if i < left else "right", width=width)
     height: Literal["content", "auto"] = "content" if whole else "auto"
+    # What the browser is sent is Arrow; a Polars frame would become that by way of pandas.
+    rows = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
     drawn = {"hide_index": True, "width": "stretch", "height": height, "column_config": config}
     if not pick:
-        st.dataframe(frame, placeholder="", alt=alt, **drawn)  # type: ignore[call-overload]
+        st.dataframe(rows, placeholder="", alt=alt, **drawn)  # type: ignore[call-overload]
         return None
     event = st.dataframe(  # type: ignore[call-overload]
-        frame, placeholder="", alt=alt, **drawn, key=pick, on_select="rerun", selection_mode="single-cell"
+        rows, placeholder="", alt=alt, **drawn, key=pick, on_select="rerun", selection_mode="single-cell"
     )
     for row, column in event.selection.cells:
         if row < frame.height and column in frame.columns:  # the table may have changed since

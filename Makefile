@@ -26,6 +26,7 @@ lint: $(READY)
 # every page, both languages, both widths, light and dark, to look at; and the README's pictures
 pictures: $(READY)
 	@test -f $(STORE)/current || $(BIN)/jianfu sample $(STORE)
+	$(BIN)/python tests/pictures.py $(STORE)
 	$(BIN)/python tests/pictures.py $(STORE) --readme
 
 bench: $(READY)

@@ -1,6 +1,7 @@
 """Pictures of every page, in both languages, at both widths, light and dark: `make pictures`, then look at them.
 
-.venv/bin/python tests/pictures.py STORE [--out pictures] [--readme]      --readme: also those the README shows
+.venv/bin/python tests/pictures.py STORE [--out pictures]
+    .venv/bin/python tests/pictures.py STORE --readme      those the README shows
 """
 
 import argparse
@@ -13,7 +14,7 @@ from analytics.view.menu import PAGES
 
 SIZES = {"desktop": (1440, 1000), "phone": (390, 844)}
 README = {
-    "overview": "?city=zhuhai&year=2023",
+    "overview": "?city=zhuhai&year=2023&threshold=0.10",
     "catastrophic": "catastrophic?city=weihai&year=2023&resource=consumption",
     "compare": "compare?measure=own_share_after",
     "operations": "operations?city=zhuhai&year=2023",
@@ -33,6 +34,13 @@ def main() -> None:
     names = [name for names in PAGES.values() for name in names]
     with tempfile.TemporaryDirectory() as folder, serving(args.store.resolve(), Path(folder)) as site:
         for browser in chromium():
+            if args.readme:
+                page = browser.new_page(viewport={"width": 1280, "height": 860})
+                page.set_default_timeout(60_000)
+                for name, address in README.items():
+                    page.goto(f"{site}/{address}")
+                    _shoot(page, ROOT / ".readme" / f"{name}.png", whole=False)
+                continue
             for size, (width, height) in SIZES.items():
                 for scheme in ("light", "dark"):
                     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
@@ -41,10 +49,6 @@ def main() -> None:
                         for language in ("zh", "en") if scheme == "light" else ("zh",):
                             page.goto(f"{site}/{'' if name == 'overview' else name}?lang={language}")
                             _shoot(page, args.out / f"{name}-{language}-{size}-{scheme}.png", whole=True)
-                    if args.readme and (size, scheme) == ("desktop", "light"):
-                        for name, address in README.items():
-                            page.goto(f"{site}/{address}")
-                            _shoot(page, ROOT / ".readme" / f"{name}.png", whole=False)
                     page.close()
 
 

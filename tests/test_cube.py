@@ -63,6 +63,14 @@ def test_a_threshold_is_a_row_of_all_thresholds(books: tuple[Book, Book]) -> Non
         assert one.table.height > 20
 
 
+@pytest.mark.parametrize("measure", ["burden_reduction_rate", "catastrophic_headcount"])
+def test_some_tiers_are_rows_of_all(books: tuple[Book, Book], measure: str) -> None:
+    where = {"plan_year": ["2023"], "tier": ["basic", "medical_assistance"]}
+    one, other = (book.ask(measure, ["city", "tier"], where) for book in books)
+    assert one.provenance.get("prepared") and set(one.table["tier"]) == set(where["tier"])
+    assert_frame_equal(one.table, other.table)
+
+
 def test_people_are_asked_of_the_facts(books: tuple[Book, Book]) -> None:
     where = {"city": ["440400"], "plan_year": ["2023"], "sex": ["female"]}
     raw = books[0].ask("reach", ["tier"], where)

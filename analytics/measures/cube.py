@@ -89,11 +89,10 @@ class Kept:
         self, question: Question, chosen: Mapping[str, str], places: Sequence[tuple[str, int]]
     ) -> pl.DataFrame | None:
         """The answer to a question about these places, None where it must be asked of the facts."""
-        if (
-            not self._held
-            or set(question.where) - set(PLACE)
-            or (question.measure.credit and len(places) > 1)
-        ):
+        tiers, form = question.where.get("tier"), question.measure
+        if not self._held or set(question.where) - {*PLACE, "tier"} or (tiers and "tier" not in question.by):
+            return None
+        if form.credit and (tiers or len(places) > 1):  # orders of payment may differ
             return None
         lead = tuple(d for d in question.by if d in PLACE)
         by = question.by[len(lead) :]
@@ -115,6 +114,8 @@ class Kept:
             if rows is not None
         ]
         whole = pl.concat(parts, how="diagonal")
+        if tiers:
+            whole = whole.filter(pl.col("tier").is_in(tiers))
         return whole.drop(
             [
                 c

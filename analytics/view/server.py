@@ -37,9 +37,14 @@ _HEADERS = {
 
 
 # Where the server is, told outright: on a deep link Streamlit's script would ask below the page first and be refused. And
-# its menu of pages is a list with sections in it, which is no list: a screen reader is told of links only.
+# its menu of pages is a list with sections in it, which is no list: a screen reader is told of links only. A page writes its
+# choices to its own address: that takes the place of the address before, so that "back" leads to the page before.
 _SCRIPT = b"""<script>
 window.__streamlit = {BACKEND_BASE_URL: new URL('.', location.href).href};
+const push = history.pushState.bind(history);
+history.pushState = (state, title, url) =>
+  url && new URL(url, location.href).pathname === location.pathname
+    ? history.replaceState(state, title, url) : push(state, title, url);
 new MutationObserver(() => document.querySelectorAll(
   '[data-testid=stSidebarNavItems]:not([role]), [data-testid=stSidebarNavItems] li:not([role])'
 ).forEach(part => part.setAttribute('role', 'none'))).observe(document, {childList: true, subtree: true});

@@ -165,7 +165,9 @@ def test_the_tables_are_those_of_the_contracts() -> None:
 
 def test_every_file_it_names_is_there() -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", README)
-    assert ".readme/dashboard.png" in links
+    assert {f".readme/{name}.png" for name in ("overview", "catastrophic", "compare", "operations")} <= set(
+        links
+    )
     places = re.findall(r"`((?:analytics|data|tests)/[\w/.]+)`?/?", README)
     assert places
     for name in [*links, *places]:

@@ -55,9 +55,9 @@ def test_the_wheel_holds_everything_and_nothing_else(wheel: Path) -> None:
         assert files, part
         bundled += files
     expected = {f"analytics/_bundle/{path.relative_to(ROOT).as_posix()}" for path in bundled}
-    own = {p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".toml", ".sql", ".png")}
+    own = {p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".toml", ".sql", ".png", ".typ")}
     expected |= {path.relative_to(ROOT).as_posix() for path in own}
-    assert {path.suffix for path in own} == {".py", ".toml", ".sql", ".png"}
+    assert {path.suffix for path in own} == {".py", ".toml", ".sql", ".png", ".typ"}
     assert expected - held == set()
     extra = {name for name in held - expected if ".dist-info/" not in name}
     assert extra == set(), "the wheel carries files that belong to nobody"

@@ -183,11 +183,28 @@ async def lifespan(app: Any) -> AsyncGenerator[None, None]:
 
 def _warm_up() -> None:
     # Streamlit loads these at the first chart otherwise, and where two visitors come at once, one meets a half-loaded pandas.
-    for name in ("pandas", "plotly.io", "plotly.tools"):
-        import_module(name)
-    for path in FRAME.parent.glob("*.py"):  # what the pages are made of, before the freeze
-        if path != FRAME and path.stem != "__init__":
-            import_module(f"analytics.view.{path.stem}")
-    from analytics.view import asking
+    import_module("pandas")
+    import_module("plotly.io")
+    import_module("plotly.tools")
+    # What the pages are made of, before the freeze; not before the server knows its settings.
+    from analytics.view import (  # noqa: F401
+        asking,
+        bearing,
+        begin,
+        benefits,
+        beside,
+        changing,
+        compare,
+        methods,
+        operations,
+        ranking,
+        registry,
+        reporting,
+        tour,
+        upload,
+        whatif,
+        working,
+        workplace,
+    )
 
     asking.warm_up()

@@ -36,6 +36,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 SETTLED = "[data-testid=stApp][data-test-script-state=notRunning]"
 SWITCHES = ("各层保障", "灾难性支出", "费用分段", "城市与年度比较", "待遇方案", "概览")
+OPENING = 10.0  # seconds in which the sessions of a crowd come
 PAUSE = (2.0, 6.0)  # seconds between two changes of a session
 LABELS = ("城市", "年度")
 
@@ -53,8 +54,8 @@ class Session:
     times: list[float] = field(default_factory=list)
     failed: int = 0
 
-    async def live(self, until: float) -> None:
-        """Open the page and change it at random until the time is over."""
+    async def live(self, since: float, until: float) -> None:
+        """Open the page and change it at random until the time is over; what began before `since` does not count."""
         async with websockets.connect(self.address, subprotocols=["streamlit"], max_size=None) as wire:  # type: ignore[list-item]
             await self._run(wire, {})
             while time.monotonic() < until:
@@ -62,7 +63,8 @@ class Session:
                 widget = self.draw.choice(sorted(self.choices))
                 began = time.perf_counter()
                 await self._run(wire, {widget: self.draw.choice(self.choices[widget])})
-                self.times.append((time.perf_counter() - began) * 1000)
+                if time.monotonic() - (time.perf_counter() - began) >= since:
+                    self.times.append((time.perf_counter() - began) * 1000)
 
     async def _run(self, wire: Any, values: dict[str, str]) -> None:
         message = BackMsg()
@@ -85,18 +87,19 @@ class Session:
 
 
 def crowd(port: int, sessions: int, seconds: float) -> tuple[list[float], int]:
-    """Times of all changes of many sessions, in milliseconds, without their first five seconds, and how many failed."""
+    """Times of all changes of many sessions, in milliseconds, once all have opened their page, and how many failed."""
     address = f"ws://127.0.0.1:{port}/_stcore/stream"
 
     async def together() -> list[Session]:
-        until = time.monotonic() + seconds
+        since = time.monotonic() + OPENING
+        until = since + seconds
         held = [Session(address, random.Random(seed)) for seed in range(sessions)]
 
         async def one(session: Session, wait: float) -> None:
             await asyncio.sleep(wait)
-            await session.live(until)
+            await session.live(since, until)
 
-        await asyncio.gather(*(one(s, i * 5 / sessions) for i, s in enumerate(held)))
+        await asyncio.gather(*(one(s, i * 0.6 * OPENING / sessions) for i, s in enumerate(held)))
         return held
 
     held = asyncio.run(together())

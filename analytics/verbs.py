@@ -195,7 +195,7 @@ def _build(store: Store, progress: Progress | None) -> Folder:
     ) -> pl.DataFrame:
         return measures.prepare(measures.Staged(place, paths, told))
 
-    return facts.build(store, cube=facts.Cube(measures.version(), make), progress=progress)
+    return facts.build(store, cube=facts.Cube(measures.made_by(), make), progress=progress)
 
 
 def measure(

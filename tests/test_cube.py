@@ -8,8 +8,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from analytics.answer import Desk
-from analytics.measures import Book, version
+from analytics.measures import Book, made_by
 from analytics.measures.cube import Kept, prepared, questions
+from analytics.reference import root
 from analytics.store import Store
 
 PLACES = ({"city": ["440400"], "plan_year": ["2023"]}, {"city": ["440400"]}, {})
@@ -78,10 +79,14 @@ def test_people_are_asked_of_the_facts(books: tuple[Book, Book]) -> None:
 
 
 def test_what_another_program_prepared_is_not_used(
-    sample_store: Path, monkeypatch: pytest.MonkeyPatch
+    sample_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert Store(sample_store).current().manifest["prepared_by"] == version()
-    monkeypatch.setattr("analytics.measures.evaluate.version", lambda: "another")
+    assert Store(sample_store).current().manifest["prepared_by"] == made_by()
+    # the bands of cost decide rows too, and stand outside the measures
+    bands = tmp_path / "data" / "reference" / "bands.toml"
+    bands.parent.mkdir(parents=True)
+    bands.write_bytes((root() / "data" / "reference" / "bands.toml").read_bytes() + b"\n# moved\n")
+    monkeypatch.setattr("analytics.measures.cube.reference.root", lambda: tmp_path)
     raw = Book(Store(sample_store).current()).ask("reach", ["tier"], PLACES[0])
     assert "prepared" not in raw.provenance
 

@@ -10,21 +10,8 @@ import pyarrow.parquet as pq
 
 from analytics.figures import about, names
 from analytics.figures.words import t
-from analytics.measures import DIFFERENCES
 from analytics.release import Released, csv_text, guarded
 
-_ERRORS = ("se", "ci_low", "ci_high")
-_COLUMNS = (
-    "measure",
-    "value",
-    *_ERRORS,
-    *DIFFERENCES,
-    "numerator",
-    "denominator",
-    "n",
-    "n_excluded",
-    "status",
-)
 _BOM = b"\xef\xbb\xbf"  # without it a spreadsheet reads Chinese as something else
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # equal figures are equal files
 Lines = Sequence[tuple[str, str]]
@@ -41,7 +28,7 @@ def _named(answer: Released) -> pl.DataFrame:
         pl.Series(f"{d}_name", [names.member(d, v) for v in table[d]], dtype=pl.String) for d in answer.by
     ]
     wanted = [column for d in answer.by for column in (d, f"{d}_name")]
-    wanted += [c for c in _COLUMNS if c in table.columns]
+    wanted += [c for c in table.columns if c not in answer.by]
     told = pl.lit(about.settings(answer)).alias("parameters")
     return table.with_columns(called).select(*wanted, told)
 

@@ -3,6 +3,7 @@
 from analytics.measures.compile import is_money
 from analytics.measures.contrast import COLUMNS as DIFFERENCES
 from analytics.measures.credit import coalition
+from analytics.measures.cube import made_by
 from analytics.measures.evaluate import Book, Raw, Replayed
 from analytics.measures.form import Dimension, Measure, dimensions, grammar, measures, version
 from analytics.measures.prepare import Staged, prepare
@@ -21,6 +22,7 @@ __all__ = [
     "dimensions",
     "grammar",
     "is_money",
+    "made_by",
     "measures",
     "prepare",
     "version",

@@ -4,6 +4,7 @@ A question about several places is put together from theirs where every place ha
 places, ranks over places and all else are asked of the facts.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -14,7 +15,8 @@ from typing import Any
 import polars as pl
 from pydantic import Field
 
-from analytics.measures.form import grammar, measures
+from analytics import reference, tiers
+from analytics.measures.form import grammar, measures, version
 from analytics.measures.question import Question
 from analytics.reference import Form, load_toml
 
@@ -35,6 +37,14 @@ class Prepared(Form):
 def prepared() -> tuple[Prepared, ...]:
     rows = load_toml(Path(__file__).with_name("cube.toml"))["ask"]
     return tuple(Prepared.model_validate(row) for row in rows)
+
+
+def made_by() -> str:
+    """Hash of all that decides a prepared number once the facts are there: the measures, the bands and the tiers."""
+    others = (reference.root() / "data/reference/bands.toml", Path(tiers.__file__))
+    return hashlib.sha256(
+        b"".join([version().encode(), *(path.read_bytes() for path in others)])
+    ).hexdigest()[:12]
 
 
 def questions() -> Iterator[tuple[str, list[str], dict[str, str]]]:
@@ -89,10 +99,10 @@ class Kept:
         self, question: Question, chosen: Mapping[str, str], places: Sequence[tuple[str, int]]
     ) -> pl.DataFrame | None:
         """The answer to a question about these places, None where it must be asked of the facts."""
-        tiers, form = question.where.get("tier"), question.measure
-        if not self._held or set(question.where) - {*PLACE, "tier"} or (tiers and "tier" not in question.by):
+        some, form = question.where.get("tier"), question.measure
+        if not self._held or set(question.where) - {*PLACE, "tier"} or (some and "tier" not in question.by):
             return None
-        if form.credit and (tiers or len(places) > 1):  # orders of payment may differ
+        if form.credit and (some or len(places) > 1):  # orders of payment may differ
             return None
         lead = tuple(d for d in question.by if d in PLACE)
         by = question.by[len(lead) :]
@@ -114,8 +124,8 @@ class Kept:
             if rows is not None
         ]
         whole = pl.concat(parts, how="diagonal")
-        if tiers:
-            whole = whole.filter(pl.col("tier").is_in(tiers))
+        if some:
+            whole = whole.filter(pl.col("tier").is_in(some))
         return whole.drop(
             [
                 c

@@ -12,7 +12,7 @@ import polars as pl
 from analytics import reference
 from analytics.measures.compile import Compiled
 from analytics.measures.contrast import contrast
-from analytics.measures.cube import PLACE, Kept
+from analytics.measures.cube import PLACE, Kept, made_by
 from analytics.measures.decompose import decompose
 from analytics.measures.form import Grain, grammar, measures, version
 from analytics.measures.parade import parade
@@ -88,7 +88,7 @@ class Book:
         shared = [p.path for p in snapshot.partitions("shared")]
         read = {name: files[name] for name in self._tables} | ({"shared": shared} if shared else {})
         self._engine = Engine(read, threads=threads)
-        if self.manifest.get("prepared_by") == version():  # an older program may have meant something else
+        if self.manifest.get("prepared_by") == made_by():  # an older program may have meant something else
             cubes = snapshot.partitions("cube")
             self._kept = Kept({(p.city, p.plan_year): p.path for p in cubes if p.city and p.plan_year})
 

@@ -19,10 +19,8 @@ def found(answers: Sequence[Released], frame: pl.DataFrame, row: int, column: st
     line = {str(v) for name, v in frame.row(row, named=True).items() if name != column}
     text, named = str(frame.row(row, named=True)[column]), line | {column}
     best: list[tuple[int, Number]] = []
-    for readings in (
-        _readings,
-        _parts,
-    ):  # a part of a value, such as its numerator, only where no value reads so
+    # A part of a value, such as its numerator, only where no value reads so.
+    for readings in (_readings, _parts):
         for answer in answers if not best else ():
             titled = say(answer.measure.title) in named
             for cells in answer.table.iter_rows(named=True):

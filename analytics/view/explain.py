@@ -70,6 +70,8 @@ def _content(key: str, released: Released) -> None:
     grid.show(tables.full(released), t("explain.numbers"), left=len(released.by) or 1)
     with st.expander(t("explain.sql"), icon=":material/database:"):
         st.code(released.sql, language="sql")
+        if released.provenance.get("prepared"):
+            st.caption(t("explain.prepared"))
         if replay := released.provenance.get("replay"):
             st.caption(t("explain.replay_sql", table=f"paid_{replay['payments']}"))
             st.code(replay["sql"], language="sql")

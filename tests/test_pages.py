@@ -314,6 +314,12 @@ def test_language_switch_keeps_every_selection(visit: Visit) -> None:
     )
 
 
+def test_a_language_switch_that_says_nothing_changes_nothing(visit: Visit) -> None:
+    at = visit("tiers", city="weihai", lang="en")
+    at.get("button_group")[0].set_value(None).run()
+    assert not at.exception and _link(at)["lang"] == "en" and "Weihai" in at.title[0].value
+
+
 def test_selections_stay_over_pages(visit: Visit) -> None:
     at = visit("tiers", city="zhanjiang", year="2022", by="sex", measure="reach")
     at.switch_page(str(PAGES / "catastrophic.py")).run()

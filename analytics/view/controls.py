@@ -243,6 +243,8 @@ def _relabel() -> None:
     # The browser hands selections back as labels. Assigning each widget its own value makes Streamlit send the new
     # labels along with the selection; without this a selection made in one language is lost in the other.
     state = st.session_state
-    state.language = state[_PREFIX + "lang"]
+    picked = state[_PREFIX + "lang"]
+    if picked in words.LANGUAGES:  # a browser that is behind the server may hand back nothing
+        state.language = picked
     for key in [str(k) for k in state if str(k).startswith(_PREFIX)]:
         state[key] = state[key]

@@ -15,6 +15,7 @@ from analytics.measures.contrast import contrast
 from analytics.measures.cube import PLACE, Kept, made_by
 from analytics.measures.decompose import decompose
 from analytics.measures.form import Grain, grammar, measures, version
+from analytics.measures.largest import largest
 from analytics.measures.parade import parade
 from analytics.measures.parade import question as question_of_parade
 from analytics.measures.question import Question
@@ -207,6 +208,10 @@ class Book:
             found.append(value)
         return tuple(found)
 
+    def largest(self) -> pl.DataFrame | None:
+        """The largest contributions to the sums of one city-year, see largest.py; None where there are no persons."""
+        return largest(self._engine, "person_year") if "person_year" in self._tables else None
+
     def parade(
         self,
         where: Mapping[str, Sequence[str | int]] | None = None,
@@ -353,30 +358,33 @@ class Book:
         return tuple(k for k in order or TIER if k in recorded)
 
     def _provenance(self, question: Question) -> dict[str, Any]:
-        cities, years = question.where.get("city"), question.where.get("plan_year")
-        plans = [
-            p["file"]
-            for p in self.manifest["plans"]
-            if p["file"]
-            and (not cities or p["city"] in cities)
-            and (not years or str(p["plan_year"]) in years)
-        ]
         told: dict[str, Any] = {}
         if several := self._in_several(question):
             told["in_several_cities"] = several
             told["counted"] = "in_each_city" if "city" in question.by else "once"
         elif self._is_old and "city" not in question.by:
             told["counted"] = "unknown"
-        return {
-            "snapshot": self.snapshot.id,
-            "synthetic": self.manifest["synthetic"],
-            "facts_version": self.manifest["facts_version"],
-            "measures_version": version(),
-            "code": _code(),
-            "plans": plans,
-            **told,
-            **(self._replay.told if self._replay else {}),
-        }
+        told_of = self._replay.told if self._replay else {}
+        return {**origin(self.snapshot, question), **told, **told_of}
+
+
+def origin(snapshot: Sealed, question: Question) -> dict[str, Any]:
+    """What an answer of a snapshot rests on."""
+    cities, years = question.where.get("city"), question.where.get("plan_year")
+    return {
+        "snapshot": snapshot.id,
+        "synthetic": snapshot.manifest["synthetic"],
+        "facts_version": snapshot.manifest["facts_version"],
+        "measures_version": version(),
+        "code": _code(),
+        "plans": [
+            p["file"]
+            for p in snapshot.manifest["plans"]
+            if p["file"]
+            and (not cities or p["city"] in cities)
+            and (not years or str(p["plan_year"]) in years)
+        ],
+    }
 
 
 def _no_resource(question: Question, chosen: Mapping[str, str]) -> dict[str, str]:

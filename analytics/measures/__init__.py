@@ -6,11 +6,14 @@ from analytics.measures.credit import coalition
 from analytics.measures.cube import made_by
 from analytics.measures.evaluate import Book, Raw, Replayed
 from analytics.measures.form import Dimension, Measure, dimensions, grammar, measures, version
+from analytics.measures.largest import LARGEST
 from analytics.measures.prepare import Staged, prepare
-from analytics.measures.question import Question
+from analytics.measures.question import BEFORE_ALL, Question
 
 __all__ = [
+    "BEFORE_ALL",
     "DIFFERENCES",
+    "LARGEST",
     "Book",
     "Dimension",
     "Measure",

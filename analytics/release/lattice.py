@@ -1,0 +1,304 @@
+"""The cells behind the prepared answers of a city-year as one linked system, by `lattice.toml`."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+from pydantic import Field
+
+from analytics import reference
+from analytics.measures import BEFORE_ALL, LARGEST
+from analytics.reference import Form, load_toml
+from analytics.release.system import Cell, Of, System
+
+_SLOT = re.compile(r"\{(\w+)\}")
+_FEN = 100
+Env = Mapping[str, str]
+Row = Mapping[str, Any]
+
+
+class CellForm(Form):
+    """A cell read from a prepared answer, see lattice.toml."""
+
+    name: str
+    source: str = Field(alias="from")
+    by: tuple[str, ...] | None = None
+    count: str = ""
+    like: str = Field("", alias="as")
+    money: str = ""
+    amount: Literal["fen", "persons"] = "fen"
+    top: str = ""
+    part: str = ""
+    within: bool = False
+    unit: str = "households"
+
+
+class Rest(Form):
+    name: str
+    of: str
+    less: str
+    money: bool = False
+
+
+class Sum(Form):
+    total: str
+    parts: tuple[str, ...]
+    of: Of = "both"
+
+
+class Same(Form):
+    cells: tuple[str, ...]
+    together: bool = False
+
+
+class Within(Form):
+    smaller: str
+    bigger: str
+
+
+class Part(Form):
+    """A numerator or denominator: the count or the money of a cell."""
+
+    count: str = ""
+    money: str = ""
+
+    @property
+    def cell(self) -> str:
+        return self.count or self.money
+
+
+class Answer(Form):
+    measure: str
+    by: tuple[str, ...] = ()
+    n: str
+    numerator: Part | None = None
+    denominator: Part | None = None
+    rests: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
+    twice: bool = False
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        parts = (part.cell for part in (self.numerator, self.denominator) if part)
+        return tuple(dict.fromkeys((self.n, *parts, *self.rests)))
+
+
+class Plan(Form):
+    """All of lattice.toml."""
+
+    most_hidden: float
+    digits: int
+    cell: tuple[CellForm, ...]
+    rest: tuple[Rest, ...]
+    sum: tuple[Sum, ...]
+    same: tuple[Same, ...]
+    within: tuple[Within, ...]
+    answer: tuple[Answer, ...]
+
+
+@cache
+def plan() -> Plan:
+    return Plan.model_validate(load_toml(Path(__file__).with_name("lattice.toml")))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One row of a prepared answer: which cells it is made of. `at`: its dimensions; `row`: as it was prepared."""
+
+    answer: Answer
+    at: Env
+    row: Row
+    n: str
+    numerator: str
+    denominator: str
+    rests: tuple[str, ...]
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(c for c in (self.n, self.numerator, self.denominator, *self.rests) if c))
+
+    @property
+    def line(self) -> tuple[str, tuple[str, ...], str]:
+        """The table it stands in, one per tier."""
+        return self.answer.measure, self.answer.by, self.at.get("tier", "")
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """`system`: all cells, linked; `rows`: what is made of them; `left_out`: answers that are not, and why; `together`: cells
+    hidden with one pattern; `persons`: cells whose amount counts persons; `edges`: (of, less, rest) of nested cells.
+    """
+
+    system: System
+    rows: tuple[Shown, ...]
+    left_out: tuple[str, ...]
+    together: tuple[tuple[str, ...], ...]
+    persons: frozenset[str]
+    edges: tuple[tuple[str, str, str], ...]
+    place: Mapping[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "place", {name: i for i, name in enumerate(self.system.names)})
+
+
+def lattice(cube: pl.DataFrame, order: Sequence[str]) -> Lattice:
+    """The lattice of a city-year from its prepared answers. `order`: tiers in order of payment. Raises ValueError where the
+    answers contradict what the lattice says of them.
+    """
+    return _Maker(cube, order).made()
+
+
+class _Maker:
+    """Expands the patterns of the plan over what a city-year has."""
+
+    def __init__(self, cube: pl.DataFrame, order: Sequence[str]) -> None:
+        self.plan = plan()
+        self.answers: dict[tuple[str, tuple[str, ...]], list[Row]] = defaultdict(list)
+        self.largest: dict[tuple[str, ...], tuple[int, int]] = {}
+        for row in cube.filter(pl.col("at").is_not_null()).iter_rows(named=True):
+            if row["key"] == LARGEST:
+                self.largest[tuple(row["at"])] = (int(row["numerator"]), int(row["denominator"]))
+            elif row["key"].startswith("["):
+                measure, by, _ = json.loads(row["key"])
+                self.answers[measure, tuple(by)].append({**row, "env": dict(zip(by, row["at"], strict=True))})
+        tiers = {row["env"]["tier"] for row in self.answers["tier_share", ("tier",)]}
+        tiers |= {row["env"]["tier"] for row in self.answers["catastrophic_headcount", ("threshold", "tier")]}
+        chain = [BEFORE_ALL, *(k for k in order if k in tiers)]
+        self.before = {"tier": ("previous", chain)}
+        steps = sorted({r["env"]["threshold"] for r in self.answers["catastrophic_headcount", ("threshold", "tier")]})
+        self.before["threshold"] = ("lower", steps)
+        self.bands = {b.id: b.up_to * _FEN for b in reference.bands() if b.up_to is not None}
+        self.cells: dict[str, Cell] = {}
+        self.found: dict[str, list[Env]] = defaultdict(list)  # by pattern
+        self.persons: set[str] = set()
+
+    def made(self) -> Lattice:
+        for form in self.plan.cell:
+            self._read(form)
+        equations: list[tuple[str, Sequence[str], Of]] = []
+        edges = []
+        for rest in self.plan.rest:
+            for name, of, less in self._rests(rest):
+                whole, part = self.cells[of], self.cells[less]
+                money = whole.money - part.money if rest.money and whole.money is not None and part.money is not None else None
+                self.cells[name] = Cell(name, whole.count - part.count, money, whole.unit)
+                if of in self.persons and money is not None:
+                    self.persons.add(name)
+                equations.append((of, (less, name), "both" if money is not None else "counts"))
+                edges.append((of, less, name))
+        equations += [*self._sums(), *self._same()]
+        subsets = [
+            (small, big)
+            for form in self.plan.within
+            for env in self._envs(form.smaller)
+            for small, big in [(self._name(form.smaller, env), self._name(form.bigger, env))]
+            if big in self.cells and self.cells[small].count <= self.cells[big].count
+        ]
+        rows, left_out = self._rows()
+        together = tuple(
+            cells
+            for form in self.plan.same
+            if form.together
+            for env in self._envs(form.cells[0])
+            if len(cells := tuple(c for p in form.cells if (c := self._name(p, env)) in self.cells)) > 1
+        )
+        system = System.of(list(self.cells.values()), equations, subsets)
+        return Lattice(system, tuple(rows), tuple(left_out), together, frozenset(self.persons), tuple(edges))
+
+    def _name(self, pattern: str, env: Env) -> str:
+        """The cell a pattern means here; empty where there is none, as before the first tier."""
+        more = dict(env)
+        for slot, (name, chain) in self.before.items():
+            if slot in env and env[slot] in chain and chain.index(env[slot]):
+                more[name] = chain[chain.index(env[slot]) - 1]
+        if set(_SLOT.findall(pattern)) - more.keys():
+            return ""
+        return pattern.format(**more)
+
+    def _envs(self, pattern: str) -> list[Env]:
+        return self.found[pattern] if _SLOT.search(pattern) else [{}] if pattern in self.cells else []
+
+    def _read(self, form: CellForm) -> None:
+        slots = tuple(_SLOT.findall(form.name))
+        for row in self.answers.get((form.source, slots if form.by is None else form.by), ()):
+            env = {slot: row["env"][slot] for slot in slots}
+            name = self._name(form.name, env)
+            if name in self.cells or (form.like and form.like not in self.cells):
+                continue
+            count = self.cells[form.like].count if form.like else row[form.count]
+            scale = 1 if form.amount == "persons" else _FEN
+            money = round(row[form.money] * scale) if form.money else None
+            part = (*(v for k, v in env.items() if k != "tier"), *([env["tier"]] if "tier" in env else []))
+            top = self.largest.get((form.top, *([form.part] if form.part else part))) if form.top else None
+            most = self.bands.get(env["cost_band"]) if form.within else None
+            least = int(form.amount == "persons")
+            self.cells[name] = Cell(name, int(count), money, form.unit, least, most, (top,) if top else ())
+            self.found[form.name].append(env)
+            if form.amount == "persons":
+                self.persons.add(name)
+
+    def _rests(self, form: Rest) -> Iterator[tuple[str, str, str]]:
+        for env in self._envs(form.less):
+            name, of, less = (self._name(p, env) for p in (form.name, form.of, form.less))
+            if of in self.cells and name:
+                self.found[form.name].append(env)
+                yield name, of, less
+
+    def _sums(self) -> Iterator[tuple[str, Sequence[str], Of]]:
+        for form in self.plan.sum:
+            parts: dict[str, list[str]] = defaultdict(list)
+            for pattern in form.parts:
+                for env in self._envs(pattern):
+                    total = self._name(form.total, env)
+                    if total in self.cells:
+                        parts[total].append(self._name(pattern, env))
+            for total, names in parts.items():
+                yield total, tuple(names), form.of
+
+    def _same(self) -> Iterator[tuple[str, Sequence[str], Of]]:
+        for form in self.plan.same:
+            for env in self._envs(form.cells[0]):
+                cells = [self.cells[c] for p in form.cells if (c := self._name(p, env)) in self.cells]
+                for one, other in zip(cells, cells[1:], strict=False):
+                    money = one.money is not None and one.money == other.money
+                    if one.count == other.count:
+                        yield one.name, (other.name,), "both" if money else "counts"
+
+    def _rows(self) -> tuple[list[Shown], list[str]]:
+        rows, left_out = [], []
+        known = {(a.measure, a.by): a for a in self.plan.answer}
+        for (measure, by), raws in self.answers.items():
+            told = f"{measure} by {', '.join(by) or 'nothing'}"
+            answer = known.get((measure, by))
+            if answer is None:
+                left_out += [f"{told}: not in the lattice"] if raws else []
+                continue
+            made = [self._shown(answer, raw) for raw in raws]
+            if all(made):
+                rows += [one for one in made if one]
+            else:
+                left_out.append(f"{told}: not made of cells of the lattice here (weights, or cells that are not there)")
+        return rows, left_out
+
+    def _shown(self, answer: Answer, raw: Row) -> Shown | None:
+        """The row with its cells, None where its figures are not theirs."""
+        env = raw["env"]
+        parts = {"numerator": answer.numerator, "denominator": answer.denominator}
+        names = {k: self._name(part.cell, env) if part else "" for k, part in parts.items()}
+        n, rests = self._name(answer.n, env), tuple(self._name(r, env) for r in answer.rests)
+        if any(c not in self.cells for c in (n, *rests)) or self.cells[n].count != raw["n"]:
+            return None
+        for key, part in parts.items():
+            if part is None:
+                continue
+            cell = self.cells.get(names[key])
+            scale = 1 if names[key] in self.persons or part.count else _FEN
+            if cell is None or round(raw[key] * scale) != (cell.count if part.count else cell.money):
+                return None
+        return Shown(answer, env, raw, n, names["numerator"], names["denominator"], rests)

@@ -3,7 +3,7 @@
 from analytics.measures.compile import is_money
 from analytics.measures.contrast import COLUMNS as DIFFERENCES
 from analytics.measures.credit import coalition
-from analytics.measures.cube import made_by
+from analytics.measures.cube import HELD, made_by
 from analytics.measures.evaluate import Book, Raw, Replayed
 from analytics.measures.form import Dimension, Measure, dimensions, grammar, measures, version
 from analytics.measures.largest import LARGEST
@@ -13,6 +13,7 @@ from analytics.measures.question import BEFORE_ALL, Question
 __all__ = [
     "BEFORE_ALL",
     "DIFFERENCES",
+    "HELD",
     "LARGEST",
     "Book",
     "Dimension",

@@ -9,13 +9,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import Field
 
 from analytics import reference
 from analytics.measures import BEFORE_ALL, LARGEST
 from analytics.reference import Form, load_toml
-from analytics.release.system import Cell, Of, System
+from analytics.release.system import Cell, Equation, Of, System
 
 _SLOT = re.compile(r"\{(\w+)\}")
 _FEN = 100
@@ -44,6 +46,11 @@ class Rest(Form):
     of: str
     less: str
     money: bool = False
+
+
+class Chain(Form):
+    cell: str
+    each: tuple[str, ...] = ()
 
 
 class Sum(Form):
@@ -96,6 +103,7 @@ class Plan(Form):
     digits: int
     cell: tuple[CellForm, ...]
     rest: tuple[Rest, ...]
+    chain: tuple[Chain, ...]
     sum: tuple[Sum, ...]
     same: tuple[Same, ...]
     within: tuple[Within, ...]
@@ -124,15 +132,17 @@ class Shown:
         return tuple(dict.fromkeys(c for c in (self.n, self.numerator, self.denominator, *self.rests) if c))
 
     @property
-    def line(self) -> tuple[str, tuple[str, ...], str]:
-        """The table it stands in, one per tier."""
-        return self.answer.measure, self.answer.by, self.at.get("tier", "")
+    def lines(self) -> tuple[tuple[str, ...], ...]:
+        """The lines of its table that it stands in: one for each of several dimensions, or the table itself."""
+        table = (self.answer.measure, *self.answer.by)
+        return tuple((*table, f"{d}={self.at[d]}") for d in self.answer.by) if len(self.at) > 1 else (table,)
 
 
 @dataclass(frozen=True)
 class Lattice:
     """`system`: all cells, linked; `rows`: what is made of them; `left_out`: answers that are not, and why; `together`: cells
-    hidden with one pattern; `persons`: cells whose amount counts persons; `edges`: (of, less, rest) of nested cells.
+    hidden with one pattern; `persons`: cells whose amount counts persons; `edges`: (of, less, rest) of nested cells; `chains`: cells
+    of every tier, in order of payment.
     """
 
     system: System
@@ -141,6 +151,7 @@ class Lattice:
     together: tuple[tuple[str, ...], ...]
     persons: frozenset[str]
     edges: tuple[tuple[str, str, str], ...]
+    chains: tuple[tuple[tuple[str, ...], ...], ...]
     place: Mapping[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -152,6 +163,48 @@ def lattice(cube: pl.DataFrame, order: Sequence[str]) -> Lattice:
     answers contradict what the lattice says of them.
     """
     return _Maker(cube, order).made()
+
+
+def apart(system: System) -> list[tuple[NDArray[np.intp], System]]:
+    """The system as systems that nothing ties together, each with the positions of its cells."""
+    root = list(range(len(system)))
+
+    def find(i: int) -> int:
+        while root[i] != i:
+            root[i] = root[root[i]]
+            i = root[i]
+        return i
+
+    ties = [(e.total, *e.parts) for e in system.equations] + list(system.subsets)
+    for tie in ties:
+        for i in tie:
+            root[find(i)] = find(tie[0])
+    groups: dict[int, list[int]] = defaultdict(list)
+    for i in range(len(system)):
+        groups[find(i)].append(i)
+    found = []
+    for key, at in groups.items():
+        to = {old: new for new, old in enumerate(at)}
+        here = np.array(at, np.intp)
+        part = System(
+            names=tuple(system.names[i] for i in at),
+            unit=tuple(system.unit[i] for i in at),
+            count=system.count[here],
+            money=system.money[here],
+            priced=system.priced[here],
+            least=system.least[here],
+            most=system.most[here],
+            top=tuple(system.top[i] for i in at),
+            structural=system.structural[here],
+            equations=tuple(
+                Equation(to[e.total], tuple(to[p] for p in e.parts), e.of)
+                for e in system.equations
+                if find(e.total) == key
+            ),
+            subsets=tuple((to[a], to[b]) for a, b in system.subsets if find(a) == key),
+        )
+        found.append((here, part))
+    return found
 
 
 class _Maker:
@@ -177,12 +230,12 @@ class _Maker:
         self.cells: dict[str, Cell] = {}
         self.found: dict[str, list[Env]] = defaultdict(list)  # by pattern
         self.persons: set[str] = set()
+        self.counted: list[tuple[str, Sequence[str], Of]] = []  # cells that count as many as another
 
     def made(self) -> Lattice:
         for form in self.plan.cell:
             self._read(form)
-        equations: list[tuple[str, Sequence[str], Of]] = []
-        edges = []
+        equations, edges = self.counted, []
         for rest in self.plan.rest:
             for name, of, less in self._rests(rest):
                 whole, part = self.cells[of], self.cells[less]
@@ -209,7 +262,7 @@ class _Maker:
             if len(cells := tuple(c for p in form.cells if (c := self._name(p, env)) in self.cells)) > 1
         )
         system = System.of(list(self.cells.values()), equations, subsets)
-        return Lattice(system, tuple(rows), tuple(left_out), together, frozenset(self.persons), tuple(edges))
+        return Lattice(system, tuple(rows), tuple(left_out), together, frozenset(self.persons), tuple(edges), tuple(self._chains()))
 
     def _name(self, pattern: str, env: Env) -> str:
         """The cell a pattern means here; empty where there is none, as before the first tier."""
@@ -240,6 +293,8 @@ class _Maker:
             least = int(form.amount == "persons")
             self.cells[name] = Cell(name, int(count), money, form.unit, least, most, (top,) if top else ())
             self.found[form.name].append(env)
+            if form.like:
+                self.counted.append((form.like, (name,), "counts"))
             if form.amount == "persons":
                 self.persons.add(name)
 
@@ -249,6 +304,14 @@ class _Maker:
             if of in self.cells and name:
                 self.found[form.name].append(env)
                 yield name, of, less
+
+    def _chains(self) -> Iterator[tuple[tuple[str, ...], ...]]:
+        order = self.before["tier"][1]
+        for form in self.plan.chain:
+            found: dict[tuple[str, ...], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+            for env in self._envs(form.cell):
+                found[tuple(env[slot] for slot in form.each)][env["tier"]].append(self._name(form.cell, env))
+            yield from (tuple(tuple(sorted(one[k])) for k in order if k in one) for one in found.values())
 
     def _sums(self) -> Iterator[tuple[str, Sequence[str], Of]]:
         for form in self.plan.sum:

@@ -217,7 +217,7 @@ def attack(
     if insider is not None:
         tables.know(insider[0], 1)
         tables.know(tables.size + insider[0], insider[1])
-    if (status := tables.run()) != _ENDS.kOptimal:
+    if len(tables.values) and (status := tables.run()) != _ENDS.kOptimal:
         raise RuntimeError(f"attack: no table agrees with what is published ({status}); nothing is published")
     if integers:
         tables.whole()

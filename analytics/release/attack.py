@@ -1,8 +1,8 @@
 """The attacker: what anybody can work out of hidden cells from the published ones. Shares no code with the protector.
 
-It is given what is published and common knowledge (which cells add up to which, amount bands, the rule that 1 to k - 1 is
-never shown) and finds the least and the most every hidden cell can be, by linear programs over all tables at once. A program
-that does not end as it should is an error, never a hidden cell that held.
+It is given what is published and what everybody knows (which cells add up to which, amount bands, that 1 to k - 1 is never
+shown) and finds the least and the most every hidden cell can be, by linear programs over all tables at once. A program that
+does not end as it should is an error, never a hidden cell that held.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,37 +17,35 @@ from analytics.release.disclosure import Policy
 from analytics.release.system import OPEN, Flags, Ints, System
 
 Floats = NDArray[np.float64]
-Kind = Literal["recovered", "below k", "narrow", "money"]
+Kind = Literal["shown", "recovered", "below k", "narrow", "money"]
+COUNT, MONEY = 0, 1  # rows of every low and high
 
-_INF = highspy.kHighsInf
 _NEAR = 1e-5  # of a unit: what the solver may be off
+_FINE = 1e-9  # what the solver is asked to keep to
+_PRIMAL = 4
 _ENDS = highspy.HighsModelStatus
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What is published of a system: structure, and per cell the least and most its count and its money (fen) can be.
+    """What is published of a system: its structure, and between what the count and the money (fen) of every cell lie.
 
-    Hidden cells lie between 0 and OPEN.
+    `low`, `high`: two rows, counts and money; 0 and inf where nothing is known.
     """
 
     structure: System
     hidden: Flags
-    count_low: Ints
-    count_high: Ints
-    money_low: Ints
-    money_high: Ints
+    low: Floats
+    high: Floats
 
 
 @dataclass(frozen=True)
 class Attack:
-    """Least and most of every attacked cell (position in `cells`): counts whole, money in fen (inf: nothing is known)."""
+    """Between what the attacked `cells` (positions) lie: two rows, counts (whole) and money (fen)."""
 
     cells: NDArray[np.intp]
-    count_low: Floats
-    count_high: Floats
-    money_low: Floats
-    money_high: Floats
+    low: Floats
+    high: Floats
     programs: int
     disbelieved: int = 0  # values of the earlier publication that cannot be true any more
     earlier: bool = False
@@ -73,28 +71,24 @@ def seen(
     *,
     rounded: bool = False,
 ) -> Seen:
-    """A publication: `count` and `money` as printed (default: exact), to the policy's bases where `rounded`.
+    """A publication: `count` and `money` as printed (default: exact), to the policy's bases, half up, where `rounded`.
 
-    Takes from a system its structure, and values only where they are shown.
+    Takes the structure of a system, and values only where they are shown.
     """
-    n = np.where(hidden, 0, system.count if count is None else count)
-    m = np.where(hidden, 0, system.money if money is None else money)
-    base, fen = (policy.base_count, policy.base_yuan * 100) if rounded else (1, 1)
-    # a shown count is none at all or at least k
-    count_low = np.where(n + base // 2 < policy.k, 0, np.maximum(n - base // 2, policy.k))
-    count_high = np.where(count_low == 0, 0, n + base // 2)
-    money_low, money_high = np.maximum(m - fen // 2, 0), m + fen // 2
-    nobody = ~hidden & (count_high == 0)
-    return Seen(
-        structure=replace(
-            system, count=np.zeros_like(n), money=np.zeros_like(m), top=((),) * len(n)
-        ),  # the truth stays behind
-        hidden=hidden.copy(),
-        count_low=count_low,
-        count_high=np.where(hidden, np.where(system.structural, 0, OPEN), count_high),
-        money_low=np.where(nobody | hidden, 0, money_low),
-        money_high=np.where(hidden, OPEN, np.where(nobody, 0, money_high)),
+    rows = (
+        (system.count if count is None else count, policy.base_count if rounded else 1),
+        (system.money if money is None else money, policy.base_yuan * 100 if rounded else 1),
     )
+    low = np.array([np.maximum(printed - base // 2, 0) for printed, base in rows], float)
+    high = np.array([printed + (base - 1) // 2 for printed, base in rows], float)
+    nobody = rows[COUNT][0] == 0
+    low[:, nobody] = high[:, nobody] = 0.0
+    low[COUNT] = np.where(high[COUNT] >= policy.k, np.maximum(low[COUNT], policy.k), low[COUNT])
+    low[:, hidden], high[:, hidden] = 0.0, np.inf
+    high[:, system.structural] = 0.0
+    nothing = np.zeros_like(system.count)  # the truth stays behind
+    structure = replace(system, count=nothing, money=nothing, top=((),) * len(system))
+    return Seen(structure, np.array(hidden, np.bool_), low, high)
 
 
 class _Tables:
@@ -102,27 +96,31 @@ class _Tables:
 
     def __init__(self, view: Seen) -> None:
         s, size = view.structure, len(view.structure)
-        shown = s.priced & (view.money_high != OPEN)
-        people = int(view.count_high[shown].sum())
-        self.yuan = max(1.0, float(view.money_high[shown].sum()) / max(1, people))  # fen of one unit of money here
-        self.low = np.concatenate([view.count_low, view.money_low])
-        self.high = np.concatenate([view.count_high, view.money_high])
-        wanted = np.concatenate([np.ones(size, np.bool_), s.priced]) & (self.low != self.high)
-        self.values = np.flatnonzero(wanted)
+        shown = s.priced & np.isfinite(view.high).all(axis=0)
+        self.view, self.size, self.programs = view, size, 0
+        scale = max(1.0, view.high[MONEY, shown].sum() / max(1.0, view.high[COUNT, shown].sum()))
+        self.low, self.high = view.low.ravel(), view.high.ravel()
+        self.each = np.repeat([1.0, scale], size)  # fen of one unit of money here
+        self.values = np.flatnonzero(
+            np.concatenate([np.ones(size, np.bool_), s.priced]) & (self.low < self.high)
+        )
         self.column = np.full(2 * size, -1)
         self.column[self.values] = np.arange(len(self.values))
-        self.each = np.where(np.arange(2 * size) < size, 1.0, self.yuan)
-        self.size, self.programs = size, 0
-        self.solver = highspy.Highs()
-        for option, value in (("output_flag", False), ("threads", 1), ("random_seed", 0), ("mip_rel_gap", 0.0)):
+        self.room = ((self.high - self.low) / self.each)[self.values]
+        self.solver = highspy.Highs()  # type: ignore[no-untyped-call]
+        for option in ("primal_feasibility_tolerance", "dual_feasibility_tolerance"):
+            self.solver.setOptionValue(option, _FINE)
+        for option, value in (
+            ("output_flag", False),
+            ("threads", 1),
+            ("random_seed", 0),
+            ("mip_rel_gap", 0.0),
+        ):
             self.solver.setOptionValue(option, value)
-        top = np.where(self.high == OPEN, _INF, (self.high - self.low) / self.each)[self.values]
-        self.solver.addVars(len(self.values), np.zeros(len(self.values)), top)
+        self.solver.addVars(len(self.values), np.zeros(len(self.values)), self.room)
         for e in s.equations:
-            if e.counts:
-                self._row([*((i, 1) for i in e.parts), (e.total, -1)], equal=True)
-            if e.money:
-                self._row([*((size + i, 1) for i in e.parts), (size + e.total, -1)], equal=True)
+            for row in (COUNT,) * e.counts + (MONEY,) * e.money:
+                self._row([*((row * size + i, 1) for i in e.parts), (row * size + e.total, -1)], equal=True)
         for i in np.flatnonzero(s.priced).tolist():
             if s.least[i] > 0:
                 self._row([(size + i, 1), (i, -int(s.least[i]))])
@@ -131,18 +129,20 @@ class _Tables:
         for smaller, bigger in s.subsets:
             self._row([(bigger, 1), (smaller, -1)])
 
-    def _row(self, terms: Iterable[tuple[int, int]], *, equal: bool = False) -> None:
+    def _row(self, terms: Sequence[tuple[int, int]], *, equal: bool = False) -> None:
         """Terms (value, whole factor) add up to 0, or to 0 or more."""
-        terms = list(terms)
         known = sum(factor * int(self.low[v]) for v, factor in terms)  # exact
-        free = [(int(self.column[v]), factor * self.each[v]) for v, factor in terms if self.column[v] >= 0]
-        by = self.yuan if any(v >= self.size for v, _ in terms) else 1.0
+        free = [(v, factor) for v, factor in terms if self.column[v] >= 0]
+        by = float(max(self.each[v] for v, _ in terms))
         if free:
-            index = np.array([c for c, _ in free], np.int32)
-            factors = np.array([f / by for _, f in free])
-            self.solver.addRow(-known / by, -known / by if equal else _INF, len(free), index, factors)
+            index = self.column[[v for v, _ in free]].astype(np.int32)
+            factors = np.array([factor * self.each[v] / by for v, factor in free])
+            self.solver.addRow(-known / by, -known / by if equal else np.inf, len(free), index, factors)
         elif known < 0 or (equal and known):
-            raise ValueError("attack: the published cells contradict each other; nothing can be told from them")
+            names = ", ".join(self.view.structure.names[v % self.size] for v, _ in terms[-1:])
+            raise ValueError(
+                f"attack: the published cells contradict each other at {names}; check what was published"
+            )
 
     def run(self) -> Any:
         self.programs += 1
@@ -151,12 +151,9 @@ class _Tables:
 
     def know(self, value: int, least: int) -> None:
         """This value is at least so much."""
-        column = int(self.column[value])
-        if column < 0:
-            return
-        self.solver.changeColBounds(
-            column, max(0.0, (least - self.low[value]) / self.each[value]), self.solver.getLp().col_upper_[column]
-        )
+        if (column := int(self.column[value])) >= 0:
+            bound = max(0.0, (least - self.low[value]) / self.each[value])
+            self.solver.changeColBounds(column, bound, self.room[column])
 
     def whole(self) -> None:
         """Counts are whole numbers."""
@@ -165,40 +162,53 @@ class _Tables:
 
     def range(self, value: int) -> tuple[float, float]:
         """The least and the most a value can be."""
-        column = int(self.column[value])
-        if column < 0:
+        if (column := int(self.column[value])) < 0:
             return float(self.low[value]), float(self.high[value])
         found = []
         self.solver.changeColCost(column, 1.0)
-        for sense, ends in (
-            (highspy.ObjSense.kMinimize, (_ENDS.kOptimal,)),
-            (highspy.ObjSense.kMaximize, (_ENDS.kOptimal, _ENDS.kUnbounded)),
-        ):
+        for sense in (highspy.ObjSense.kMinimize, highspy.ObjSense.kMaximize):
             self.solver.changeObjectiveSense(sense)
             status = self.run()
-            if status not in ends:
-                name = value % self.size
-                raise RuntimeError(f"attack on cell {name}: the solver ended with {status}; nothing is published")
-            reach = np.inf if status == _ENDS.kUnbounded else self.solver.getInfo().objective_function_value
-            found.append(float(self.low[value]) + reach * float(self.each[value]))
+            reach = self.solver.getInfo().objective_function_value
+            if status == _ENDS.kUnbounded and sense == highspy.ObjSense.kMaximize:
+                reach = np.inf
+            elif status != _ENDS.kOptimal or np.isnan(reach):
+                name = self.view.structure.names[value % self.size]
+                raise RuntimeError(f"attack on {name}: the solver ended with {status}; nothing is published")
+            found.append(float(self.low[value] + reach * self.each[value]))
         self.solver.changeColCost(column, 0.0)
-        if np.isnan(found).any():
-            raise RuntimeError(f"attack on cell {value % self.size}: the solver's answer is no number")
         return found[0], found[1]
+
+    def strain(self, values: NDArray[np.intp], low: Floats, high: Floats) -> Flags:
+        """Which values cannot lie between low and high, if as few as possible shall not. Spoils the tables for other use."""
+        columns, first = self.column[values], len(self.values)
+        self.solver.addVars(2 * len(values), np.zeros(2 * len(values)), np.full(2 * len(values), np.inf))
+        for k, v in enumerate(values.tolist()):
+            index = np.array([columns[k], first + 2 * k, first + 2 * k + 1], np.int32)
+            bounds = (low[k] - self.low[v]) / self.each[v], (high[k] - self.low[v]) / self.each[v]
+            self.solver.addRow(*bounds, 3, index, np.array([1.0, 1.0, -1.0]))
+        slack = np.arange(first, first + 2 * len(values), dtype=np.int32)
+        self.solver.changeColsCost(len(slack), slack, np.ones(len(slack)))
+        if (status := self.run()) != _ENDS.kOptimal:
+            raise RuntimeError(
+                f"attack on two publications: the solver ended with {status}; nothing is published"
+            )
+        by = np.asarray(self.solver.getSolution().col_value)[first:].reshape(-1, 2).sum(axis=1)
+        return np.asarray(by * self.each[values] > _NEAR)
 
 
 def attack(
     view: Seen,
     *,
-    cells: Sequence[int] | NDArray[np.intp] | None = None,
+    cells: Iterable[int] | None = None,
     earlier: Seen | None = None,
     insider: tuple[int, int] | None = None,
     integers: bool = False,
 ) -> Attack:
-    """The least and most of hidden cells (or of `cells`).
+    """Between what hidden cells (or `cells`) lie.
 
     `earlier`: another publication of the same cells, believed wherever it does not contradict this one. `insider`: (cell,
-    fen) of somebody in this cell who knows what is their own. `integers`: counts are whole numbers; slow, for a sample.
+    fen) of a household in this cell, which knows what is its own. `integers`: counts are whole numbers; slow, for a sample.
     """
     disbelieved = 0
     if earlier is not None:
@@ -207,26 +217,105 @@ def attack(
     if insider is not None:
         tables.know(insider[0], 1)
         tables.know(tables.size + insider[0], insider[1])
+    if len(tables.values) and (status := tables.run()) != _ENDS.kOptimal:
+        raise RuntimeError(f"attack: no table agrees with what is published ({status}); nothing is published")
     if integers:
         tables.whole()
-    if (status := tables.run()) != _ENDS.kOptimal:
-        raise RuntimeError(f"attack: no table agrees with what is published ({status}); nothing is published")
-    chosen = np.flatnonzero(view.hidden) if cells is None else np.asarray(cells, np.intp)
-    counts = np.array([tables.range(int(i)) for i in chosen]).reshape(-1, 2)
-    money = np.array([tables.range(tables.size + int(i)) for i in chosen]).reshape(-1, 2)
-    return Attack(
-        chosen,
-        np.ceil(counts[:, 0] - _NEAR),
-        np.floor(counts[:, 1] + _NEAR),
-        money[:, 0],
-        money[:, 1],
-        tables.programs,
-        disbelieved,
-        earlier is not None,
-        insider,
-    )
+    chosen = np.flatnonzero(view.hidden) if cells is None else np.array(sorted(cells), np.intp)
+    ranges = [[tables.range(int(i) + row * tables.size) for i in chosen] for row in (COUNT, MONEY)]
+    low, high = np.moveaxis(np.array(ranges, float).reshape(2, len(chosen), 2), 2, 0)
+    low[COUNT], high[COUNT] = np.ceil(low[COUNT] - _NEAR), np.floor(high[COUNT] + _NEAR)
+    return Attack(chosen, low, high, tables.programs, disbelieved, earlier is not None, insider)
 
 
 def _together(view: Seen, earlier: Seen) -> tuple[Seen, int]:
-    """Both publications as one, as far as they can be true of the same cells; and how many values had to be left out."""
-    raise NotImplementedError
+    """Both publications as one, as far as they can be true of the same cells, and how many old values had to be left out."""
+    if view.structure.names != earlier.structure.names:
+        raise ValueError(
+            "attack on two publications: their cells differ; give both the same names in the same order"
+        )
+    low, high = view.low.ravel().copy(), view.high.ravel().copy()
+    old_low, old_high = earlier.low.ravel(), earlier.high.ravel()
+    apart = (old_low > high) | (old_high < low)
+    tables = _Tables(view)
+    asked = np.flatnonzero(((old_low > low) | (old_high < high)) & ~apart & (tables.column >= 0))
+    wrong = tables.strain(asked, old_low[asked], old_high[asked]) if len(asked) else np.zeros(0, np.bool_)
+    keep = asked[~wrong]
+    low[keep], high[keep] = np.maximum(low, old_low)[keep], np.minimum(high, old_high)[keep]
+    shape = view.low.shape
+    return replace(view, low=low.reshape(shape), high=high.reshape(shape)), int(apart.sum() + wrong.sum())
+
+
+def judge(found: Attack, system: System, policy: Policy, targets: Flags) -> list[Finding]:
+    """Which targets did not hold, against the truth.
+
+    Raises RuntimeError where the truth lies outside of what was found: such an attack is broken, and would find nothing. With
+    an earlier publication it may simply be mistaken about a cell that changed.
+    """
+    findings = []
+    who, own = found.insider or (-1, 0)
+    around = system.around(who) if found.insider else set()
+    for j, i in enumerate(found.cells.tolist()):
+        if not targets[i]:
+            continue
+        name, n, m = system.names[i], int(system.count[i]), int(system.money[i])
+        (least, low), (most, high) = found.low[:, j].tolist(), found.high[:, j].tolist()
+        off = 1 + m * _NEAR
+        if not (least <= n <= most and (not system.priced[i] or low - off <= m <= high + off)):
+            if found.earlier:
+                continue
+            raise RuntimeError(
+                f"attack on {name}: the truth lies outside of what was found; the attack is broken"
+            )
+        if 0 < n < policy.k:
+            if least == most:
+                findings.append(Finding(name, "recovered", least, most))
+            elif most < policy.k:
+                findings.append(Finding(name, "below k", least, most))
+            elif most - least < policy.k - 1:
+                findings.append(Finding(name, "narrow", least, most))
+        others = m - own if i in around else m
+        away = others * policy.p / 100
+        if system.priced[i] and others > 0 and (low > m - away or high < m + away):
+            findings.append(Finding(name, "money", low, high))
+    return findings
+
+
+def undone(
+    view: Seen,
+    system: System,
+    policy: Policy,
+    targets: Flags,
+    *,
+    earlier: Seen | None = None,
+    insiders: int = 0,
+    sample: int = 0,
+) -> list[str]:
+    """Lines for a human: every way in which a publication gives a target away; none means that it held.
+
+    Attacked by the public, with an `earlier` publication, by households of the `insiders` smallest cells, and in whole numbers
+    on a `sample` of targets.
+    """
+    at = np.flatnonzero(targets & view.hidden)
+    few = [int(i) for i in at[np.argsort(system.count[at], kind="stable")] if 0 < system.count[i] < policy.k]
+    lines = [f"{system.names[i]}: is shown and must not be" for i in np.flatnonzero(targets & ~view.hidden)]
+
+    def by(who: str, found: Attack) -> None:
+        for f in judge(found, system, policy, targets):
+            what = "fen" if f.kind == "money" else system.unit[system.names.index(f.cell)]
+            lines.append(
+                f"{f.cell}: {who} can tell that it lies between {f.low:.0f} and {f.high:.0f} {what} ({f.kind})"
+            )
+
+    by("anybody", attack(view, cells=at))
+    if earlier is not None:
+        by("whoever kept the earlier publication", attack(view, cells=at, earlier=earlier))
+    for i in few[:insiders]:
+        own = int(system.money[i]) if system.count[i] == 1 else system.top[i][0][0] if system.top[i] else 0
+        by(f"a household of {system.names[i]}", attack(view, cells=at, insider=(i, own)))
+    if sample:
+        by(
+            "anybody, in whole numbers,",
+            attack(view, cells=few[:: max(1, len(few) // sample)][:sample], integers=True),
+        )
+    return lines

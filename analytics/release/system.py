@@ -138,6 +138,18 @@ class System:
             if self.count[a] > self.count[b]:
                 yield f"{self.names[a]}: holds more than {self.names[b]}, of which it is a part"
 
+    def around(self, cell: int) -> set[int]:
+        """The cell and all that hold its units for certain."""
+        found, new = {cell}, [cell]
+        while new:
+            at = new.pop()
+            more = {e.total for e in self.equations if e.counts and at in e.parts}
+            more |= {e.parts[0] for e in self.equations if e.counts and e.parts[1:] == () and e.total == at}
+            more |= {bigger for smaller, bigger in self.subsets if smaller == at}
+            new.extend(more - found)
+            found |= more
+        return found
+
 
 def small(system: System, policy: Policy) -> Flags:
     """Cells of 1 to k - 1 units."""

@@ -1,0 +1,206 @@
+"""Protector and attacker: what is hidden stays unknown, and an attack that finds nothing would have found something.
+
+Expected intervals are worked by hand or by trying all whole-number tables; the rule is k = 11, p = 10 %, (2, 90 %).
+"""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from cubes import FULL, QUARTER, cube, plane, worlds
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analytics.release.attack import COUNT, MONEY, Seen, attack, judge, seen, undone
+from analytics.release.disclosure import Policy
+from analytics.release.protect import protect
+from analytics.release.system import Cell, System, dominated, primary, small
+
+RULE = Policy(k=11, p=10, dominance_n=2, dominance_share=90, base_count=5, base_yuan=1000)
+
+
+def hide(system: System, *names: str) -> np.ndarray:
+    return np.isin(np.array(system.names), names)
+
+
+def interval(view: Seen, name: str, row: int = COUNT, **how: object) -> tuple[float, float]:
+    at = view.structure.names.index(name)
+    found = attack(view, cells=[at], **how)
+    return float(found.low[row, 0]), float(found.high[row, 0])
+
+
+def kinds(view: Seen, system: System, hidden: np.ndarray, **how: object) -> Counter[str]:
+    return Counter(f.kind for f in judge(attack(view, **how), system, RULE, hidden))
+
+
+# --- the data form
+
+
+def test_contradictory_numbers_are_refused_all_at_once() -> None:
+    cells = [
+        Cell("all", 20, 900),
+        Cell("a", 12, 500, most=40),
+        Cell("b", 7, 400, top=((300, 200),)),
+        Cell("c", 1, 5, structural=True),
+    ]
+    with pytest.raises(ValueError) as told:
+        System.of(cells, [("all", ["a", "b"], "both")], [("all", "a")])
+    for line in (
+        "a: 500 fen of 12",
+        "b: largest",
+        "c: is said to be empty",
+        "all: 20",
+        "all: holds more than a",
+    ):
+        assert line in str(told.value), line
+    with pytest.raises(ValueError, match="'d' is tied but is no cell"):
+        System.of(cells[:1], [("all", ["d"], "both")])
+    with pytest.raises(ValueError, match="stand twice: x"):
+        System.of([Cell("x", 1), Cell("x", 2)])
+
+
+def test_which_cells_are_at_risk() -> None:
+    """1 to 10 units; p %: 100 - 60 - 35 = 5 is less than 6; (2, 90 %): 94 of 100 but not 90 of 100; any contributor counts."""
+    tops = [((60, 35),), ((60, 34),), ((55, 35),), ((10, 9), (80, 15)), ()]
+    cells = [Cell(str(i), n) for i, n in enumerate((0, 1, 10, 11))]
+    cells += [Cell(f"m{i}", 40, 100, top=top) for i, top in enumerate(tops)]
+    system = System.of(cells)
+    assert small(system, RULE).tolist() == [False, True, True, False] + [False] * 5
+    assert dominated(system, RULE).tolist() == [False] * 4 + [True, True, False, True, False]
+    assert primary(system, RULE).sum() == 5
+    alone = RULE.model_copy(update={"dominance_n": 1})  # 60 of 100 is no dominance; p % stays
+    assert dominated(system, alone).tolist() == [False] * 4 + [True, False, False, True, False]
+
+
+# --- the attacker, against hand and brute force
+
+
+def test_what_a_rounded_publication_tells() -> None:
+    """Nearest 5, half up: 10 is 8 to 12, and as 1 to 10 is never shown, 11 or 12; 0 is nobody; 1,000 yuan: 500 below to 499.99 above."""
+    system = System.of(
+        [Cell("a", 12, 1_234_500_00), Cell("b", 0, 0), Cell("c", 5, 100), Cell("d", 0, 0, structural=True)]
+    )
+    hidden = hide(system, "c", "d")
+    view = seen(
+        system, hidden, RULE, np.array([10, 0, 5, 0]), np.array([1_235_000_00, 0, 0, 0]), rounded=True
+    )
+    assert view.low.tolist() == [[11, 0, 0, 0], [1_234_500_00, 0, 0, 0]]
+    assert view.high.tolist() == [[12, 0, np.inf, 0], [1_235_499_99, 0, np.inf, 0]]
+    assert not view.structure.count.any() and not view.structure.money.any()  # the truth is not handed over
+
+
+def test_amount_bands_tell_the_count() -> None:
+    """27 households paid 350,000 yuan; below 10,000 each, or 10,000 to 20,000 each. At most 270,000 + 10,000 n is paid with n
+    in the upper band, at least 10,000 n: so n is 8 to 27. And with 19 in the lower band known, the upper band is known.
+    """
+    wan = 1_000_000
+    cells = [
+        Cell("all", 27, 35 * wan),
+        Cell("low", 19, 19 * wan, most=wan),
+        Cell("high", 8, 16 * wan, least=wan, most=2 * wan),
+    ]
+    system = System.of(cells, [("all", ["low", "high"], "both")])
+    both = seen(system, hide(system, "low", "high"), RULE)
+    assert interval(both, "high") == (8, 27)
+    assert interval(both, "high", MONEY) == pytest.approx(
+        (16 * wan, 35 * wan)
+    )  # 350,000 less 10,000 each of 19 at most
+    one = seen(system, hide(system, "high"), RULE)
+    assert interval(one, "high") == (8, 8)
+    assert interval(one, "high", MONEY) == pytest.approx((16 * wan, 16 * wan))
+    assert (
+        kinds(both, system, small(system, RULE)) == {"narrow": 0}
+        or kinds(both, system, small(system, RULE))["recovered"] == 0
+    )
+    assert kinds(one, system, small(system, RULE)) == {"recovered": 1, "money": 1}
+
+
+def test_a_publication_that_contradicts_itself_is_an_error_not_a_success() -> None:
+    system = plane([[3, 20, 30], [25, 40, 50]])
+    hidden = hide(system, "0,0", "0,1", "1,0", "1,1")
+    for cell in ("0,*", "1,2"):
+        wrong = system.count + hide(system, cell)
+        with pytest.raises((RuntimeError, ValueError), match="attack"):
+            attack(seen(system, hidden, RULE, wrong))
+    honest = attack(seen(system, hidden, RULE))
+    other = plane([[93, 20, 30], [25, 40, 50]])
+    with pytest.raises(RuntimeError, match="the attack is broken"):
+        judge(honest, other, RULE, hidden)
+
+
+TABLES = st.lists(st.lists(st.integers(0, 9), min_size=3, max_size=3), min_size=3, max_size=3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(rows=TABLES, pattern=st.lists(st.booleans(), min_size=9, max_size=9))
+def test_intervals_are_those_of_all_tables(rows: list[list[int]], pattern: list[bool]) -> None:
+    """In a plane with its margins the least and most of a linear program are whole: exactly those of all tables."""
+    rule = RULE.model_copy(update={"k": 2})
+    system = plane(rows)
+    hidden = np.array(pattern + [False] * 7) | small(system, rule)
+    hidden[9:] = False  # margins stay shown, whatever they are
+    view = seen(system, hidden, rule.model_copy(update={"k": 1}))
+    all_tables = worlds(system, hidden)
+    for whole in (False, True):
+        found = attack(view, integers=whole)
+        assert found.low[COUNT].tolist() == all_tables[:, found.cells].min(axis=0).tolist()
+        assert found.high[COUNT].tolist() == all_tables[:, found.cells].max(axis=0).tolist()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    rows=st.lists(
+        st.lists(st.sampled_from([0, 1, 2, 3, 5, 6, 8, 12]), min_size=4, max_size=4), min_size=3, max_size=3
+    )
+)
+def test_every_small_cell_can_be_nobody_or_k(rows: list[list[int]]) -> None:
+    """Trying all tables that agree with what the protector shows (k = 3): one has nobody in the cell, one has three or more."""
+    rule = RULE.model_copy(update={"k": 3})
+    system = plane(rows)
+    hidden = protect(system, rule).hidden
+    if hidden[-1]:  # so few in all that everything goes
+        return
+    tables, at = worlds(system, hidden), np.flatnonzero(small(system, rule))
+    assert (tables[:, at].min(axis=0) == 0).all() and (tables[:, at].max(axis=0) >= 3).all()
+
+
+# --- the protector, on cubes
+
+
+def held(system: System) -> tuple[int, int, Counter[str]]:
+    """Hidden and recovered-on-primary-only of one cube; the protected one must hold against the public."""
+    risk = primary(system, RULE)
+    bare = kinds(seen(system, risk, RULE), system, risk)
+    hidden = protect(system, RULE).hidden
+    assert (hidden | ~risk).all()
+    assert not hidden[system.names.index("all/all/all")]
+    assert undone(seen(system, hidden, RULE), system, RULE, risk) == []
+    return int(hidden.sum()), int(risk.sum()), bare
+
+
+@pytest.mark.parametrize(("money", "most"), [(False, 0.15), (True, 0.25)])
+def test_ten_cubes(money: bool, most: float) -> None:
+    cubes = [cube(seed, FULL if seed < (3 if money else 10) else QUARTER, money=money) for seed in range(10)]
+    hidden, risk, bare = zip(*(held(c) for c in cubes), strict=True)
+    assert sum(hidden) <= most * sum(len(c) for c in cubes)
+    assert (
+        sum(b["recovered"] for b in bare) >= 0.6 * sum(risk) > 60
+    )  # the attack works where nothing but the small is hidden
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("money", "most"), [(False, 0.15), (True, 0.25)])
+def test_a_hundred_cubes(money: bool, most: float) -> None:
+    share = []
+    for seed in range(100):
+        system = cube(seed, money=money)
+        hidden, risk, bare = held(system)
+        assert bare["recovered"] >= 0.6 * risk
+        share.append(hidden / len(system))
+        if seed % 20 == 0:  # every household of a small cell, and whole numbers
+            risk_cells, pattern = primary(system, RULE), protect(system, RULE).hidden
+            assert (
+                undone(seen(system, pattern, RULE), system, RULE, risk_cells, insiders=len(system), sample=20)
+                == []
+            )
+    assert np.mean(share) <= most

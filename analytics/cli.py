@@ -94,6 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument(
         "--raw", action="store_true", help="without disclosure control, for the local user's own eyes"
     )
+    measure.add_argument(
+        "--published", action="store_true", help="from the protected tables alone, as a researcher sees it"
+    )
     measure.add_argument("--explain", action="store_true", help="also show definition, SQL and provenance")
     measure.add_argument("--format", choices=("table", "csv", "json", "parquet"), default="table")
     measure.add_argument("--out", help="file to write (needed for parquet)")
@@ -155,6 +158,7 @@ def _measure(args: argparse.Namespace) -> None:
         se_method=args.se_method,
         against=next(iter(console.pairs([args.against], "--against").items())) if args.against else None,
         raw=args.raw,
+        published=args.published,
     )
     table = pl.concat([answer.table for answer in answers], how="diagonal")
     if args.format == "json":

@@ -24,6 +24,7 @@ STEPS = {
     "work": "计算 work",
     "rotate": "换密钥 rotate",
     "build": "建事实表 build",
+    "protect": "披露控制 protect",
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 from filelock import FileLock
 
-from analytics import facts, intake, measures, plans, reference
+from analytics import facts, intake, measures, plans, reference, release
 from analytics.answer import Desk
 from analytics.outcome import Outcome
 from analytics.plans import plan_for
@@ -188,14 +188,28 @@ def build(store: Path | str, *, progress: Progress | None = None) -> Folder:
 
 
 def _build(store: Store, progress: Progress | None) -> Folder:
-    """Facts, and the answers prepared from them."""
+    """Facts, the answers prepared from them, and what may be shown of these."""
 
     def make(
         place: tuple[str, int], paths: Mapping[str, Sequence[Path]], told: Mapping[str, Any]
     ) -> pl.DataFrame:
         return measures.prepare(measures.Staged(place, paths, told))
 
-    return facts.build(store, cube=facts.Cube(measures.made_by(), make), progress=progress)
+    def guarded(
+        place: tuple[str, int], answers: Path, told: Mapping[str, Any], before: Path | None
+    ) -> tuple[pl.DataFrame, dict[str, Any]]:
+        order = next(p["order"] for p in told["plans"] if (p["city"], p["plan_year"]) == place)
+        found = release.protected(
+            place, pl.read_parquet(answers), order, pl.read_parquet(before) if before else None
+        )
+        return found.rows, found.certificate
+
+    return facts.build(
+        store,
+        cube=facts.Cube(measures.made_by(), make),
+        guard=facts.Guard(release.PROTECTED, release.version(), guarded),
+        progress=progress,
+    )
 
 
 def measure(
@@ -210,11 +224,20 @@ def measure(
     se_method: str = "auto",
     against: tuple[str, str] | None = None,
     raw: bool = False,
+    published: bool = False,
 ) -> list[Released]:
-    """Ask the published snapshot; one protected answer per measure (unprotected with `raw`, for the local user). `se`,
+    """Ask the published snapshot; one protected answer per measure (unprotected with `raw`, for the local user; from the
+    protected tables alone with `published`, as a researcher is answered). `se`,
     `se_method`, `against`: standard errors and differences, see measures.Book.ask. `scenario`:
     "observed", "plan" (the plan in force, replayed) or the path of a scenario file; the latter two of one city and year.
     """
+    if published:
+        if se or against or raw or scenario != "observed":
+            raise ValueError(
+                "published: the protected tables hold no standard errors, differences, scenarios or raw figures"
+            )
+        tables = release.Published(Store(store).current())
+        return [tables.ask(name, by, where, parameters) for name in measures]
     desk = Desk.open(store)
     ledger = scenario if scenario in ("observed", "plan") else load_scenario(Path(scenario))
     more: dict[str, Any] = {"se": se, "se_method": se_method, "against": against, "protect": not raw}

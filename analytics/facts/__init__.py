@@ -1,6 +1,6 @@
 """Canonical tables -> facts of persons, households, policies and claims, one file per city and plan year, every dimension attached once."""
 
-from analytics.facts.build import FACTS, Cube, build
+from analytics.facts.build import FACTS, Cube, Guard, build
 from analytics.facts.claims import Claims, NoSettlements, claims
 
-__all__ = ["FACTS", "Claims", "Cube", "NoSettlements", "build", "claims"]
+__all__ = ["FACTS", "Claims", "Cube", "Guard", "NoSettlements", "build", "claims"]

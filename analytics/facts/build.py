@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from analytics.facts.checks import wide_checks
-from analytics.facts.jobs import Job, Made, code_version, jobs_of
+from analytics.facts.jobs import Job, Made, Row, code_version, jobs_of
 from analytics.facts.partition import Work, desk, file_name
 from analytics.facts.shared import shared, years
 from analytics.store import Damaged, Folder, NotBuilt, Store, sha256_of
@@ -23,6 +23,12 @@ from analytics.tiers import LEDGERS, full_order
 FACTS = (*LEDGERS, "policy_year", "claim")
 # City-years worked by one query: so many, or so many rows to read.
 TOGETHER, ROWS = 9, 200_000
+_KEYED = (
+    "checks",
+    "links",
+    "shared",
+    "protection",
+)  # rows of the manifest that belong to files of the same key
 Progress = Callable[[str, int, int], None]
 
 
@@ -40,11 +46,32 @@ class Cube:
         return sha256(f"{job.key} {self.version}".encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class Guard:
+    """What may be shown of the prepared answers, and the version of that. `make`: from place, their file, the facts of the manifest
+    and the file that was published before (if any) to the rows of a table and what is certified of it.
+    """
+
+    table: str
+    version: str
+    make: Callable[[tuple[str, int], Path, Mapping[str, Any], Path | None], tuple[pl.DataFrame, Row]]
+
+    def key(self, of: str) -> str:
+        """Equal keys mean that nothing has to be protected anew; `of`: key of what is protected."""
+        return sha256(f"{of} {self.table} {self.version}".encode()).hexdigest()
+
+
 def build(
-    store: Store, *, cube: Cube | None = None, workers: int | None = None, progress: Progress | None = None
+    store: Store,
+    *,
+    cube: Cube | None = None,
+    guard: Guard | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
 ) -> Folder:
     """Build the facts from all deliveries, publish the snapshot, return it. Unchanged partitions are taken over from
-    the published snapshot. `cube`: what is prepared besides. Raises store.Busy, store.Damaged (an input changed), NotBuilt
+    the published snapshot. `cube`: what is prepared besides; `guard`: what is made of that for those who may see no more; what
+    it raises leaves the published snapshot where it is. Raises store.Busy, store.Damaged (an input changed), NotBuilt
     (no delivery to build from).
     """
     with store.building() as staging:
@@ -122,16 +149,10 @@ def build(
         }
         if cube:
             facts["prepared_by"] = cube.version
-            wanted, told = cube, facts  # as they are now
-
-            def answered(job: Job) -> Made:
-                key = wanted.key(job)
-                if key in known:
-                    return _taken(before, known[key], staging, job.number)
-                return _prepared(wanted, job, key, made[job.key], staging, told)
-
-            with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-                both += pool.map(answered, jobs)
+            both += _answers(cube, guard, jobs, made, (before, known), staging, facts, workers, report)
+        if guard:
+            facts["protected_by"] = guard.version
+            facts["protection"] = [row for one in both for row in one.get("protection", ())]
         for part in ("checks", "links", "shared"):
             facts[part] = [row for one in both for row in one.get(part, ())]
         snapshot = store.seal("snapshots", staging, [file for part in both for file in part["files"]], facts)
@@ -139,15 +160,66 @@ def build(
     return snapshot
 
 
+def _answers(
+    cube: Cube,
+    guard: Guard | None,
+    jobs: Sequence[Job],
+    made: Mapping[str, Made],
+    published: tuple[Path, Mapping[str, Made]],
+    staging: Path,
+    facts: Mapping[str, Any],
+    workers: int | None,
+    report: Progress,
+) -> list[Made]:
+    """The files of what is prepared of every city and plan year, and of what may be shown of it."""
+    before, known = published
+    told = dict(facts)  # as they are now
+    shown = {
+        (file["city"], file["plan_year"]): before / file["name"]
+        for part in known.values()
+        for file in part["files"]
+        if guard and file["table"] == guard.table
+    }
+    todo = threading.Lock(), [0]
+
+    def answered(job: Job) -> list[Made]:
+        key = cube.key(job)
+        if key in known:
+            found = [_taken(before, known[key], staging, job.number)]
+        else:
+            found = [_prepared(cube, job, key, made[job.key], staging, told)]
+        if guard:
+            key = guard.key(key)
+            if key in known:
+                found.append(_taken(before, known[key], staging, job.number))
+            else:
+                answers = staging / found[0]["files"][0]["name"]
+                rows, certified = guard.make(job.place, answers, told, shown.get(job.place))
+                found.append(_written(guard.table, job, key, rows, staging))
+                about = {"city": job.city, "plan_year": job.plan_year, "key": key}
+                found[-1]["protection"] = [{**certified, **about}]
+            with todo[0]:
+                todo[1][0] += 1
+                report("protect", todo[1][0], len(jobs))
+        return found
+
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        return [one for found in pool.map(answered, jobs) for one in found]
+
+
 def _prepared(cube: Cube, job: Job, key: str, made: Made, staging: Path, facts: Mapping[str, Any]) -> Made:
     """The file of what is prepared of a city and plan year."""
     paths: dict[str, list[Path]] = defaultdict(list)
     for file in made["files"]:
         paths[file["table"]].append(staging / file["name"])
-    rows, name = cube.make(job.place, paths, facts), file_name("cube", job.number, "cube")
+    return _written("cube", job, key, cube.make(job.place, paths, facts), staging)
+
+
+def _written(table: str, job: Job, key: str, rows: pl.DataFrame, staging: Path) -> Made:
+    name = file_name(table, job.number, table)
     rows.write_parquet(staging / name, compression="zstd", statistics=False)
-    about = {"city": job.city, "plan_year": job.plan_year, "kind": "cube", "key": key}
-    return {"files": [{"table": "cube", "name": name, "rows": rows.height, **about}]}
+    about = {"city": job.city, "plan_year": job.plan_year, "kind": table, "key": key}
+    return {"files": [{"table": table, "name": name, "rows": rows.height, **about}]}
 
 
 def _batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:
@@ -166,13 +238,13 @@ def _known(store: Store) -> tuple[Path, dict[str, Made]]:
     """Folder of the published snapshot, and what its manifest holds by key, to take over where nothing changed; what was
     damaged is built again.
     """
-    found: dict[str, Made] = defaultdict(lambda: {"files": [], "checks": [], "links": [], "shared": []})
+    found: dict[str, Made] = defaultdict(lambda: {part: [] for part in ("files", *_KEYED)})
     try:
         snapshot = store.current()
         manifest = snapshot.manifest
     except (NotBuilt, Damaged):
         return store.path, {}
-    for part in ("files", "checks", "links", "shared"):
+    for part in ("files", *_KEYED):
         for row in manifest.get(part, ()):
             found[row["key"]][part].append(row)
     changed = {f["key"] for f in manifest["files"] if not _whole(snapshot.path / f["name"], f["sha256"])}

@@ -3,8 +3,8 @@
 from analytics.measures.compile import is_money
 from analytics.measures.contrast import COLUMNS as DIFFERENCES
 from analytics.measures.credit import coalition
-from analytics.measures.cube import HELD, made_by
-from analytics.measures.evaluate import Book, Raw, Replayed
+from analytics.measures.cube import HELD, Kept, made_by, questions
+from analytics.measures.evaluate import Book, Raw, Replayed, Sealed, origin
 from analytics.measures.form import Dimension, Measure, dimensions, grammar, measures, version
 from analytics.measures.largest import LARGEST
 from analytics.measures.prepare import Staged, prepare
@@ -17,10 +17,12 @@ __all__ = [
     "LARGEST",
     "Book",
     "Dimension",
+    "Kept",
     "Measure",
     "Question",
     "Raw",
     "Replayed",
+    "Sealed",
     "Staged",
     "coalition",
     "dimensions",
@@ -28,6 +30,8 @@ __all__ = [
     "is_money",
     "made_by",
     "measures",
+    "origin",
     "prepare",
+    "questions",
     "version",
 ]

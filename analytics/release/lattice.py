@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -133,9 +134,9 @@ class Shown:
 
     @property
     def lines(self) -> tuple[tuple[str, ...], ...]:
-        """The lines of its table that it stands in: one for each of several dimensions, or the table itself."""
+        """The lines of a table of several dimensions that it stands in, one for each."""
         table = (self.answer.measure, *self.answer.by)
-        return tuple((*table, f"{d}={self.at[d]}") for d in self.answer.by) if len(self.at) > 1 else (table,)
+        return tuple((*table, f"{d}={self.at[d]}") for d in self.answer.by) if len(self.at) > 1 else ()
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,9 @@ class _Maker:
         tiers |= {row["env"]["tier"] for row in self.answers["catastrophic_headcount", ("threshold", "tier")]}
         chain = [BEFORE_ALL, *(k for k in order if k in tiers)]
         self.before = {"tier": ("previous", chain)}
-        steps = sorted({r["env"]["threshold"] for r in self.answers["catastrophic_headcount", ("threshold", "tier")]})
+        steps = sorted(
+            {r["env"]["threshold"] for r in self.answers["catastrophic_headcount", ("threshold", "tier")]}
+        )
         self.before["threshold"] = ("lower", steps)
         self.bands = {b.id: b.up_to * _FEN for b in reference.bands() if b.up_to is not None}
         self.cells: dict[str, Cell] = {}
@@ -239,7 +242,11 @@ class _Maker:
         for rest in self.plan.rest:
             for name, of, less in self._rests(rest):
                 whole, part = self.cells[of], self.cells[less]
-                money = whole.money - part.money if rest.money and whole.money is not None and part.money is not None else None
+                money = (
+                    whole.money - part.money
+                    if rest.money and whole.money is not None and part.money is not None
+                    else None
+                )
                 self.cells[name] = Cell(name, whole.count - part.count, money, whole.unit)
                 if of in self.persons and money is not None:
                     self.persons.add(name)
@@ -262,7 +269,15 @@ class _Maker:
             if len(cells := tuple(c for p in form.cells if (c := self._name(p, env)) in self.cells)) > 1
         )
         system = System.of(list(self.cells.values()), equations, subsets)
-        return Lattice(system, tuple(rows), tuple(left_out), together, frozenset(self.persons), tuple(edges), tuple(self._chains()))
+        return Lattice(
+            system,
+            tuple(rows),
+            tuple(left_out),
+            together,
+            frozenset(self.persons),
+            tuple(edges),
+            tuple(self._chains()),
+        )
 
     def _name(self, pattern: str, env: Env) -> str:
         """The cell a pattern means here; empty where there is none, as before the first tier."""
@@ -328,7 +343,7 @@ class _Maker:
         for form in self.plan.same:
             for env in self._envs(form.cells[0]):
                 cells = [self.cells[c] for p in form.cells if (c := self._name(p, env)) in self.cells]
-                for one, other in zip(cells, cells[1:], strict=False):
+                for one, other in pairwise(cells):
                     money = one.money is not None and one.money == other.money
                     if one.count == other.count:
                         yield one.name, (other.name,), "both" if money else "counts"
@@ -346,7 +361,9 @@ class _Maker:
             if all(made):
                 rows += [one for one in made if one]
             else:
-                left_out.append(f"{told}: not made of cells of the lattice here (weights, or cells that are not there)")
+                left_out.append(
+                    f"{told}: not made of cells of the lattice here (weights, or cells that are not there)"
+                )
         return rows, left_out
 
     def _shown(self, answer: Answer, raw: Row) -> Shown | None:

@@ -5,17 +5,16 @@ answer without a lattice is left out and named in the certificate.
 """
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from analytics.measures import HELD
+from analytics.measures import HELD, measures
 from analytics.release.attack import COUNT, MONEY, Seen, undone
 from analytics.release.disclosure import HIDDEN, SHOWN, UNDEFINED, Policy, policy
 from analytics.release.lattice import Lattice, Shown, apart, lattice, plan
@@ -23,9 +22,9 @@ from analytics.release.protect import protect
 from analytics.release.system import Flags, primary
 
 PROTECTED = "protected"  # the table
-_FEN = 100
+_FEN = _PER_100 = 100
 _OWN = ("person_group", "cost_band")  # dimensions that add up: what is left out is told of all together
-COLUMNS = {
+COLUMNS: dict[str, Any] = {
     "key": pl.String, "at": pl.List(pl.String), "value": pl.Float64, "numerator": pl.Float64, "denominator": pl.Float64,
     "n": pl.Int64, "n_excluded": pl.Int64, "n_no_resource": pl.Int64, "status": pl.String,
 }  # fmt: skip
@@ -50,7 +49,7 @@ def version() -> str:
     return hashlib.sha256(b"".join((here / name).read_bytes() for name in names)).hexdigest()[:12]
 
 
-def tables(
+def protected(
     place: tuple[str, int], cube: pl.DataFrame, order: Sequence[str], before: pl.DataFrame | None = None
 ) -> Tables:
     """Protect the prepared answers of a city-year and attack the result. `order`: tiers in order of payment; `before`: its
@@ -67,7 +66,10 @@ def tables(
     out = _left_out(cells, risk, rules.k)
     was = printed(cells, before) if before is not None else None
     hidden = _hidden(cells, rules, out | (was.dark if was else frozenset()))
-    rows = _frame(held, [_row(cells, one, hide, rules) for one, hide in zip(cells.rows, _dark(cells, hidden), strict=True)])
+    rows = _frame(
+        held,
+        [_row(cells, one, hide, rules) for one, hide in zip(cells.rows, _dark(cells, hidden), strict=True)],
+    )
     now = printed(cells, rows)
     lines = undone(_view(cells, now, rules), cells.system, rules, risk)
     if lines:
@@ -78,21 +80,7 @@ def tables(
         about["attacked"].append("with the publication before")
         if undone(view, cells.system, rules, risk, earlier=earlier):
             rows, now, about["kept"] = before.select(*COLUMNS), was, True
-    return Tables(rows, {**_certificate(cells, now, risk, out), **about, "policy": asdict(_Told.of(rules))})
-
-
-@dataclass(frozen=True)
-class _Told:
-    k: int
-    p: int
-    dominance_n: int
-    dominance_share: int
-    base_count: int
-    base_yuan: int
-
-    @classmethod
-    def of(cls, rules: Policy) -> "_Told":
-        return cls(**rules.model_dump())
+    return Tables(rows, {**_certificate(cells, now, risk, out), **about, "policy": rules.model_dump()})
 
 
 def _refused(place: tuple[str, int], lines: Sequence[str]) -> str:
@@ -123,11 +111,11 @@ def _left_out(cells: Lattice, risk: Flags, k: int) -> frozenset[str]:
     for one in cells.rows:
         for name in {one.n, one.numerator, one.denominator} - {""}:
             tables_of[name].add((one.answer.measure, *one.answer.by))
-            for line in one.lines:
-                lines[line].add(name)
-    for names in lines.values():
-        own = {c for c in names if len(tables_of[c]) == 1} - found
-        if len(names) > 1 and len(own & needy) > plan().most_hidden * len(own):
+            for at in one.lines:
+                lines[at].add(name)
+    for line in lines.values():
+        own = {c for c in line if len(tables_of[c]) == 1} - found
+        if len(line) > 1 and len(own & needy) > plan().most_hidden * len(own):
             found |= own
     return frozenset(found)
 
@@ -177,7 +165,7 @@ def _told(cells: Lattice) -> frozenset[str]:
 
 def _near(value: float, base: float) -> float:
     """To the nearest multiple, half up."""
-    return base * np.floor(value / base + 0.5)
+    return float(base * np.floor(value / base + 0.5))
 
 
 def _digits(value: float | None) -> float | None:
@@ -192,7 +180,9 @@ def _row(cells: Lattice, one: Shown, hide: bool, rules: Policy) -> dict[str, Any
     answer = one.answer
 
     def part(name: str, money: bool, value: float) -> float:
-        return float(_near(value, rules.base_yuan if money and name not in cells.persons else rules.base_count))
+        return float(
+            _near(value, rules.base_yuan if money and name not in cells.persons else rules.base_count)
+        )
 
     row["n"] = int(_near(one.row["n"], rules.base_count))
     for column in ("n_excluded", "n_no_resource"):
@@ -205,14 +195,16 @@ def _row(cells: Lattice, one: Shown, hide: bool, rules: Policy) -> dict[str, Any
     row["numerator"] = part(one.numerator, bool(answer.numerator.money), one.row["numerator"])
     row["denominator"] = part(one.denominator, bool(answer.denominator.money), one.row["denominator"])
     if not row["denominator"]:
-        return {**{k: row[k] for k in ("key", "at")}, "status": HIDDEN if one.row["denominator"] else UNDEFINED}
-    row["value"] = row["numerator"] / row["denominator"] * (_FEN if _per_100(one) else 1)
+        return {
+            **{k: row[k] for k in ("key", "at")},
+            "status": HIDDEN if one.row["denominator"] else UNDEFINED,
+        }
+    row["value"] = (
+        row["numerator"]
+        / row["denominator"]
+        * (_PER_100 if measures()[answer.measure].unit == "per_100" else 1)
+    )
     return row
-
-
-def _per_100(one: Shown) -> bool:
-    raw = one.row
-    return bool(raw["denominator"]) and abs(raw["value"] * raw["denominator"]) > 2 * abs(raw["numerator"])
 
 
 def _frame(held: pl.DataFrame, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
@@ -236,7 +228,9 @@ class Printed:
 
 def printed(cells: Lattice, rows: pl.DataFrame) -> Printed:
     """Read protected tables as anybody can: only what stands in the file."""
-    found = {(row["key"], tuple(row["at"])): row for row in rows.iter_rows(named=True) if row["status"] is not None}
+    found = {
+        (row["key"], tuple(row["at"])): row for row in rows.iter_rows(named=True) if row["status"] is not None
+    }
     count: dict[str, float] = {}
     money: dict[str, float] = {}
     there: set[str] = set()
@@ -275,9 +269,7 @@ def _view(cells: Lattice, seen: Printed, rules: Policy) -> Seen:
             high[:, i] = 0
     hidden = np.array([n not in seen.count and n not in seen.money for n in names], np.bool_)
     nothing = np.zeros(size, np.int64)
-    structure = type(cells.system)(
-        **{**cells.system.__dict__, "count": nothing, "money": nothing, "top": ((),) * size}
-    )
+    structure = replace(cells.system, count=nothing, money=nothing, top=((),) * size)
     return Seen(structure, hidden, low, high)
 
 
@@ -312,8 +304,3 @@ def _out_lines(cells: Lattice, out: frozenset[str]) -> set[tuple[str, tuple[str,
         for line in one.lines:
             lines[line].append(bool(set(one.cells) & out))
     return {(line[0], line[1:]) for line, gone in lines.items() if all(gone)}
-
-
-def as_told(certificate: Mapping[str, Any]) -> str:
-    """A certificate as text of a manifest."""
-    return json.dumps(certificate, ensure_ascii=False, sort_keys=True)

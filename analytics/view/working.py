@@ -13,9 +13,9 @@ from analytics.reference import root
 from analytics.view import asking, grid, states
 
 PHASES = {
-    "sample": ("start", "draw", "ingest", "build"),
+    "sample": ("start", "draw", "ingest", "build", "protect"),
     "ingest": ("receive", "start", "read", "check", "write"),
-    "build": ("start", "build"),
+    "build": ("start", "build", "protect"),
 }
 DATA = root() / "pages" / "data.py"
 FRONT = root() / "pages" / "overview.py"

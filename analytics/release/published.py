@@ -1,0 +1,103 @@
+"""Answers from the protected tables of a snapshot, and from nothing else: what researchers and insurers can ever see."""
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
+
+import polars as pl
+
+from analytics.measures import Kept, Question, Sealed, origin, questions
+from analytics.release.disclosure import HIDDEN, Policy, Released
+from analytics.release.tables import COLUMNS, PROTECTED, version
+
+_KNOWN = ("value", "numerator", "denominator", "n", "n_excluded")
+_MORE = tuple(name for name in COLUMNS if name not in (*_KNOWN, "key", "at", "status"))
+
+
+class Published:
+    """The protected tables of a snapshot, or of some of its cities. Only their files are read, none with facts."""
+
+    def __init__(self, snapshot: Sealed, cities: Collection[str] | None = None) -> None:
+        """Raises ValueError where the snapshot has no protected tables of this program, store.Damaged where its files changed."""
+        if snapshot.manifest.get("protected_by") != version():
+            raise ValueError(
+                "there are no protected tables of this version here; build the store again: jianfu build STORE"
+            )
+        snapshot.check()
+        self.snapshot, self.snapshot_id = snapshot, snapshot.id
+        parts = snapshot.partitions(PROTECTED)
+        files = {(p.city, p.plan_year): p.path for p in parts if p.city and p.plan_year}
+        files = {place: path for place, path in files.items() if cities is None or place[0] in cities}
+        self._kept = Kept(files)
+        self.places = sorted(files)
+        told = {(row["city"], row["plan_year"]): row for row in snapshot.manifest["protection"]}
+        self._told = {place: told[place] for place in self.places}
+
+    def ask(
+        self,
+        measure: str,
+        by: Sequence[str] = (),
+        where: Mapping[str, Sequence[str | int]] | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> Released:
+        """An answer of the protected tables. Raises ValueError: what is not among them, and what is."""
+        question = Question.of(measure, by, where, parameters)
+        places = self._asked(question)
+        held = self._kept.held(places) or set()
+        chosen = question.settled(lambda columns: held & set(columns))
+        table = self._kept.answer(question, chosen, places)
+        if table is None:
+            raise ValueError(self._absent(question))
+        more = [name for name in _MORE if name in table.columns]
+        table = table.select(*question.by, "measure", *_KNOWN, *more, "status")
+        several = {"threshold": ",".join(question.thresholds)} if "threshold" in question.by else {}
+        told = {
+            **origin(self.snapshot, question),
+            "prepared": True,
+            "protection": self.protection,
+            "hidden": table.filter(pl.col("status") == HIDDEN).height,
+        }
+        lines = (f"read from the table protected, {city} {year}" for city, year in places)
+        sql = "\n".join(f"-- {line}" for line in lines)
+        return Released(question.measure, question.by, question.where, chosen | several, table, sql, {}, told)
+
+    @cached_property
+    def protection(self) -> str:
+        """The rules the tables were protected by."""
+        rules = next((row["policy"] for row in self._told.values() if "policy" in row), None)
+        if rules is None:
+            return "protected tables"
+        used = Policy.model_validate(rules)
+        return f"protected tables (k = {used.k}, rounded to {used.base_count} and {used.base_yuan:,} yuan)"
+
+    @property
+    def certificates(self) -> list[dict[str, object]]:
+        """Per city and plan year what was protected, hidden and left out, and what the attack tried."""
+        return [dict(self._told[place]) for place in self.places]
+
+    def _asked(self, question: Question) -> list[tuple[str, int]]:
+        """The places a question looks at, all of which must be there."""
+        for position, name in enumerate(("city", "plan_year")):
+            held = sorted({str(place[position]) for place in self.places})
+            if unknown := [v for v in question.where.get(name, ()) if v not in held]:
+                raise ValueError(
+                    f"{name} {', '.join(unknown)}: not among the protected tables; they hold {', '.join(held)}"
+                )
+        cities, years = question.where.get("city"), question.where.get("plan_year")
+        return [
+            p for p in self.places if (not cities or p[0] in cities) and (not years or str(p[1]) in years)
+        ]
+
+    def _absent(self, question: Question) -> str:
+        name = question.measure.id
+        ways = [
+            f"by {' and '.join(by) or 'nothing'}{''.join(f' with {k} = {v}' for k, v in given.items())}"
+            for measure, by, given in questions()
+            if measure == name
+        ]
+        if not ways:
+            known = ", ".join(dict.fromkeys(measure for measure, _, _ in questions()))
+            return f"{name}: not among the protected tables; they hold {known}"
+        return (
+            f"{name} as asked: not among the protected tables; there it is {'; '.join(ways)}, of one city and plan year, or of several "
+            "with city and plan_year in front, without other filters and parameters"
+        )

@@ -91,11 +91,6 @@ class Answer(Form):
     whole: tuple[str, ...] = ()
     twice: bool = False
 
-    @property
-    def cells(self) -> tuple[str, ...]:
-        parts = (part.cell for part in (self.numerator, self.denominator) if part)
-        return tuple(dict.fromkeys((self.n, *parts, *self.rests)))
-
 
 class Plan(Form):
     """All of lattice.toml."""
@@ -129,8 +124,15 @@ class Shown:
     rests: tuple[str, ...]
 
     @property
-    def cells(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(c for c in (self.n, self.numerator, self.denominator, *self.rests) if c))
+    def made_of(self) -> tuple[str, ...]:
+        """Cells whose figures it prints."""
+        return tuple(dict.fromkeys(c for c in (self.n, self.numerator, self.denominator) if c))
+
+    @property
+    def together(self) -> tuple[object, ...]:
+        """What it is shown together with, or not at all; itself where that is nothing."""
+        whole = self.answer.whole
+        return self.row["key"], *((k, v) for k, v in self.at.items() if k not in whole)
 
     @property
     def lines(self) -> tuple[tuple[str, ...], ...]:

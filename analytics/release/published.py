@@ -8,6 +8,7 @@ import polars as pl
 from analytics.measures import Kept, Question, Sealed, origin, questions
 from analytics.release.disclosure import HIDDEN, Policy, Released
 from analytics.release.tables import COLUMNS, PROTECTED, version
+from analytics.store import Damaged, sha256_of
 
 _KNOWN = ("value", "numerator", "denominator", "n", "n_excluded")
 _MORE = tuple(name for name in COLUMNS if name not in (*_KNOWN, "key", "at", "status"))
@@ -22,9 +23,11 @@ class Published:
             raise ValueError(
                 "there are no protected tables of this version here; build the store again: jianfu build STORE"
             )
-        snapshot.check()
         self.snapshot, self.snapshot_id = snapshot, snapshot.id
         parts = snapshot.partitions(PROTECTED)
+        for part in parts:
+            if not part.path.is_file() or sha256_of(part.path) != part.sha256:
+                raise Damaged(f"{part.path.name}: is not the file that was sealed; restore it from a copy")
         files = {(p.city, p.plan_year): p.path for p in parts if p.city and p.plan_year}
         files = {place: path for place, path in files.items() if cities is None or place[0] in cities}
         self._kept = Kept(files)
@@ -46,11 +49,17 @@ class Published:
         chosen = question.settled(lambda columns: held & set(columns))
         table = self._kept.answer(question, chosen, places)
         if table is None:
+            lacking = [place for place in places if self._kept.answer(question, chosen, [place]) is None]
+            if 0 < len(lacking) < len(places):
+                told = ", ".join(f"{city} {year}" for city, year in lacking)
+                raise ValueError(
+                    f"{measure}: not among the protected tables of {told}; ask for the other places"
+                )
             raise ValueError(self._absent(question))
         more = [name for name in _MORE if name in table.columns]
         table = table.select(*question.by, "measure", *_KNOWN, *more, "status")
         several = {"threshold": ",".join(question.thresholds)} if "threshold" in question.by else {}
-        told = {
+        about = {
             **origin(self.snapshot, question),
             "prepared": True,
             "protection": self.protection,
@@ -58,7 +67,9 @@ class Published:
         }
         lines = (f"read from the table protected, {city} {year}" for city, year in places)
         sql = "\n".join(f"-- {line}" for line in lines)
-        return Released(question.measure, question.by, question.where, chosen | several, table, sql, {}, told)
+        return Released(
+            question.measure, question.by, question.where, chosen | several, table, sql, {}, about
+        )
 
     @cached_property
     def protection(self) -> str:

@@ -68,7 +68,10 @@ def protected(
     hidden = _hidden(cells, rules, out | (was.dark if was else frozenset()))
     rows = _frame(
         held,
-        [_row(cells, one, hide, rules) for one, hide in zip(cells.rows, _dark(cells, hidden), strict=True)],
+        [
+            _row(cells, one, hide, rules)
+            for one, hide in zip(cells.rows, _dark(cells, hidden, rules.k), strict=True)
+        ],
     )
     now = printed(cells, rows)
     lines = undone(_view(cells, now, rules), cells.system, rules, risk)
@@ -109,7 +112,7 @@ def _left_out(cells: Lattice, risk: Flags, k: int) -> frozenset[str]:
     lines: dict[tuple[str, ...], set[str]] = defaultdict(set)
     tables_of: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     for one in cells.rows:
-        for name in {one.n, one.numerator, one.denominator} - {""}:
+        for name in one.made_of:
             tables_of[name].add((one.answer.measure, *one.answer.by))
             for at in one.lines:
                 lines[at].add(name)
@@ -132,32 +135,24 @@ def _hidden(cells: Lattice, rules: Policy, also: frozenset[str]) -> Flags:
     return hidden
 
 
-def _dark(cells: Lattice, hidden: Flags) -> list[bool]:
+def _dark(cells: Lattice, hidden: Flags, k: int) -> list[bool]:
     """Per row whether it is hidden: where one of its cells is, and all together where they are shown together or not at all."""
-    risk = {name for name, at in cells.place.items() if hidden[at]}
-    own = primary(cells.system, policy())
+    away = {name for name, at in cells.place.items() if hidden[at]}
+    few = {name for name, at in cells.place.items() if 0 < cells.system.count[at] < k}
+    told = _told(cells)
 
     def dark(one: Shown) -> bool:
-        told = {c for c in (one.n, one.numerator, one.denominator) if c}
-        rests = any(own[cells.place[c]] or (c in risk and c in _told(cells)) for c in one.rests)
-        few = one.answer.twice and 0 < one.row["n"] < 2 * policy().k
-        return bool(told & risk) or rests or few
+        rests = any(name in few or (name in told and name in away) for name in one.rests)
+        return rests or bool(set(one.made_of) & away) or (one.answer.twice and 0 < one.row["n"] < 2 * k)
 
-    first = [dark(one) for one in cells.rows]
-    groups: dict[Any, bool] = defaultdict(bool)
-    keys = [
-        (one.answer.measure, one.answer.by, *(v for k, v in one.at.items() if k not in one.answer.whole))
-        if one.answer.whole
-        else None
-        for one in cells.rows
-    ]
-    for group, is_dark in zip(keys, first, strict=True):
-        groups[group] |= is_dark
-    return [groups[g] if g is not None else d for g, d in zip(keys, first, strict=True)]
+    groups: dict[tuple[Any, ...], bool] = defaultdict(bool)
+    for one in cells.rows:
+        groups[one.together] |= dark(one)
+    return [groups[one.together] for one in cells.rows]
 
 
 def _told(cells: Lattice) -> frozenset[str]:
-    return frozenset(c for one in cells.rows for c in (one.n, one.numerator, one.denominator) if c)
+    return frozenset(c for one in cells.rows for c in one.made_of)
 
 
 # --- what is printed
@@ -245,7 +240,8 @@ def printed(cells: Lattice, rows: pl.DataFrame) -> Printed:
         ):
             if part:
                 parts.append((name, column, bool(part.money)))
-        there |= {name for name, _, _ in parts}
+        if row["status"] == HIDDEN:
+            there |= {name for name, _, _ in parts}
         for name, column, is_money in parts:
             if row["status"] == SHOWN and row[column] is not None:
                 scale = _FEN if is_money and name not in cells.persons else 1
@@ -302,5 +298,5 @@ def _out_lines(cells: Lattice, out: frozenset[str]) -> set[tuple[str, tuple[str,
     lines: dict[tuple[str, ...], list[bool]] = defaultdict(list)
     for one in cells.rows:
         for line in one.lines:
-            lines[line].append(bool(set(one.cells) & out))
+            lines[line].append(bool(set(one.made_of) & out))
     return {(line[0], line[1:]) for line, gone in lines.items() if all(gone)}

@@ -54,9 +54,11 @@ class _Aim:
         held = self.insider is None or (
             count[self.insider] >= 1 - _STILL and money[self.insider] >= self.own * (1 - _STILL)
         )
+        if not held:
+            return np.zeros(len(self.cells), np.bool_)
         near = sign * (count[self.cells] - self.count) >= -_STILL
         far = sign * (money[self.cells] - self.money) >= 0
-        return held & near & far
+        return np.asarray(near & far)
 
 
 class _Model:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -138,15 +139,26 @@ class System:
             if self.count[a] > self.count[b]:
                 yield f"{self.names[a]}: holds more than {self.names[b]}, of which it is a part"
 
+    @cached_property
+    def _holders(self) -> tuple[frozenset[int], ...]:
+        """Of every cell those that hold its units for certain, next to it."""
+        found: list[set[int]] = [set() for _ in range(len(self))]
+        for e in self.equations:
+            if e.counts:
+                for part in e.parts:
+                    found[part].add(e.total)
+                if e.parts[1:] == ():
+                    found[e.total].add(e.parts[0])
+        for smaller, bigger in self.subsets:
+            found[smaller].add(bigger)
+        return tuple(map(frozenset, found))
+
     def around(self, cell: int) -> set[int]:
         """The cell and all that hold its units for certain."""
         found, new = {cell}, [cell]
         while new:
-            at = new.pop()
-            more = {e.total for e in self.equations if e.counts and at in e.parts}
-            more |= {e.parts[0] for e in self.equations if e.counts and e.parts[1:] == () and e.total == at}
-            more |= {bigger for smaller, bigger in self.subsets if smaller == at}
-            new.extend(more - found)
+            more = self._holders[new.pop()] - found
+            new.extend(more)
             found |= more
         return found
 

@@ -1,0 +1,409 @@
+"""Protected tables: what a role that sees nothing else can work out of them, and what becomes of a snapshot they would give away.
+
+Figures are compared with unprotected answers of the desk, rounded here; nested sets and sums are those of the measures' definitions,
+written out once more.
+"""
+
+import itertools
+import json
+import math
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from canonical import ZHUHAI, deliver, settle
+from conftest import Run
+
+from analytics import verbs
+from analytics.answer import Desk
+from analytics.measures import measures, questions
+from analytics.release import Published, Released, policy, protected
+from analytics.release.attack import COUNT, Attack, attack, seen
+from analytics.release.lattice import Lattice, lattice, plan
+from analytics.release.system import Cell, Flags, System, primary
+from analytics.store import Folder, Store
+
+K, BASE, YUAN = 11, 5, 1000  # as settled: 1 to 10 hidden, counts to 5, money to 1,000 yuan
+Place = tuple[str, int]
+
+
+@pytest.fixture(scope="module")
+def snapshot(sample_store: Path) -> Folder:
+    return Store(sample_store).current()
+
+
+@pytest.fixture(scope="module")
+def published(snapshot: Folder) -> Published:
+    return Published(snapshot)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One city-year as large as those of the sample."""
+    store = tmp_path_factory.mktemp("large") / "store"
+    verbs.sample(store, persons=20_000, cities=[ZHUHAI], years=[2023], seed=3)
+    return store
+
+
+def of(snapshot: Folder, place: Place) -> tuple[Lattice, pl.DataFrame]:
+    """The lattice of a city-year with the truth in it, and its protected tables."""
+    files = {p.table: p.path for p in snapshot.partitions() if (p.city, p.plan_year) == place}
+    order = next(p["order"] for p in snapshot.manifest["plans"] if (p["city"], p["plan_year"]) == place)
+    return lattice(pl.read_parquet(files["cube"]), order), pl.read_parquet(files["protected"])
+
+
+def where(place: Place) -> dict[str, list[str | int]]:
+    return {"city": [place[0]], "plan_year": [place[1]]}
+
+
+# --- nothing follows from what is printed
+
+
+def intervals(cells: Lattice, rows: pl.DataFrame, targets: Flags) -> Attack:
+    view = tables_module_view(cells, rows)
+    assert not (targets & ~view.hidden).any(), "cells at risk are printed nowhere"
+    return attack(view, cells=np.flatnonzero(targets).tolist())
+
+
+def tables_module_view(cells: Lattice, rows: pl.DataFrame) -> Any:
+    from analytics.release.tables import _view, printed
+
+    return _view(cells, printed(cells, rows), policy())
+
+
+def given_away(found: Attack, truth: System) -> dict[str, int]:
+    """Counts of targets by what the attack found out."""
+    told: dict[str, int] = defaultdict(int)
+    for j, i in enumerate(found.cells.tolist()):
+        low, high, n = found.low[COUNT, j], found.high[COUNT, j], int(truth.count[i])
+        assert low <= n <= high, "the truth lies in every interval, or the attack is broken"
+        if 0 < n < K:
+            told["targets"] += 1
+            told["recovered"] += low == high
+            told["below"] += high < K
+            told["narrow"] += high - low < K - 1
+    return told
+
+
+def test_nothing_hidden_follows_from_what_is_printed(snapshot: Folder, published: Published) -> None:
+    targets = 0
+    for place in published.places:
+        cells, rows = of(snapshot, place)
+        told = given_away(intervals(cells, rows, primary(cells.system, policy())), cells.system)
+        targets += told.pop("targets")
+        assert not any(told.values()), (place, told)
+    assert targets > 100
+
+
+def test_the_same_attack_undoes_primary_protection(snapshot: Folder, published: Published) -> None:
+    """Positive control: small cells hidden, and nothing else."""
+    cells, _ = of(snapshot, published.places[0])
+    told = {c for one in cells.rows for c in one.made_of}
+    risk = primary(cells.system, policy())
+    untold = np.array([name not in told for name in cells.system.names])
+    found = attack(seen(cells.system, risk | untold, policy()), cells=np.flatnonzero(risk).tolist())
+    known = given_away(found, cells.system)
+    assert known["targets"] > 30 and known["recovered"] >= 0.6 * known["targets"]
+
+
+def test_most_of_a_city_of_usual_size_is_shown(large: Path) -> None:
+    snapshot = Store(large).current()
+    told = snapshot.manifest["protection"][0]
+    assert told["hidden"] <= 0.25 * told["cells"], "counts and sums together"
+    cells, rows = of(snapshot, Published(snapshot).places[0])
+    counts = System.of(
+        [
+            Cell(n, int(c), unit=u)
+            for n, c, u in zip(cells.system.names, cells.system.count, cells.system.unit, strict=True)
+        ],
+        [
+            (cells.system.names[e.total], [cells.system.names[p] for p in e.parts], "counts")
+            for e in cells.system.equations
+            if e.counts
+        ],
+        [(cells.system.names[a], cells.system.names[b]) for a, b in cells.system.subsets],
+    )
+    from dataclasses import replace
+
+    from analytics.release.tables import _hidden, _left_out, _told
+
+    alone = replace(cells, system=counts)
+    out = _left_out(alone, primary(counts, policy()), K)
+    hidden = _hidden(alone, policy(), out)
+    left = _told(alone) - out
+    assert sum(hidden[alone.place[name]] for name in left) <= 0.15 * len(left), "counts alone"
+    assert rows.filter(pl.col("status") == "shown").height > 0.5 * rows.height
+
+
+# --- differences of what a role can get
+
+
+def steps(released: Released, order: list[str]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Pairs of shown rows of which the households of the second are among those of the first."""
+    rows = [row for row in released.table.to_dicts() if row["status"] == "shown"]
+    for one, other in itertools.permutations(rows, 2):
+        later = order.index(one.get("tier", "none")) <= order.index(other.get("tier", "none"))
+        harder = one.get("threshold", "") <= other.get("threshold", "")
+        if later and harder and one.get("person_group") == other.get("person_group"):
+            yield one, other
+
+
+NESTED = (
+    ("catastrophic_headcount", ["threshold", "tier"], {}),
+    ("catastrophic_headcount", ["person_group", "tier"], {"threshold": "0.10"}),
+)
+
+
+def test_no_difference_of_nested_sets_is_a_few_households(snapshot: Folder, published: Published) -> None:
+    """What is printed as v can be v - 2 to v + 2, and a difference of 1 to 10 for certain must not come out of any pair."""
+    pairs = 0
+    for place, (measure, by, given) in itertools.product(published.places, NESTED):
+        released = published.ask(measure, by, where(place), given)
+        order = [
+            "none",
+            *next(p["order"] for p in snapshot.manifest["plans"] if (p["city"], p["plan_year"]) == place),
+        ]
+        for one, other in steps(released, order):
+            at_least, at_most = (
+                one["numerator"] - other["numerator"] - 4,
+                one["numerator"] - other["numerator"] + 4,
+            )
+            assert not (at_least >= 1 and at_most < K), (place, one, other)
+            pairs += 1
+    assert pairs > 300
+
+
+def test_exact_differences_of_what_is_shown_are_none_or_enough(
+    snapshot: Folder, published: Published, sample_store: Path
+) -> None:
+    """Even if nothing were rounded: against the unprotected answers, row by row."""
+    desk, few, pairs = Desk.open(sample_store), 0, 0
+    for place, (measure, by, given) in itertools.product(published.places, NESTED):
+        raw = desk.ask(measure, by, where(place), given, protect=False).table
+        true = {tuple(row[d] for d in by): row["numerator"] for row in raw.iter_rows(named=True)}
+        released = published.ask(measure, by, where(place), given)
+        order = [
+            "none",
+            *next(p["order"] for p in snapshot.manifest["plans"] if (p["city"], p["plan_year"]) == place),
+        ]
+        few += sum(0 < a - b < K for a, b in itertools.pairwise(true.values()))
+        for one, other in steps(released, order):
+            step = true[tuple(one[d] for d in by)] - true[tuple(other[d] for d in by)]
+            assert not 0 < step < K, (place, one, other)
+            pairs += 1
+    assert few > 20 and pairs > 300, "there are steps that had to be hidden"
+
+
+# --- figures
+
+
+def rounded(value: float, base: int) -> float:
+    return base * math.floor(value / base + 0.5)
+
+
+def test_figures_are_rounded_and_rates_made_of_the_rounded(published: Published, sample_store: Path) -> None:
+    desk, compared, hidden = Desk.open(sample_store), 0, 0
+    sums = {a.measure for a in plan().answer if a.numerator}
+    persons = {"impoverishment_headcount", "further_impoverished"}
+    for (name, by, given), place in itertools.product(questions(), published.places):
+        try:
+            shown = published.ask(name, by, where(place), given)
+            raw = desk.ask(name, by, where(place), given, protect=False)
+        except ValueError:
+            continue
+        assert shown.parameters == raw.parameters and shown.by == raw.by
+        assert shown.table.select(*shown.by).equals(raw.table.select(*shown.by)), (
+            "every row is there, hidden or not"
+        )
+        form = measures()[name]
+        for one, true in zip(shown.table.to_dicts(), raw.table.to_dicts(), strict=True):
+            figures = [one[c] for c in one if c not in (*shown.by, "measure", "status")]
+            if one["status"] != "shown":
+                hidden += one["status"] == "hidden"
+                assert not any(f is not None for f in figures), "hidden in every column"
+                continue
+            assert one["n"] == rounded(true["n"], BASE)
+            assert not 0 < true["n"] < K
+            compared += 1
+            if name not in sums:
+                assert one["numerator"] is one["denominator"] is None
+                assert one["value"] == pytest.approx(true["value"], rel=0.006)
+                assert len(f"{abs(one['value']):.10g}".replace(".", "").strip("0")) <= 3
+                continue
+            money = {
+                "numerator": form.unit in ("yuan", "points")
+                or "paid" in form.numerator
+                or "_fen" in form.numerator
+            }
+            money["numerator"] |= form.numerator in ("before", "after", "own")
+            money["denominator"] = "_fen" in form.denominator or form.denominator == "before"
+            if form.counts or name in persons:
+                money = dict.fromkeys(money, False)
+            for part, is_money in money.items():
+                assert one[part] == rounded(true[part], YUAN if is_money else BASE), (name, part)
+            scale = 100 if form.unit == "per_100" else 1
+            assert one["value"] == pytest.approx(one["numerator"] / one["denominator"] * scale, rel=1e-12)
+    assert compared > 300 and hidden > 300
+
+
+def test_what_is_hidden_stands_nowhere_in_the_file(snapshot: Folder, published: Published) -> None:
+    for place in published.places:
+        _, rows = of(snapshot, place)
+        dark = rows.filter(pl.col("status") == "hidden")
+        assert dark.height
+        for name in ("value", "numerator", "denominator", "n", "n_excluded", "n_no_resource"):
+            assert dark[name].null_count() == dark.height
+        assert set(rows["key"]) <= {"held", *(k for k in rows["key"] if k.startswith("["))}, (
+            "no contributions"
+        )
+
+
+def test_an_answer_says_what_it_was_read_from(published: Published, snapshot: Folder) -> None:
+    released = published.ask("reach", ["tier"], where(published.places[0]))
+    assert released.provenance["protection"] == "protected tables (k = 11, rounded to 5 and 1,000 yuan)"
+    assert released.provenance["snapshot"] == snapshot.id
+    assert released.provenance["hidden"] == released.table.filter(pl.col("status") == "hidden").height
+    assert "protected" in released.sql and not released.bound
+    json.dumps(dict(released.provenance))
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (("reach", ["tier"], {"sex": ["female"]}), "reach as asked: not among the protected tables"),
+        (("gini", [], {}), "gini: not among the protected tables; they hold own_share_before"),
+        (("reach", ["age_band", "tier"], {}), "there it is by tier"),
+        (("reach", ["tier"], {}), "of one city and plan year"),
+        (("catastrophic_headcount", ["tier"], {}, {"threshold": "0.17"}), "by threshold and tier"),
+        (("reach", ["tier"], {"city": ["450100"]}), "450100: not among the protected tables"),
+        (("reach", ["tier"], {"plan_year": [1999]}), "they hold 2022, 2023"),
+    ],
+)
+def test_everything_else_is_refused(published: Published, asked: tuple[Any, ...], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        published.ask(*asked)
+
+
+def test_cities_out_of_scope_are_not_there(snapshot: Folder) -> None:
+    published = Published(snapshot, [ZHUHAI])
+    assert {city for city, _ in published.places} == {ZHUHAI}
+    assert set(published.ask("reach", ["city", "plan_year", "tier"]).table["city"]) == {ZHUHAI}
+    with pytest.raises(ValueError, match="371000: not among the protected tables"):
+        published.ask("reach", ["tier"], {"city": ["371000"], "plan_year": [2023]})
+
+
+def test_the_command_line_shows_what_a_researcher_sees(sample_store: Path, run: Run) -> None:
+    question = ("measure", sample_store, "reach", "--by", "city,plan_year,tier", "--format", "json")
+    code, out, _ = run(*question, "--published")
+    rows = json.loads(out)["rows"]
+    assert code == 0 and {row["status"] for row in rows} == {"shown", "hidden"}
+    assert all(row["n"] % BASE == 0 for row in rows if row["status"] == "shown")
+    code, _, err = run(*question, "--published", "--raw")
+    assert code == 1 and "published" in err
+
+
+# --- snapshots
+
+
+def file_of(snapshot: Folder, place: Place) -> tuple[str, pl.DataFrame]:
+    part = next(p for p in snapshot.partitions("protected") if (p.city, p.plan_year) == place)
+    return part.sha256, pl.read_parquet(part.path)
+
+
+def test_a_late_claim_moves_one_city_year_and_tells_of_nobody(sample_store: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(sample_store, store)
+    before, place = Store(store).current(), (ZHUHAI, 2023)
+    deliver(store, settlement=[settle("late", 9_000_000, 4_000_000, city=ZHUHAI)])
+    after = verbs._build(Store(store), None)
+    for other in Published(before).places:
+        was, now = file_of(before, other), file_of(after, other)
+        if other != place:
+            assert was[0] == now[0], "nothing came, nothing moves"
+            continue
+        on = ["key", "at"]
+        both = (
+            was[1].join(now[1], on=on, suffix="_now", nulls_equal=True).filter(pl.col("status").is_not_null())
+        )
+        assert both.filter((pl.col("status") == "hidden") & (pl.col("status_now") == "shown")).is_empty()
+        told = next(row for row in after.manifest["protection"] if (row["city"], row["plan_year"]) == place)
+        assert told["attacked"] == ["published", "with the publication before"]
+        cells, rows = of(after, place)
+        risk = primary(cells.system, policy())
+        earlier = tables_module_view(cells, was[1])
+        found = attack(tables_module_view(cells, rows), cells=np.flatnonzero(risk).tolist(), earlier=earlier)
+        small = [j for j, i in enumerate(found.cells) if 0 < cells.system.count[i] < K]
+        if not told["kept"]:
+            assert all(found.high[COUNT, j] >= K for j in small)
+    again = verbs._build(Store(store), None)
+    assert again.id == after.id, "the same data, the same snapshot"
+
+
+def test_tables_that_can_be_undone_are_not_published(
+    sample_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(sample_store, store)
+    before = Store(store).current_id()
+
+    def broken(system: System, rules: Any, also: Flags) -> Any:
+        class Done:
+            hidden = primary(system, rules) | also
+
+        return Done
+
+    monkeypatch.setattr("analytics.release.tables.protect", broken)
+    monkeypatch.setattr(
+        "analytics.release.version", lambda: "another"
+    )  # so that everything is protected anew
+    code, _, err = run("build", store)
+    assert code == 1 and "can be undone, so nothing is published" in err and "lattice.toml" in err
+    assert Store(store).current_id() == before
+    assert Desk.open(store).ask("reach", ["tier"], {"city": [ZHUHAI]}).table.height
+    with pytest.raises(ValueError, match="build the store again"):
+        monkeypatch.setattr("analytics.release.published.version", lambda: "another")
+        Published(Store(store).current())
+
+
+def test_a_changed_file_is_not_read(sample_store: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(sample_store, store)
+    path = Store(store).current().partitions("protected")[0].path
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-9] + b"x" + path.read_bytes()[-8:])
+    with pytest.raises(Exception, match="not the file that was sealed"):
+        Published(Store(store).current())
+
+
+def test_answers_that_contradict_the_lattice_are_left_out(snapshot: Folder, published: Published) -> None:
+    place = published.places[0]
+    cube = pl.read_parquet(
+        next(p.path for p in snapshot.partitions("cube") if (p.city, p.plan_year) == place)
+    )
+    order = next(p["order"] for p in snapshot.manifest["plans"] if (p["city"], p["plan_year"]) == place)
+    weighted = cube.with_columns(
+        numerator=pl.when(pl.col("key").str.contains("catastrophic_headcount"))
+        .then(pl.col("numerator") * 1.7)
+        .otherwise("numerator")
+    )
+    made = protected(place, weighted, order)
+    assert any(
+        "catastrophic_headcount" in line and "weights" in line for line in made.certificate["left_out"]
+    )
+    assert made.rows.filter(pl.col("key").str.contains("catastrophic_headcount")).is_empty()
+    assert made.rows.filter(pl.col("key").str.contains('"reach"')).height
+
+
+def test_every_prepared_question_has_its_cells() -> None:
+    """What is prepared and not named in the lattice would be left out of what others see without anybody noticing."""
+    named: Mapping[tuple[str, tuple[str, ...]], Any] = {(a.measure, a.by): a for a in plan().answer}
+    asked = {
+        (m, tuple(by if "tier" in by or measures()[m].tier_optional else (*by, "tier")))
+        for m, by, _ in questions()
+    }
+    assert asked == set(named)

@@ -302,6 +302,8 @@ class _Maker:
             if name in self.cells or (form.like and form.like not in self.cells):
                 continue
             count = self.cells[form.like].count if form.like else row[form.count]
+            if count is None or (form.money and row[form.money] is None):
+                continue
             scale = 1 if form.amount == "persons" else _FEN
             money = round(row[form.money] * scale) if form.money else None
             part = (*(v for k, v in env.items() if k != "tier"), *([env["tier"]] if "tier" in env else []))

@@ -145,10 +145,11 @@ class System:
         found: list[set[int]] = [set() for _ in range(len(self))]
         for e in self.equations:
             if e.counts:
-                for part in e.parts:
+                parts = [part for part in e.parts if not self.structural[part]]
+                for part in parts:
                     found[part].add(e.total)
-                if e.parts[1:] == ():
-                    found[e.total].add(e.parts[0])
+                if len(parts) == 1:
+                    found[e.total].add(parts[0])
         for smaller, bigger in self.subsets:
             found[smaller].add(bigger)
         return tuple(map(frozenset, found))

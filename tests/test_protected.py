@@ -10,6 +10,7 @@ import math
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from analytics import verbs
 from analytics.answer import Desk
 from analytics.measures import measures, questions
 from analytics.release import Published, Released, policy, protected
-from analytics.release.attack import COUNT, Attack, attack, seen
+from analytics.release.attack import COUNT, Attack, Seen, attack, seen
 from analytics.release.lattice import Lattice, lattice, plan
-from analytics.release.system import Cell, Flags, System, primary
+from analytics.release.system import Flags, System, primary
+from analytics.release.tables import as_seen, left_out, printed, to_hide
 from analytics.store import Folder, Store
 
 K, BASE, YUAN = 11, 5, 1000  # as settled: 1 to 10 hidden, counts to 5, money to 1,000 yuan
@@ -64,16 +66,9 @@ def where(place: Place) -> dict[str, list[str | int]]:
 # --- nothing follows from what is printed
 
 
-def intervals(cells: Lattice, rows: pl.DataFrame, targets: Flags) -> Attack:
-    view = tables_module_view(cells, rows)
-    assert not (targets & ~view.hidden).any(), "cells at risk are printed nowhere"
-    return attack(view, cells=np.flatnonzero(targets).tolist())
-
-
-def tables_module_view(cells: Lattice, rows: pl.DataFrame) -> Any:
-    from analytics.release.tables import _view, printed
-
-    return _view(cells, printed(cells, rows), policy())
+def view(cells: Lattice, rows: pl.DataFrame) -> Seen:
+    """What an attacker has: the structure, and what the file prints."""
+    return as_seen(cells, printed(cells, rows), policy())
 
 
 def given_away(found: Attack, truth: System) -> dict[str, int]:
@@ -91,53 +86,56 @@ def given_away(found: Attack, truth: System) -> dict[str, int]:
 
 
 def test_nothing_hidden_follows_from_what_is_printed(snapshot: Folder, published: Published) -> None:
+    """Of some of the thinnest tables; every place was attacked when it was built."""
     targets = 0
-    for place in published.places:
+    for place in published.places[::3]:
         cells, rows = of(snapshot, place)
-        told = given_away(intervals(cells, rows, primary(cells.system, policy())), cells.system)
+        risk, given = primary(cells.system, policy()), view(cells, rows)
+        assert not (risk & ~given.hidden).any(), "cells at risk are printed nowhere"
+        told = given_away(attack(given, cells=np.flatnonzero(risk).tolist()), cells.system)
         targets += told.pop("targets")
         assert not any(told.values()), (place, told)
     assert targets > 100
+    assert len(snapshot.manifest["protection"]) == len(published.places)
 
 
-def test_the_same_attack_undoes_primary_protection(snapshot: Folder, published: Published) -> None:
-    """Positive control: small cells hidden, and nothing else."""
-    cells, _ = of(snapshot, published.places[0])
-    told = {c for one in cells.rows for c in one.made_of}
+def primary_only(cells: Lattice) -> Flags:
+    """Small cells hidden, and nothing to protect them."""
+    told = {name for one in cells.rows for name in one.made_of}
+    return primary(cells.system, policy()) | np.array([name not in told for name in cells.system.names])
+
+
+def test_the_same_attack_undoes_primary_protection(large: Path) -> None:
+    """Positive control: steps from tier to tier and from threshold to threshold, hidden without what they are subtracted from."""
+    snapshot = Store(large).current()
+    cells, _ = of(snapshot, Published(snapshot).places[0])
     risk = primary(cells.system, policy())
-    untold = np.array([name not in told for name in cells.system.names])
-    found = attack(seen(cells.system, risk | untold, policy()), cells=np.flatnonzero(risk).tolist())
-    known = given_away(found, cells.system)
-    assert known["targets"] > 30 and known["recovered"] >= 0.6 * known["targets"]
+    rests = {cells.place[rest] for _, _, rest in cells.edges}
+    at = [i for i in np.flatnonzero(risk).tolist() if i in rests]
+    known = given_away(attack(seen(cells.system, primary_only(cells), policy()), cells=at), cells.system)
+    assert known["targets"] > 10 and known["recovered"] >= 0.6 * known["targets"]
 
 
 def test_most_of_a_city_of_usual_size_is_shown(large: Path) -> None:
+    """Of the lines that are told; what is left out is counted apart."""
+    told = Store(large).current().manifest["protection"][0]
+    assert 0 < told["hidden"] <= 0.25 * told["cells"], "counts and sums"
+    assert told["cells_left_out"] < 0.5 * (told["cells"] + told["cells_left_out"])
+
+
+def test_counts_alone_would_hide_less(large: Path) -> None:
+    """The lattice without its money: at most 15 % of what is told."""
     snapshot = Store(large).current()
-    told = snapshot.manifest["protection"][0]
-    assert told["hidden"] <= 0.25 * told["cells"], "counts and sums together"
-    cells, rows = of(snapshot, Published(snapshot).places[0])
-    counts = System.of(
-        [
-            Cell(n, int(c), unit=u)
-            for n, c, u in zip(cells.system.names, cells.system.count, cells.system.unit, strict=True)
-        ],
-        [
-            (cells.system.names[e.total], [cells.system.names[p] for p in e.parts], "counts")
-            for e in cells.system.equations
-            if e.counts
-        ],
-        [(cells.system.names[a], cells.system.names[b]) for a, b in cells.system.subsets],
-    )
-    from dataclasses import replace
-
-    from analytics.release.tables import _hidden, _left_out, _told
-
-    alone = replace(cells, system=counts)
-    out = _left_out(alone, primary(counts, policy()), K)
-    hidden = _hidden(alone, policy(), out)
-    left = _told(alone) - out
-    assert sum(hidden[alone.place[name]] for name in left) <= 0.15 * len(left), "counts alone"
-    assert rows.filter(pl.col("status") == "shown").height > 0.5 * rows.height
+    cells, _ = of(snapshot, Published(snapshot).places[0])
+    system = cells.system
+    none = np.zeros(len(system), np.int64)
+    ties = tuple(replace(e, of="counts") for e in system.equations if e.counts)
+    alone = replace(system, priced=none.astype(bool), money=none, top=((),) * len(system), equations=ties)
+    counts = replace(cells, system=alone)
+    out = left_out(counts, primary(alone, policy()), K)
+    hidden = to_hide(counts, policy(), out)
+    told = {name for one in cells.rows for name in one.made_of} - out
+    assert 0 < sum(hidden[cells.place[name]] for name in told) <= 0.15 * len(told)
 
 
 # --- differences of what a role can get
@@ -335,8 +333,8 @@ def test_a_late_claim_moves_one_city_year_and_tells_of_nobody(sample_store: Path
         assert told["attacked"] == ["published", "with the publication before"]
         cells, rows = of(after, place)
         risk = primary(cells.system, policy())
-        earlier = tables_module_view(cells, was[1])
-        found = attack(tables_module_view(cells, rows), cells=np.flatnonzero(risk).tolist(), earlier=earlier)
+        earlier = view(cells, was[1])
+        found = attack(view(cells, rows), cells=np.flatnonzero(risk).tolist(), earlier=earlier)
         small = [j for j, i in enumerate(found.cells) if 0 < cells.system.count[i] < K]
         if not told["kept"]:
             assert all(found.high[COUNT, j] >= K for j in small)
@@ -345,22 +343,13 @@ def test_a_late_claim_moves_one_city_year_and_tells_of_nobody(sample_store: Path
 
 
 def test_tables_that_can_be_undone_are_not_published(
-    sample_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+    large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     store = tmp_path / "store"
-    shutil.copytree(sample_store, store)
+    shutil.copytree(large, store)
     before = Store(store).current_id()
-
-    def broken(system: System, rules: Any, also: Flags) -> Any:
-        class Done:
-            hidden = primary(system, rules) | also
-
-        return Done
-
-    monkeypatch.setattr("analytics.release.tables.protect", broken)
-    monkeypatch.setattr(
-        "analytics.release.version", lambda: "another"
-    )  # so that everything is protected anew
+    monkeypatch.setattr("analytics.release.tables.to_hide", lambda cells, *_: primary_only(cells))
+    monkeypatch.setattr("analytics.release.version", lambda: "another")  # protects everything anew
     code, _, err = run("build", store)
     assert code == 1 and "can be undone, so nothing is published" in err and "lattice.toml" in err
     assert Store(store).current_id() == before

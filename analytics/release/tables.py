@@ -63,9 +63,9 @@ def protected(
         told = ["all answers: their figures contradict the lattice"]
         return Tables(_frame(held, []), {"left_out": told, "cells": 0, "hidden": 0})
     risk = primary(cells.system, rules)
-    out = _left_out(cells, risk, rules.k)
+    out = left_out(cells, risk, rules.k)
     was = printed(cells, before) if before is not None else None
-    hidden = _hidden(cells, rules, out | (was.dark if was else frozenset()))
+    hidden = to_hide(cells, rules, out | (was.dark if was else frozenset()))
     rows = _frame(
         held,
         [
@@ -74,12 +74,12 @@ def protected(
         ],
     )
     now = printed(cells, rows)
-    lines = undone(_view(cells, now, rules), cells.system, rules, risk)
+    lines = undone(as_seen(cells, now, rules), cells.system, rules, risk)
     if lines:
         raise Undone(_refused(place, lines))
     about: dict[str, Any] = {"attacked": ["published"], "kept": False}
     if was is not None and before is not None:
-        view, earlier = _view(cells, now, rules), _view(cells, was, rules)
+        view, earlier = as_seen(cells, now, rules), as_seen(cells, was, rules)
         about["attacked"].append("with the publication before")
         if undone(view, cells.system, rules, risk, earlier=earlier):
             rows, now, about["kept"] = before.select(*COLUMNS), was, True
@@ -97,7 +97,7 @@ def _refused(place: tuple[str, int], lines: Sequence[str]) -> str:
 # --- what is hidden
 
 
-def _left_out(cells: Lattice, risk: Flags, k: int) -> frozenset[str]:
+def left_out(cells: Lattice, risk: Flags, k: int) -> frozenset[str]:
     """Cells left out with whole lines of tables: tiers with too small a step to the next, and lines of which too much is at risk."""
     found, count = set[str](), cells.system.count
     for chain in cells.chains:
@@ -123,7 +123,7 @@ def _left_out(cells: Lattice, risk: Flags, k: int) -> frozenset[str]:
     return frozenset(found)
 
 
-def _hidden(cells: Lattice, rules: Policy, also: frozenset[str]) -> Flags:
+def to_hide(cells: Lattice, rules: Policy, also: frozenset[str]) -> Flags:
     """Cells not shown: those never told, those left out or hidden before, those at risk and what protects them."""
     names, told = cells.system.names, _told(cells)
     hidden = np.array([name in also or name not in told for name in names], np.bool_)
@@ -249,7 +249,7 @@ def printed(cells: Lattice, rows: pl.DataFrame) -> Printed:
     return Printed(count, money, frozenset(there - count.keys() - money.keys()))
 
 
-def _view(cells: Lattice, seen: Printed, rules: Policy) -> Seen:
+def as_seen(cells: Lattice, seen: Printed, rules: Policy) -> Seen:
     """What the attacker knows: the structure, and between what every printed figure lies."""
     size, names = len(cells.system), cells.system.names
     low, high = np.zeros((2, size)), np.full((2, size), np.inf)

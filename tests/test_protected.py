@@ -7,6 +7,7 @@ written out once more.
 import itertools
 import json
 import math
+import re
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -396,3 +397,66 @@ def test_every_prepared_question_has_its_cells() -> None:
         for m, by, _ in questions()
     }
     assert asked == set(named)
+
+
+def test_every_rule_of_the_lattice_ties_cells(large: Path) -> None:
+    """A rule whose names are mistyped ties nothing, and neither protector nor attacker would know of it."""
+    snapshot = Store(large).current()
+    cells, _ = of(snapshot, Published(snapshot).places[0])
+    form = plan()
+    named = [*(c.name for c in form.cell), *(r.name for r in form.rest)]
+    for pattern in named:
+        assert any(re.fullmatch(shape(pattern), name) for name in cells.place), pattern
+    ties = [
+        (cells.system.names[e.total], [cells.system.names[i] for i in e.parts])
+        for e in cells.system.equations
+    ]
+    for rule in form.sum:
+        parts = [p for p in rule.parts if p != "paid statutory_supplement"]
+        assert any(
+            re.fullmatch(shape(rule.total), total)
+            and all(any(re.fullmatch(shape(p), n) for n in names) for p in parts)
+            for total, names in ties
+        ), rule
+    for same in form.same:
+        for one, other in itertools.pairwise(same.cells):
+            assert any(re.fullmatch(shape(one), t) and re.fullmatch(shape(other), n[0]) for t, n in ties), (
+                same
+            )
+    nested = [(cells.system.names[a], cells.system.names[b]) for a, b in cells.system.subsets]
+    for within in form.within:
+        assert any(
+            re.fullmatch(shape(within.smaller), a) and re.fullmatch(shape(within.bigger), b)
+            for a, b in nested
+        ), within
+
+
+def shape(pattern: str) -> str:
+    return re.sub(r"\\{\w+\\}", ".+", re.escape(pattern))
+
+
+def test_a_step_shown_in_turn_does_not_give_a_hidden_count_away(
+    snapshot: Folder, published: Published
+) -> None:
+    """The households a tier relieves in its turn are those before it less those after it."""
+    seen_steps = 0
+    for place in published.places:
+        turn = {
+            r["tier"]: r["status"]
+            for r in published.ask(
+                "sequential_headcount", ["tier"], where(place), {"threshold": "0.10"}
+            ).table.to_dicts()
+        }
+        left = {
+            r["tier"]: r["status"]
+            for r in published.ask(
+                "catastrophic_headcount", ["tier"], where(place), {"threshold": "0.10"}
+            ).table.to_dicts()
+        }
+        order = next(p["order"] for p in snapshot.manifest["plans"] if (p["city"], p["plan_year"]) == place)
+        chain = ["none", *(k for k in order if k in left)]
+        for before, after in itertools.pairwise(chain):
+            three = [turn[after], left[before], left[after]]
+            assert three.count("hidden") != 1, (place, after)
+            seen_steps += three.count("shown") > 0
+    assert seen_steps > 10

@@ -258,9 +258,9 @@ class _Maker:
         subsets = [
             (small, big)
             for form in self.plan.within
-            for env in self._envs(form.smaller)
+            for env in self._envs(form.smaller) or self._envs(form.bigger)
             for small, big in [(self._name(form.smaller, env), self._name(form.bigger, env))]
-            if big in self.cells and self.cells[small].count <= self.cells[big].count
+            if big in self.cells and small in self.cells and self.cells[small].count <= self.cells[big].count
         ]
         rows, left_out = self._rows()
         together = tuple(

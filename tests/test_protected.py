@@ -399,36 +399,35 @@ def test_every_prepared_question_has_its_cells() -> None:
     assert asked == set(named)
 
 
-def test_every_rule_of_the_lattice_ties_cells(large: Path) -> None:
+def test_every_rule_of_the_lattice_ties_cells(large: Path, snapshot: Folder, published: Published) -> None:
     """A rule whose names are mistyped ties nothing, and neither protector nor attacker would know of it."""
-    snapshot = Store(large).current()
-    cells, _ = of(snapshot, Published(snapshot).places[0])
-    form = plan()
-    named = [*(c.name for c in form.cell), *(r.name for r in form.rest)]
-    for pattern in named:
-        assert any(re.fullmatch(shape(pattern), name) for name in cells.place), pattern
-    ties = [
-        (cells.system.names[e.total], [cells.system.names[i] for i in e.parts])
+    one = Store(large).current()
+    worlds = [of(one, Published(one).places[0])[0], *(of(snapshot, place)[0] for place in published.places)]
+    names = {name for cells in worlds for name in cells.place}
+    ties = {
+        (cells.system.names[e.total], tuple(cells.system.names[i] for i in e.parts))
+        for cells in worlds
         for e in cells.system.equations
-    ]
+    }
+    nested = {(c.system.names[a], c.system.names[b]) for c in worlds for a, b in c.system.subsets}
+    form = plan()
+
+    def is_of(pattern: str, name: str) -> bool:
+        return re.fullmatch(shape(pattern), name) is not None
+
+    for pattern in (*(c.name for c in form.cell), *(r.name for r in form.rest)):
+        assert any(is_of(pattern, name) for name in names), pattern
     for rule in form.sum:
-        parts = [p for p in rule.parts if p != "paid statutory_supplement"]
+        parts = [p for p in rule.parts if p != "paid statutory_supplement"]  # a tier of few places
         assert any(
-            re.fullmatch(shape(rule.total), total)
-            and all(any(re.fullmatch(shape(p), n) for n in names) for p in parts)
-            for total, names in ties
+            is_of(rule.total, total) and all(any(is_of(p, n) for n in found) for p in parts)
+            for total, found in ties
         ), rule
     for same in form.same:
-        for one, other in itertools.pairwise(same.cells):
-            assert any(re.fullmatch(shape(one), t) and re.fullmatch(shape(other), n[0]) for t, n in ties), (
-                same
-            )
-    nested = [(cells.system.names[a], cells.system.names[b]) for a, b in cells.system.subsets]
+        for left, right in itertools.pairwise(same.cells):
+            assert any(is_of(left, total) and is_of(right, found[0]) for total, found in ties), same
     for within in form.within:
-        assert any(
-            re.fullmatch(shape(within.smaller), a) and re.fullmatch(shape(within.bigger), b)
-            for a, b in nested
-        ), within
+        assert any(is_of(within.smaller, a) and is_of(within.bigger, b) for a, b in nested), within
 
 
 def shape(pattern: str) -> str:

@@ -3,7 +3,9 @@
 Expected intervals are worked by hand or by trying all whole-number tables; the rule is k = 11, p = 10 %, (2, 90 %).
 """
 
+import inspect
 from collections import Counter
+from pathlib import Path
 
 import highspy
 import numpy as np
@@ -86,6 +88,12 @@ def test_which_cells_are_at_risk() -> None:
 
 
 # --- the attacker, against hand and brute force
+
+
+def test_attacker_and_protector_share_no_code() -> None:
+    for one, other in ((attack, "protect"), (protect, "attack")):
+        source = Path(inspect.getfile(one)).read_text("utf-8")
+        assert "analytics.release.system" in source and f"release.{other}" not in source
 
 
 def test_what_a_rounded_publication_tells() -> None:

@@ -13,17 +13,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from canonical import WEIHAI, deliver, enrol, settle
+from canonical import deliver, enrol, settle
 
 from analytics import cli, facts, verbs
 from analytics.answer import Desk
-from analytics.store import Folder, Store, sha256_of
+from analytics.facts.jobs import code_version
+from analytics.intake import contract
+from analytics.plans import load_plans
+from analytics.store import Folder, Store
 
 YEARS = (2022, 2023)
 PERSONS = 13  # as many as may be shown
@@ -129,7 +132,10 @@ class Warm:
 
 
 def serve() -> None:
-    """The warm process: forks for every command, and never computes anything itself."""
+    """The warm process: forks for every command, and only reads what each would read again, since threads do not fork."""
+    load_plans()
+    code_version()
+    contract("settlement")
     for line in sys.stdin:
         order = json.loads(line)
         if "command" in order:

@@ -1,8 +1,6 @@
 """Killed and failing builders: what is published stays whole and is served, and the next run mends everything."""
 
-import os
 import random
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -11,11 +9,10 @@ from pathlib import Path
 import pytest
 from canonical import ZHUHAI, deliver, enrol
 from deliveries import csv_file, record
-from faults import Warm, copy, events, failing, generation, quick_build, shown, torn
+from faults import Warm, copy, events, generation, quick_build, shown, torn
 
 from analytics import verbs
-from analytics.store import Store, snapshot
-from analytics.store.snapshot import sha256_of
+from analytics.store import Store
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks and signals are of POSIX")
 KILLS = [36, pytest.param(200, marks=pytest.mark.long)]
@@ -118,7 +115,7 @@ def every_point(
 ) -> int:
     """Fail at each file call of a command (every `step`-th), one run each; returns how many were reached."""
     log, out = Path(f"{store}.log"), Path(f"{store}.out")
-    target = len(template.parts) and store / "store" if (template / "store").is_dir() else store
+    target = store / "store" if (template / "store").is_dir() else store
     for at in range(1, 1000, step):
         copy(template, store)
         held = [f.id for f in Store(target).deliveries()]

@@ -247,7 +247,7 @@ def failing(at: int = 0, how: str = "", log: str = "") -> Iterator[None]:
 
 
 def _path(given: Any) -> str:
-    return os.readlink(f"/proc/self/fd/{given}") if isinstance(given, int) else os.fspath(given)
+    return str(Path(f"/proc/self/fd/{given}").readlink()) if isinstance(given, int) else os.fspath(given)
 
 
 def events(log: Path) -> list[list[str]]:

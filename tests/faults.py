@@ -78,9 +78,36 @@ def generations(folder: Path) -> dict[int, float]:
     """The generation each year's file tells by its numbers, looked up in the folder as it lies there."""
     found = {}
     for path in sorted(folder.glob("person_year-*.parquet")):
-        row = pl.read_parquet(path).select("plan_year", "own_gross_fen").mean().row(0)
+        row = pl.read_parquet(path, columns=["plan_year", "own_gross_fen"]).mean().row(0)
         found[int(row[0])] = (row[1] - BASE) / 100
     return found
+
+
+READS = ("whole", "mixed", "refused", "generations")
+
+
+def read_on(store: Path, *, checked: bool) -> dict[str, int]:
+    """Read what is served until the file STORE.end is there, every 50th time as a figure of the desk; what was seen: one
+    generation (that of its manifest), two at once, nothing. `checked`: files are what the manifest says they are.
+    """
+    seen, found = dict.fromkeys(READS, 0), set()
+    while not Path(f"{store}.end").exists():
+        try:
+            snapshot = Store(store).current()
+            if checked:
+                snapshot.check()
+            years = generations(snapshot.path)
+            number = told(snapshot) if checked else years[YEARS[0]]
+            if checked and seen["whole"] % 50 == 0:
+                found.add(shown(store))
+        except AssertionError:
+            seen["mixed"] += 1
+        except Exception:  # removed, or torn and noticed
+            seen["refused"] += 1
+        else:
+            seen["whole" if set(years.values()) == {number} and len(years) == len(YEARS) else "mixed"] += 1
+            found.add(number)
+    return seen | {"generations": len(found)}
 
 
 # --- the warm process
@@ -170,6 +197,9 @@ def _carry_out(
     os.dup2(words, 2)
     if not full:
         verbs._build = quick_build
+    if command[0].startswith("read"):
+        print(*read_on(Path(command[1]), checked=command[0] == "read").values(), flush=True)
+        return 0
     if hold:
         seal = Store.seal
         Store.seal = lambda *given: (time.sleep(hold), seal(*given))[1]

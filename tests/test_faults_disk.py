@@ -142,7 +142,7 @@ def test_a_full_disk(warm: Warm, waiting: Path, tmp_path: Path) -> None:
         store = copy(waiting, disk / "store")
         commands: list[tuple[Any, ...]] = [("build", store)] * 6
         commands += [("ingest", disk / "new", tmp_path / "m.csv", "--as", "settlement")] * 2
-        for left, command in zip((0, 4, 12, 20, 28, 36, 0, 40), commands, strict=True):
+        for left, command in zip((0, 4, 12, 20, 28, 36, 0, 12), commands, strict=True):
             filler = fill(disk, left * 1024)
             code = warm.run(*command, out=str(out))
             assert code == 1, (left, out.read_text())

@@ -13,12 +13,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 from canonical import deliver, enrol, settle
 
 from analytics import cli, facts, verbs
@@ -26,7 +27,7 @@ from analytics.answer import Desk
 from analytics.facts.jobs import code_version
 from analytics.intake import contract
 from analytics.plans import load_plans
-from analytics.store import Folder, Store
+from analytics.store import Damaged, Folder, NotBuilt, Store
 
 YEARS = (2022, 2023)
 PERSONS = 13  # as many as may be shown
@@ -55,9 +56,9 @@ def quick_build(store: Store, progress: Any = None) -> Folder:
     return facts.build(store, progress=progress)
 
 
-def told(snapshot: Folder) -> int:
-    """The generation its manifest names."""
-    return sum(d["table"] == "settlement" for d in snapshot.manifest["deliveries"]) - 1
+def told(manifest: Mapping[str, Any]) -> int:
+    """The generation a snapshot says it is."""
+    return sum(d["table"] == "settlement" for d in manifest["deliveries"]) - 1
 
 
 def burden(number: int) -> float:
@@ -69,7 +70,7 @@ def shown(store: Path) -> int:
     """The generation a figure of the desk tells, asked anew; every year must tell the same."""
     desk = Desk.open(store)
     values = desk.ask("own_burden_mean", ["plan_year"]).table["value"].to_list()
-    number = told(desk.store.current())
+    number = told(desk.manifest())
     assert values == [burden(number)] * len(YEARS), (values, number)
     return number
 
@@ -78,8 +79,9 @@ def generations(folder: Path) -> dict[int, float]:
     """The generation each year's file tells by its numbers, looked up in the folder as it lies there."""
     found = {}
     for path in sorted(folder.glob("person_year-*.parquet")):
-        row = pl.read_parquet(path, columns=["plan_year", "own_gross_fen"]).mean().row(0)
-        found[int(row[0])] = (row[1] - BASE) / 100
+        with pq.ParquetFile(path) as file:
+            year, fen = file.read(["plan_year", "own_gross_fen"], use_threads=False)
+        found[year[0].as_py()] = (sum(fen.to_pylist()) / PERSONS - BASE) / 100
     return found
 
 
@@ -97,12 +99,12 @@ def read_on(store: Path, *, checked: bool) -> dict[str, int]:
             if checked:
                 snapshot.check()
             years = generations(snapshot.path)
-            number = told(snapshot) if checked else years[YEARS[0]]
+            number = told(snapshot.manifest) if checked else years[YEARS[0]]
             if checked and seen["whole"] % 50 == 0:
                 found.add(shown(store))
         except AssertionError:
             seen["mixed"] += 1
-        except Exception:  # removed, or torn and noticed
+        except (Damaged, NotBuilt, OSError, pa.ArrowInvalid):  # removed, or torn and noticed
             seen["refused"] += 1
         else:
             seen["whole" if set(years.values()) == {number} and len(years) == len(YEARS) else "mixed"] += 1

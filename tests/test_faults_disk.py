@@ -81,7 +81,7 @@ def points(log: list[str]) -> list[tuple[str, int]]:
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 @pytest.mark.parametrize("how", HOW)
-@pytest.mark.parametrize("least", [8, pytest.param(35, marks=pytest.mark.long)])
+@pytest.mark.parametrize("least", [6, pytest.param(35, marks=pytest.mark.long)])
 def test_a_build_that_fails_at_a_system_call(
     warm: Warm, waiting: Path, tmp_path: Path, how: str, least: int
 ) -> None:
@@ -140,9 +140,9 @@ def test_a_full_disk(warm: Warm, waiting: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with small_disk(tmp_path / "disk", 20) as disk:
         store = copy(waiting, disk / "store")
-        commands: list[tuple[Any, ...]] = [("build", store)] * 6
+        commands: list[tuple[Any, ...]] = [("build", store)] * 4
         commands += [("ingest", disk / "new", tmp_path / "m.csv", "--as", "settlement")] * 2
-        for left, command in zip((0, 4, 12, 20, 28, 36, 0, 12), commands, strict=True):
+        for left, command in zip((0, 8, 20, 36, 0, 12), commands, strict=True):
             filler = fill(disk, left * 1024)
             code = warm.run(*command, out=str(out))
             assert code == 1, (left, out.read_text())
@@ -201,19 +201,24 @@ def test_without_the_check_a_flipped_bit_gives_wrong_figures(waiting: Path, tmp_
     """The check of the files is what refuses: the engine alone reads wrong values and says nothing."""
     part = Store(copy(waiting, tmp_path / "store")).current().partitions("person_year")[0]
     sql = f"SELECT * FROM {parquet([part.path])}"
-    right = duckdb.connect().sql(sql).pl()
+    con = duckdb.connect()
+    right = con.sql(sql).pl()
+    footer = (
+        int.from_bytes(part.path.read_bytes()[-8:-4], "little") + 8
+    )  # of a small file the most, and it is plain text
+    pages = part.path.stat().st_size - footer
     chance, wrong, tries = random.Random(1), 0, 100
     for _ in range(tries):
-        place, bit = chance.randrange(part.path.stat().st_size), chance.randrange(8)
+        place, bit = chance.randrange(4, pages), chance.randrange(8)
         flip(part.path, place, bit)
         try:
-            wrong += not duckdb.connect().sql(sql).pl().equals(right)
+            wrong += not con.sql(sql).pl().equals(right)
         except Exception:  # noticed by luck
             continue
         finally:
             flip(part.path, place, bit)
     print(f"{wrong} of {tries} wrong without a word")
-    assert wrong >= tries / 10
+    assert wrong >= tries / 5
 
 
 def test_a_flipped_bit_on_the_way_is_seen_by_the_note(tmp_path: Path) -> None:

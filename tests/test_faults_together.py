@@ -90,7 +90,7 @@ def test_the_readers_see_a_store_rebuilt_in_place(warm: Warm, first: Path, tmp_p
     for path in folder.iterdir():
         path.chmod(0o644)
     running = readers(warm, store, tmp_path, "read-unchecked")
-    for turn in range(300):
+    for turn in range(150):
         for path in sorted(kept[turn % 2].glob("*.parquet")):
             (folder / path.name).write_bytes(path.read_bytes())
             time.sleep(0.002)

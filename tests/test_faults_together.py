@@ -136,13 +136,14 @@ def test_the_lock_of_a_killed_builder_is_free_at_once(warm: Warm, first: Path, t
 # --- time and memory
 
 
+@pytest.mark.parametrize("seconds", [0.3, 1e-9])  # the latter is over before the query begins
 @pytest.mark.parametrize("sql", ENDLESS.values(), ids=ENDLESS)
-def test_a_question_past_its_time_ends_and_the_desk_answers_on(first: Path, sql: str) -> None:
+def test_a_question_past_its_time_ends_and_the_desk_answers_on(first: Path, sql: str, seconds: float) -> None:
     desk = Desk.open(first)
     began = time.monotonic()
     with pytest.raises(QueryTimeout, match="narrow the question"):
-        desk._book._engine.ask(sql, seconds=0.3)
-    assert time.monotonic() - began < 0.3 + 1
+        desk._book._engine.ask(sql, seconds=seconds)
+    assert time.monotonic() - began < seconds + 1
     assert desk.ask("own_burden_mean", ["plan_year"]).table["n"].to_list() == [PERSONS] * len(YEARS)
 
 
@@ -155,7 +156,6 @@ def test_a_question_past_its_time_ends_and_the_desk_answers_on(first: Path, sql:
             "JIANFU_QUERY_SECONDS=a minute: write seconds as a number above 0",
         ),
         ("JIANFU_MEMORY", "lots", "JIANFU_MEMORY=lots: write an amount with its unit, such as 2GB"),
-        ("JIANFU_QUERY_SECONDS", "0.000001", "query stopped after 1e-06 s; narrow the question"),
         ("JIANFU_MEMORY", "512 MB", ""),
     ],
 )

@@ -25,6 +25,7 @@ SETTINGS = {
     "preserve_insertion_order": "true",
 }
 MEMORY = os.environ.get("JIANFU_MEMORY", "2GB")
+_AGAIN = 0.1  # seconds between two interrupts of a query past its time
 FileTrouble = duckdb.IOException  # a file DuckDB cannot read or write
 _AMOUNT = re.compile(
     r"0*[1-9][0-9]*(\.[0-9]+)? *([kmgt]i?b|b|%)|0*\.[0-9]*[1-9][0-9]* *([mgt]i?b|%)", re.IGNORECASE
@@ -158,7 +159,15 @@ class Engine:
     @contextmanager
     def _cursor(self, seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
         cursor = self._con.cursor()
-        watchdog = threading.Timer(seconds, cursor.interrupt)
+        done = threading.Event()
+
+        def watch() -> None:
+            wait = seconds
+            while not done.wait(wait):  # again and again: one that falls between two steps of a query is lost
+                cursor.interrupt()
+                wait = _AGAIN
+
+        watchdog = threading.Thread(target=watch, daemon=True)
         watchdog.start()
         try:
             yield cursor
@@ -167,5 +176,6 @@ class Engine:
                 f"query stopped after {seconds:g} s; narrow the question (fewer cities or years)"
             ) from error
         finally:
-            watchdog.cancel()
+            done.set()
+            watchdog.join()
             cursor.close()

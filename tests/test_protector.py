@@ -3,15 +3,18 @@
 Expected intervals are worked by hand or by trying all whole-number tables; the rule is k = 11, p = 10 %, (2, 90 %).
 """
 
+import inspect
 from collections import Counter
+from pathlib import Path
 
+import highspy
 import numpy as np
 import pytest
 from cubes import FULL, QUARTER, cube, plane, worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics.release.attack import COUNT, MONEY, Seen, attack, judge, seen, undone
+from analytics.release.attack import COUNT, MONEY, Seen, _Tables, attack, judge, seen, undone
 from analytics.release.disclosure import Policy
 from analytics.release.protect import protect
 from analytics.release.system import Cell, System, dominated, primary, small
@@ -87,6 +90,12 @@ def test_which_cells_are_at_risk() -> None:
 # --- the attacker, against hand and brute force
 
 
+def test_attacker_and_protector_share_no_code() -> None:
+    for one, other in ((attack, "protect"), (protect, "attack")):
+        source = Path(inspect.getfile(one)).read_text("utf-8")
+        assert "analytics.release.system" in source and f"release.{other}" not in source
+
+
 def test_what_a_rounded_publication_tells() -> None:
     """Nearest 5, half up: 10 is 8 to 12, and as 1 to 10 is never shown, 11 or 12; 0 is nobody; 1,000 yuan: 500 below to 499.99 above."""
     system = System.of(
@@ -135,6 +144,18 @@ def test_a_publication_that_contradicts_itself_is_an_error_not_a_success() -> No
     other = plane([[93, 20, 30], [25, 40, 50]])
     with pytest.raises(RuntimeError, match="the attack is broken"):
         judge(honest, other, RULE, hidden)
+
+
+@pytest.mark.parametrize("good", [0, 1, 2])
+def test_a_solver_that_gives_up_is_an_error(good: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the first program, and at the least and at the most of a cell."""
+    solve, runs = _Tables.run, iter(range(9))
+    monkeypatch.setattr(
+        _Tables, "run", lambda t: solve(t) if next(runs) < good else highspy.HighsModelStatus.kTimeLimit
+    )
+    system = plane([[3, 20, 30], [25, 40, 50]])
+    with pytest.raises(RuntimeError, match="kTimeLimit"):
+        attack(seen(system, hide(system, "0,0", "0,1", "1,0", "1,1"), RULE))
 
 
 TABLES = st.lists(st.lists(st.integers(0, 9), min_size=3, max_size=3), min_size=3, max_size=3)
@@ -269,6 +290,34 @@ def tiers(seed: int) -> System:
         + [(f"{v}/all", [f"{v}/{b}" for b in bands], "counts") for v in values],
         [(f"{a}/{b}", f"{c}/{b}") for a, c in nested for b in places],
     )
+
+
+def test_sets_within_sets_bound_what_stands_between_them() -> None:
+    """b lies between a shown 30 and a shown 36, both together are 40: so a, which is 5, is 4 to 10."""
+    cells = [Cell("both", 40), Cell("a", 5), Cell("b", 35), Cell("inner", 30), Cell("outer", 36)]
+    line = [("both", ["a", "b"], "counts")]
+    system = System.of(cells, line, [("inner", "b"), ("b", "outer")])
+    blind, risk = protect(System.of(cells, line), RULE).hidden, small(system, RULE)
+    assert blind.tolist() == hide(system, "a", "b").tolist()
+    assert interval(seen(system, blind, RULE), "a") == (4, 10)
+    assert kinds(seen(system, blind, RULE), system, risk) == {"below k": 1}
+    assert undone(seen(system, protect(system, RULE).hidden, RULE), system, RULE, risk) == []
+
+
+def test_money_of_one_household_is_protected_though_its_cell_is_large() -> None:
+    """900 of 1,000 yuan are one household's: with the other cell shown the sum follows, so that is hidden too."""
+    cells = [
+        Cell("all", 100, 3_000_00),
+        Cell("a", 40, 1_000_00, top=((900_00, 50_00),)),
+        Cell("b", 60, 2_000_00),
+    ]
+    system = System.of(cells, [("all", ["a", "b"], "both")])
+    risk = dominated(system, RULE)
+    assert risk.tolist() == [False, True, False]
+    assert kinds(seen(system, risk, RULE), system, risk) == {"money": 1}
+    hidden = protect(system, RULE).hidden
+    assert hidden.tolist() == [False, True, True]
+    assert undone(seen(system, hidden, RULE), system, RULE, risk) == []
 
 
 def test_tables_protected_one_by_one_give_each_other_away_and_linked_ones_do_not() -> None:

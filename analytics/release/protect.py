@@ -3,8 +3,8 @@
 For every cell at risk, upwards and downwards, a linear program looks for another table that agrees with everything shown
 and has this cell far enough away; what must move for that is hidden too. The tables found are the proof: whoever sees the
 published cells cannot tell them from the truth. A program of our own, because counts and sums of money (tied by amount
-bands), nested thresholds and an insider's knowledge have to be protected together; suppression packages protect one
-additive table of one quantity.
+bands), nested thresholds and an insider's knowledge have to be protected together; a suppression package (pytauargus was
+tried) protects one additive table of one quantity, and with its pattern the sums of money gave cells away as small.
 """
 
 from collections.abc import Iterator

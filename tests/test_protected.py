@@ -29,7 +29,7 @@ from analytics.release.attack import COUNT, Attack, Seen, attack, seen
 from analytics.release.lattice import Lattice, lattice, plan
 from analytics.release.system import Flags, System, primary
 from analytics.release.tables import as_seen, left_out, printed, to_hide
-from analytics.store import Folder, Store
+from analytics.store import Damaged, Folder, Store
 
 K, BASE, YUAN = 11, 5, 1000  # as settled: 1 to 10 hidden, counts to 5, money to 1,000 yuan
 Place = tuple[str, int]
@@ -366,7 +366,7 @@ def test_a_changed_file_is_not_read(sample_store: Path, tmp_path: Path) -> None:
     path = Store(store).current().partitions("protected")[0].path
     path.chmod(0o644)
     path.write_bytes(path.read_bytes()[:-9] + b"x" + path.read_bytes()[-8:])
-    with pytest.raises(Exception, match="not the file that was sealed"):
+    with pytest.raises(Damaged, match="content differs"):
         Published(Store(store).current())
 
 

@@ -4,11 +4,12 @@ from analytics.measures.compile import is_money
 from analytics.measures.contrast import COLUMNS as DIFFERENCES
 from analytics.measures.credit import coalition
 from analytics.measures.cube import HELD, Kept, made_by, questions
-from analytics.measures.evaluate import Book, Raw, Replayed, Sealed, origin
+from analytics.measures.evaluate import Book, Raw, Replayed
 from analytics.measures.form import Dimension, Measure, dimensions, grammar, measures, version
 from analytics.measures.largest import LARGEST
 from analytics.measures.prepare import Staged, prepare
 from analytics.measures.question import BEFORE_ALL, Question
+from analytics.measures.sealed import Sealed, origin
 
 __all__ = [
     "BEFORE_ALL",

@@ -2,10 +2,8 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as package_version
-from typing import Any, Protocol, get_args
+from functools import cached_property
+from typing import Any, get_args
 
 import polars as pl
 
@@ -14,14 +12,15 @@ from analytics.measures.compile import Compiled
 from analytics.measures.contrast import contrast
 from analytics.measures.cube import PLACE, Kept, made_by
 from analytics.measures.decompose import decompose
-from analytics.measures.form import Grain, dimensions, grammar, measures, version
+from analytics.measures.form import Grain, dimensions, grammar, measures
 from analytics.measures.largest import largest
 from analytics.measures.parade import parade
 from analytics.measures.parade import question as question_of_parade
 from analytics.measures.question import Question
 from analytics.measures.rows import Fact
+from analytics.measures.sealed import Sealed, origin
 from analytics.measures.uncertainty import Sure, with_errors
-from analytics.store import Engine, Partition
+from analytics.store import Engine
 from analytics.tiers import LEDGERS, TIER, TIERS
 
 
@@ -54,17 +53,6 @@ class Replayed:
     told: Mapping[str, Any]
     order: tuple[str, ...] = ()
     coalitions: tuple[str, ...] = ()
-
-
-class Sealed(Protocol):
-    """What a Book reads: a snapshot (store.Folder), or facts about to become one."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def manifest(self) -> Mapping[str, Any]: ...
-    def partitions(self, table: str | None = None) -> list[Partition]: ...
-    def check(self) -> None: ...
 
 
 class Book:
@@ -380,25 +368,6 @@ class Book:
         return {**origin(self.snapshot, question), **told, **told_of}
 
 
-def origin(snapshot: Sealed, question: Question) -> dict[str, Any]:
-    """What an answer of a snapshot rests on."""
-    cities, years = question.where.get("city"), question.where.get("plan_year")
-    return {
-        "snapshot": snapshot.id,
-        "synthetic": snapshot.manifest["synthetic"],
-        "facts_version": snapshot.manifest["facts_version"],
-        "measures_version": version(),
-        "code": _code(),
-        "plans": [
-            p["file"]
-            for p in snapshot.manifest["plans"]
-            if p["file"]
-            and (not cities or p["city"] in cities)
-            and (not years or str(p["plan_year"]) in years)
-        ],
-    }
-
-
 def _no_resource(question: Question, chosen: Mapping[str, str]) -> dict[str, str]:
     """What becomes of households whose resource (or living standard) is zero or negative, for measures that have one."""
     resource = grammar().resources.get(chosen.get("resource", ""))
@@ -415,11 +384,3 @@ def _no_resource(question: Question, chosen: Mapping[str, str]) -> dict[str, str
 def _keep(names: Iterable[str]) -> str:
     """Condition on the cities and years asked."""
     return " AND ".join(f"list_contains($where_{name}, {name}::VARCHAR)" for name in names) or "true"
-
-
-@cache
-def _code() -> str:
-    try:
-        return package_version("jianfu")
-    except PackageNotFoundError:
-        return "checkout"

@@ -8,7 +8,6 @@ import polars as pl
 from analytics.measures import Kept, Question, Sealed, origin, questions
 from analytics.release.disclosure import HIDDEN, Policy, Released
 from analytics.release.tables import COLUMNS, PROTECTED, version
-from analytics.store import Damaged, sha256_of
 
 _KNOWN = ("value", "numerator", "denominator", "n", "n_excluded")
 _MORE = tuple(name for name in COLUMNS if name not in (*_KNOWN, "key", "at", "status"))
@@ -26,8 +25,7 @@ class Published:
         self.snapshot, self.snapshot_id = snapshot, snapshot.id
         parts = snapshot.partitions(PROTECTED)
         for part in parts:
-            if not part.path.is_file() or sha256_of(part.path) != part.sha256:
-                raise Damaged(f"{part.path.name}: is not the file that was sealed; restore it from a copy")
+            part.check()
         files = {(p.city, p.plan_year): p.path for p in parts if p.city and p.plan_year}
         files = {place: path for place, path in files.items() if cities is None or place[0] in cities}
         self._kept = Kept(files)

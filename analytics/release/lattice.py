@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -347,9 +346,10 @@ class _Maker:
         for form in self.plan.same:
             for env in self._envs(form.cells[0]):
                 cells = [self.cells[c] for p in form.cells if (c := self._name(p, env)) in self.cells]
-                for one, other in pairwise(cells):
-                    money = one.money is not None and one.money == other.money
-                    if one.count == other.count:
+                for i, other in enumerate(cells):
+                    one = next((c for c in reversed(cells[:i]) if c.count == other.count), None)
+                    if one is not None:
+                        money = one.money is not None and one.money == other.money
                         yield one.name, (other.name,), "both" if money else "counts"
 
     def _rows(self) -> tuple[list[Shown], list[str]]:

@@ -1,0 +1,108 @@
+"""Protected tables from snapshot to snapshot: late claims, unchanged years, tables that must not be published, damage."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from canonical import ZHUHAI, deliver, settle
+from conftest import Run
+from protected_world import K, Place, of, primary_only, view
+
+from analytics import verbs
+from analytics.answer import Desk
+from analytics.release import Published, policy, protected
+from analytics.release.attack import COUNT, attack
+from analytics.release.system import primary
+from analytics.store import Damaged, Folder, Store
+
+
+@pytest.fixture(scope="module")
+def snapshot(sample_store: Path) -> Folder:
+    return Store(sample_store).current()
+
+
+@pytest.fixture(scope="module")
+def published(snapshot: Folder) -> Published:
+    return Published(snapshot)
+
+
+def file_of(snapshot: Folder, place: Place) -> tuple[str, pl.DataFrame]:
+    part = next(p for p in snapshot.partitions("protected") if (p.city, p.plan_year) == place)
+    return part.sha256, pl.read_parquet(part.path)
+
+
+def test_a_late_claim_moves_one_city_year_and_tells_of_nobody(sample_store: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(sample_store, store)
+    before, place = Store(store).current(), (ZHUHAI, 2023)
+    deliver(store, settlement=[settle("late", 9_000_000, 4_000_000, city=ZHUHAI)])
+    after = verbs._build(Store(store), None)
+    for other in Published(before).places:
+        was, now = file_of(before, other), file_of(after, other)
+        if other != place:
+            assert was[0] == now[0], "nothing came, nothing moves"
+            continue
+        on = ["key", "at"]
+        both = (
+            was[1].join(now[1], on=on, suffix="_now", nulls_equal=True).filter(pl.col("status").is_not_null())
+        )
+        assert both.filter((pl.col("status") == "hidden") & (pl.col("status_now") == "shown")).is_empty()
+        told = next(row for row in after.manifest["protection"] if (row["city"], row["plan_year"]) == place)
+        assert told["attacked"] == ["published", "with the publication before"]
+        cells, rows = of(after, place)
+        risk = primary(cells.system, policy())
+        earlier = view(cells, was[1])
+        found = attack(view(cells, rows), cells=np.flatnonzero(risk).tolist(), earlier=earlier)
+        small = [j for j, i in enumerate(found.cells) if 0 < cells.system.count[i] < K]
+        if not told["kept"]:
+            assert all(found.high[COUNT, j] >= K for j in small)
+    again = verbs._build(Store(store), None)
+    assert again.id == after.id, "the same data, the same snapshot"
+
+
+def test_tables_that_can_be_undone_are_not_published(
+    sample_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(sample_store, store)
+    before = Store(store).current_id()
+    monkeypatch.setattr("analytics.release.tables.to_hide", lambda cells, *_: primary_only(cells))
+    monkeypatch.setattr("analytics.release.version", lambda: "another")  # protects everything anew
+    code, _, err = run("build", store)
+    assert code == 1 and "can be undone, so nothing is published" in err and "lattice.toml" in err
+    assert Store(store).current_id() == before
+    assert Desk.open(store).ask("reach", ["tier"], {"city": [ZHUHAI]}).table.height
+    with pytest.raises(ValueError, match="build the store again"):
+        monkeypatch.setattr("analytics.release.published.version", lambda: "another")
+        Published(Store(store).current())
+
+
+def test_a_changed_file_is_not_read(sample_store: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(sample_store, store)
+    path = Store(store).current().partitions("protected")[0].path
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-9] + b"x" + path.read_bytes()[-8:])
+    with pytest.raises(Damaged, match="content differs"):
+        Published(Store(store).current())
+
+
+def test_answers_that_contradict_the_lattice_are_left_out(snapshot: Folder, published: Published) -> None:
+    place = published.places[0]
+    cube = pl.read_parquet(
+        next(p.path for p in snapshot.partitions("cube") if (p.city, p.plan_year) == place)
+    )
+    order = next(p["order"] for p in snapshot.manifest["plans"] if (p["city"], p["plan_year"]) == place)
+    weighted = cube.with_columns(
+        numerator=pl.when(pl.col("key").str.contains("catastrophic_headcount"))
+        .then(pl.col("numerator") * 1.7)
+        .otherwise("numerator")
+    )
+    made = protected(place, weighted, order)
+    assert any(
+        "catastrophic_headcount" in line and "weights" in line for line in made.certificate["left_out"]
+    )
+    assert made.rows.filter(pl.col("key").str.contains("catastrophic_headcount")).is_empty()
+    assert made.rows.filter(pl.col("key").str.contains('"reach"')).height

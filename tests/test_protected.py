@@ -19,7 +19,7 @@ import polars as pl
 import pytest
 from canonical import ZHUHAI
 from conftest import Run
-from protected_world import K, of, primary_only, view
+from protected_world import K, of, primary_only, view, where
 
 from analytics import verbs
 from analytics.answer import Desk

@@ -13,6 +13,7 @@ import polars as pl
 
 from analytics import (
     console,
+    console_audit,
     console_benchmarks,
     console_intake,
     console_measures,
@@ -109,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     console_survey.add(command)
     console_benchmarks.add(command)
     console_report.add(command)
+    console_audit.add(command)
     command("verify", _verify, "hash every file of a store again").add_argument("store")
     serve = command("serve", _serve, "serve the dashboard on this machine")
     serve.add_argument("store", nargs="?", default="store")

@@ -1,6 +1,24 @@
 """The only door out: an answer is protected here before anybody sees it (Raw -> Released)."""
 
+from analytics.release.audit import Log, Unwritten, log_of
 from analytics.release.disclosure import Policy, Released, policy, release
+from analytics.release.figure import Figure, digest, identified, program
+from analytics.release.record import Record
 from analytics.release.sheet import csv_text, guarded
 
-__all__ = ["Policy", "Released", "csv_text", "guarded", "policy", "release"]
+__all__ = [
+    "Figure",
+    "Log",
+    "Policy",
+    "Record",
+    "Released",
+    "Unwritten",
+    "csv_text",
+    "digest",
+    "guarded",
+    "identified",
+    "log_of",
+    "policy",
+    "program",
+    "release",
+]

@@ -35,7 +35,8 @@ def offer(place: choose.Place, kinds: Sequence[str] = report.KINDS) -> None:
 
         def made() -> bytes:
             document = report.compose(desk, place.city, year, kind=kind, language=language, unit=unit)
-            return report.render(document, form)
+            content = report.render(document, form)
+            return desk.record.left("report", f"{name}.{form}", content, document.figures)
 
         with words.reading(language):
             name = t(f"report_file.{kind}", city=words.city(place.city), year=year)

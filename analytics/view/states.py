@@ -8,7 +8,7 @@ import streamlit as st
 from analytics import jobs
 from analytics.figures import words
 from analytics.figures.words import t
-from analytics.release import Released
+from analytics.release import Released, Unwritten
 from analytics.store import Busy, Damaged, QueryTimeout
 from analytics.view import asking
 
@@ -25,6 +25,8 @@ def told() -> Iterator[None]:
         slow(reason)
     except asking.Unanswered as reason:
         unanswered(reason)
+    except Unwritten as error:
+        unwritten(error)
     except Damaged as error:
         gone(str(error).splitlines())
     except Exception:
@@ -37,6 +39,13 @@ def told() -> Iterator[None]:
 def unanswered(reason: Exception) -> None:
     """The data do not hold what a question needs."""
     st.info(_body(str(reason), t("state.unanswered_do")), title=t("state.unanswered"), icon=":material/help:")
+
+
+def unwritten(reason: Exception) -> None:
+    """No entry could be written in the audit log, so no number may be shown."""
+    st.error(
+        _body(str(reason), t("audit.unwritten_do")), title=t("audit.unwritten"), icon=":material/history_off:"
+    )
 
 
 def slow(reason: Exception) -> None:

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from test_house_texts import refusals
 
 from analytics import jobs
+from analytics.answer import Desk
 from analytics.figures import words
 from analytics.reference import root
 from analytics.store import QueryTimeout, Store
@@ -182,7 +183,7 @@ def test_a_question_without_an_answer(
     def fail(*_: Any, **__: Any) -> None:
         raise raised
 
-    monkeypatch.setattr(asking, "_ask", fail)
+    monkeypatch.setattr(Desk, "ask", fail)
     at = visit(sample_store, "cost_bands", city="zhuhai")
     (said,) = [m.value for m in [*at.warning, *at.info] if words.both(to_do)["zh"] in m.value]
     assert str(raised) in words_plain(said) and not at.error
@@ -215,6 +216,6 @@ def test_a_fault_of_ours_stays_one(visit: Visit, sample_store: Path, monkeypatch
     def fail(*_: Any, **__: Any) -> None:
         raise KeyError("planted")
 
-    monkeypatch.setattr(asking, "_ask", fail)
+    monkeypatch.setattr(Desk, "ask", fail)
     with pytest.raises(AssertionError, match="encountered an error"):
         visit(sample_store, "cost_bands", city="zhuhai")

@@ -51,7 +51,7 @@ def _visit(**link: str) -> AppTest:
 @pytest.fixture(scope="module")
 def desk(sample_store: Path) -> Desk:
     """The desk the pages ask, so that a city-year is read once."""
-    return asking._open(str(sample_store.resolve()), Store(sample_store).current_id())
+    return Desk(asking._open(str(sample_store.resolve()), Store(sample_store).current_id()))
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,10 @@
 """The view's one way to numbers: the desk over the current snapshot, and questions answered once per snapshot."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,22 +13,21 @@ import polars as pl
 import streamlit as st
 
 from analytics import benchmarks as figures
-from analytics.answer import Desk
+from analytics.answer import Desk, Room
 from analytics.benchmarks import Place
 from analytics.measures import Measure, measures
 from analytics.outcome import Outcome
 from analytics.plans import Covered, Plan, PlanErrors, PlanHoles, load_plans
 from analytics.plans import coverage as registered
-from analytics.release import Released
-from analytics.store import Damaged, Folder, NotBuilt, QueryTimeout, Store
+from analytics.release import LOCAL, Denied, Released, Viewer
+from analytics.store import Damaged, NotBuilt, QueryTimeout, Store
 from analytics.tiers import LEDGERS
-from analytics.whatif import NoEffect, NoSettlements, Scenario, scenario_text
+from analytics.whatif import NoEffect, NoSettlements, Scenario
 
 MEASURES = tuple(  # that any page can ask for
     m.id for m in measures().values() if m.grain in LEDGERS and not (m.needs or m.credit)
 )
 _serving: ContextVar[Desk | None] = ContextVar("serving", default=None)
-Frozen = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class Unanswered(Exception):
@@ -44,17 +43,22 @@ def store_path() -> Path:
     return Path(os.environ.get("JIANFU_STORE") or "store").resolve()
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _open(path: str, snapshot: str) -> Desk:
-    return Desk.open(Path(path))
+@st.cache_resource(max_entries=12, show_spinner=False)
+def _open(path: str, snapshot: str, cities: frozenset[str] | None = None) -> Room:
+    return Room.open(Path(path), cities)
+
+
+def viewer() -> Viewer:
+    """Who looks at this run of a page."""
+    return LOCAL
 
 
 def _published() -> Desk:
-    path = store_path()
+    path, who = store_path(), viewer()
     store = Store(path)
     snapshot = store.current_id()
     try:
-        return _open(str(path), snapshot)
+        return Desk(_open(str(path), snapshot, who.cities), who)
     except (NotBuilt, Damaged):
         raise
     except Exception as error:  # files that cannot be opened: say which
@@ -75,12 +79,6 @@ def serve() -> Desk:
     _serving.set(None)
     _serving.set(_published())
     return desk()
-
-
-def damage() -> list[str]:
-    """What of the served snapshot is missing or changed, one line each. Hashes everything: to explain a failure only."""
-    served = desk()
-    return Folder(served.store.path / "snapshots" / served.snapshot_id).damage()
 
 
 def warm_up() -> None:
@@ -110,13 +108,16 @@ def ask(
     ("superpopulation", "population"); `against`: differences from a value of a dimension. Raises Unanswered with the reason when the
     store cannot answer it; of a replay also NoSettlements and plans.PlanHoles.
     """
-    frozen = tuple(sorted((k, tuple(str(x) for x in v)) for k, v in where.items()))
-    chosen = tuple(sorted((parameters or {}).items()))
+    with _reasoned():
+        return desk().ask(measure, by, where, parameters, scenario=ledger, se=se, against=against)
+
+
+@contextmanager
+def _reasoned() -> Iterator[None]:
+    """Ask within: a reason of the desk becomes one a page can tell."""
     try:
-        return _ask(
-            desk().snapshot_id, str(store_path()), measure, tuple(by), frozen, chosen, ledger, se, against
-        )
-    except (NoSettlements, PlanHoles):
+        yield
+    except (NoEffect, NoSettlements, PlanHoles, PlanErrors, Denied):
         raise
     except QueryTimeout as error:
         raise TooSlow(str(error)) from error
@@ -124,55 +125,15 @@ def ask(
         raise Unanswered(str(error)) from error
 
 
-# Nobody changes an answer, so nobody needs a copy; Streamlit's caches take longer to find one than a page has time for.
-@lru_cache(maxsize=2000)
-def _ask(
-    snapshot: str,
-    path: str,
-    measure: str,
-    by: tuple[str, ...],
-    where: Frozen,
-    parameters: tuple[tuple[str, str], ...],
-    ledger: str,
-    se: str,
-    against: tuple[str, str] | None,
-) -> Released:
-    return _open(path, snapshot).ask(
-        measure,
-        by=by,
-        where={k: list(v) for k, v in where},
-        parameters=dict(parameters),
-        scenario=ledger,
-        se=se,
-        against=against,
-    )
-
-
 def parade(where: Mapping[str, Sequence[str]], parameters: Mapping[str, str]) -> Released:
     """Pen's parade of the households. Raises Unanswered with the reason when the store cannot answer it."""
-    frozen = tuple(sorted((k, tuple(str(x) for x in v)) for k, v in where.items()))
-    try:
-        return _parade(desk().snapshot_id, str(store_path()), frozen, tuple(sorted(parameters.items())))
-    except QueryTimeout as error:
-        raise TooSlow(str(error)) from error
-    except ValueError as error:
-        raise Unanswered(str(error)) from error
-
-
-@lru_cache(maxsize=100)
-def _parade(snapshot: str, path: str, where: Frozen, parameters: tuple[tuple[str, str], ...]) -> Released:
-    return _open(path, snapshot).parade({k: list(v) for k, v in where}, dict(parameters))
+    with _reasoned():
+        return desk().parade(where, parameters)
 
 
 def answerable(measure: str, parameter: str, where: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """The values of a parameter that the data of these places can answer a measure with."""
-    frozen = tuple(sorted((k, tuple(str(x) for x in v)) for k, v in where.items()))
-    return _answerable(desk().snapshot_id, str(store_path()), measure, parameter, frozen)
-
-
-@lru_cache(maxsize=500)
-def _answerable(snapshot: str, path: str, measure: str, parameter: str, where: Frozen) -> tuple[str, ...]:
-    return _open(path, snapshot).answerable(measure, parameter, {k: list(v) for k, v in where})
+    return desk().answerable(measure, parameter, where)
 
 
 def simulate(scenario: Scenario) -> Outcome:
@@ -183,35 +144,17 @@ def simulate(scenario: Scenario) -> Outcome:
     plain = scenario.model_copy(
         update={"target_loss_ratio": Scenario.model_fields["target_loss_ratio"].default}
     )
-    try:
-        found = _simulate(desk().snapshot_id, str(store_path()), scenario_text(plain), plain)
-    except (NoEffect, NoSettlements, PlanHoles, PlanErrors):
-        raise
-    except QueryTimeout as error:
-        raise TooSlow(str(error)) from error
-    except ValueError as error:
-        raise Unanswered(str(error)) from error
+    with _reasoned():
+        found = desk().simulate(plain)
     return replace(found, scenario=found.scenario.model_copy(update=ratio))
 
 
-@st.cache_data(max_entries=40, show_spinner=False)
-def _simulate(snapshot: str, path: str, text: str, _scenario: Scenario) -> Outcome:
-    return _open(path, snapshot).simulate(_scenario)
-
-
 def quality() -> list[dict[str, Any]]:
-    """The books of the store (see `quality.quality`), read once per set of deliveries, which never change. Raises Unanswered
-    when a delivery is damaged."""
-    served = desk()
+    """The books of the store (see `quality.quality`). Raises Unanswered when a delivery is damaged."""
     try:
-        return _quality(str(store_path()), served.snapshot_id, tuple(d.id for d in served.store.deliveries()))
+        return desk().quality()
     except Damaged as error:
         raise Unanswered(str(error)) from error
-
-
-@st.cache_data(max_entries=4, show_spinner=False)
-def _quality(path: str, snapshot: str, deliveries: tuple[str, ...]) -> list[dict[str, Any]]:
-    return _open(path, snapshot).quality()
 
 
 def published() -> dict[str, Place]:
@@ -220,13 +163,8 @@ def published() -> dict[str, Place]:
 
 
 def benchmarks() -> list[figures.Row]:
-    """Every published figure beside ours, asked once per snapshot."""
-    return _benchmarks(str(store_path()), desk().snapshot_id)
-
-
-@st.cache_data(max_entries=2, show_spinner=False)
-def _benchmarks(path: str, snapshot: str) -> list[figures.Row]:
-    return figures.compare(_open(path, snapshot))
+    """Every published figure beside ours."""
+    return figures.compare(desk())
 
 
 def is_local() -> bool:

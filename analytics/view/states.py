@@ -30,7 +30,7 @@ def told() -> Iterator[None]:
     except Damaged as error:
         gone(str(error).splitlines())
     except Exception:
-        lines = asking.damage()
+        lines = asking.desk().damage()
         if not lines:
             raise
         gone(lines)

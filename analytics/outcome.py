@@ -1,6 +1,6 @@
 """The result of a scenario in protected figures: fit, who is touched, spending, burden, catastrophic expenditure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -85,6 +85,11 @@ class Outcome:
     plan: Plan
     changed: Plan
     answers: tuple[Answer, ...]
+
+    def figures(self) -> Iterator[Released]:
+        """Every answer of every ledger."""
+        for answer in self.answers:
+            yield from answer.of.values()
 
     def table(self) -> pl.DataFrame:
         """Every figure, one row each."""

@@ -219,7 +219,8 @@ def measure(
     desk = Desk.open(store)
     ledger = scenario if scenario in ("observed", "plan") else load_scenario(Path(scenario))
     more: dict[str, Any] = {"se": se, "se_method": se_method, "against": against, "protect": not raw}
-    return [desk.ask(name, by, where, parameters, scenario=ledger, **more) for name in measures]
+    with desk.record.together():
+        return [desk.ask(name, by, where, parameters, scenario=ledger, **more) for name in measures]
 
 
 def simulate(store: Path | str, scenario: Path | str | Scenario, *, raw: bool = False) -> Outcome:
@@ -234,7 +235,9 @@ def survey(
     store: Path | str, *, where: Mapping[str, Sequence[str | int]] | None = None, raw: bool = False
 ) -> Survey:
     """All tables of financial protection of the households of a store, see survey.py."""
-    return _survey(Desk.open(store), where, protect=not raw)
+    desk = Desk.open(store)
+    with desk.record.together():
+        return _survey(desk, where, protect=not raw)
 
 
 def parade(

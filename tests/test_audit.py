@@ -208,13 +208,13 @@ def test_a_full_disk_fails_closed(tmp_path: Path) -> None:
 
 def test_a_failing_sync_or_head_fails_closed(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     _fill(log, 2)
-    for name in ("fsync", "replace"):
+    for name in ("os.fsync", "Path.replace"):
         with monkeypatch.context() as broken:
 
             def fail(*_: object) -> None:
                 raise OSError(5, "Input/output error")
 
-            broken.setattr(f"analytics.release.audit.os.{name}", fail)
+            broken.setattr(f"analytics.release.audit.{name}", fail)
             with pytest.raises(Unwritten, match="Input/output error"):
                 log.append(ENTRY)
         assert not list(log.head_file.parent.glob(".*"))

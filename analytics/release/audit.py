@@ -160,10 +160,10 @@ class Log:
                 _whole(handle, _canonical({"n": head.n, "hash": head.hash}) + b"\n")
             finally:
                 os.close(handle)
-            os.replace(fresh, self.head_file)
+            fresh.replace(self.head_file)
         except OSError:
             with suppress(OSError):
-                os.unlink(fresh)
+                fresh.unlink()
             raise
 
     def _catch_up(self) -> list[Mapping[str, Any]]:
@@ -214,12 +214,10 @@ class Log:
 
     def _files(self) -> list[Path]:
         try:
-            names = os.listdir(self.folder)
+            found = [p for p in self.folder.iterdir() if p.suffix == ".jsonl"]
         except FileNotFoundError:
             return []
-        return sorted(
-            (self.folder / n for n in names if n.endswith(".jsonl")), key=lambda p: (len(p.name), p.name)
-        )
+        return sorted(found, key=lambda p: (len(p.name), p.name))
 
     def kept(self) -> Head | None:
         """The head in its second place; None where there is none that can be read."""

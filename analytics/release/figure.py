@@ -17,6 +17,7 @@ from analytics.release.disclosure import Released
 _DIGITS = (
     10  # of a decimal number that two computations must share: sums of many are not always added in one order
 )
+_USUAL = (("ledger", "observed"), ("se_method", "auto"))  # not written down
 _DRAWS = ("view", "figures", "report")  # wings that draw numbers and decide none
 
 
@@ -59,7 +60,7 @@ def identified(released: Released, **asked: Any) -> Released:
         "by": list(released.by),
         "where": {name: list(codes) for name, codes in sorted(released.where.items())},
         "parameters": dict(released.parameters),
-        **{name: value for name, value in asked.items() if value},
+        **{name: value for name, value in asked.items() if value and (name, value) not in _USUAL},
         **{name: facts[name] for name in ("snapshot", "facts_version", "measures_version", "protection")},
         "program": program(),
     }

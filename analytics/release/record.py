@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from analytics.release.access import LOCAL, Viewer
 from analytics.release.audit import Head, Log
 from analytics.release.disclosure import HIDDEN, Released
 from analytics.release.figure import Figure
@@ -17,12 +18,11 @@ _together: ContextVar[list[Released] | None] = ContextVar("together", default=No
 class Record:
     """One session of one person with one store: all it gets is entered in the log under their name."""
 
-    def __init__(
-        self, log: Log, user: str = "local", role: str = "local", scope: Sequence[str] | None = None
-    ) -> None:
-        """`scope`: the cities it may look at; None: all."""
-        self.log = log
-        self._who = {"user": user, "role": role, "scope": "all" if scope is None else sorted(scope)}
+    def __init__(self, log: Log, viewer: Viewer = LOCAL) -> None:
+        self.log, self.viewer = log, viewer
+        role, cities, products = viewer.scope
+        told = {"cities": "all" if cities is None else cities, **({"products": products} if products else {})}
+        self._who = {"user": viewer.user, "role": role, "scope": told}
         self._seen: set[str] = set()
         self._lock = threading.Lock()
 

@@ -22,9 +22,9 @@ def compose(
     """The performance report of a city and plan year (city: code or slug), for a bureau or an insurer. Raises ValueError: what
     is wrong, what is possible.
     """
-    with words.reading(_known("language", language, words.LANGUAGES), _known("unit", unit, UNITS)):
-        with desk.record.together():
-            return _document(*_look(desk, city, plan_year, kind))
+    reading = words.reading(_known("language", language, words.LANGUAGES), _known("unit", unit, UNITS))
+    with reading, desk.record.together():
+        return _document(*_look(desk, city, plan_year, kind))
 
 
 def refusal(desk: Desk, city: str, plan_year: int, kind: str, language: str) -> str:

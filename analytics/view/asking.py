@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import polars as pl
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from analytics import benchmarks as figures
 from analytics.answer import Desk, Room
@@ -19,7 +20,7 @@ from analytics.measures import Measure, measures
 from analytics.outcome import Outcome
 from analytics.plans import Covered, Plan, PlanErrors, PlanHoles, load_plans
 from analytics.plans import coverage as registered
-from analytics.release import LOCAL, Denied, Released, Viewer
+from analytics.release import LOCAL, Denied, Record, Released, Unwritten, Viewer, log_of
 from analytics.store import Damaged, NotBuilt, QueryTimeout, Store
 from analytics.tiers import LEDGERS
 from analytics.whatif import NoEffect, NoSettlements, Scenario
@@ -53,12 +54,22 @@ def viewer() -> Viewer:
     return LOCAL
 
 
+def _record(path: Path, who: Viewer) -> Record:
+    """What this session has been given, so that the same answer is entered once; without a session one of its own."""
+    if get_script_run_ctx() is None:
+        return Record(log_of(path), who)
+    held = st.session_state.get("record")
+    if held is None or held.viewer != who or held.log is not log_of(path):
+        held = st.session_state["record"] = Record(log_of(path), who)
+    return cast(Record, held)
+
+
 def _published() -> Desk:
     path, who = store_path(), viewer()
     store = Store(path)
     snapshot = store.current_id()
     try:
-        return Desk(_open(str(path), snapshot, who.cities), who)
+        return Desk(_open(str(path), snapshot, who.cities), who, _record(path, who))
     except (NotBuilt, Damaged):
         raise
     except Exception as error:  # files that cannot be opened: say which
@@ -89,7 +100,7 @@ def warm_up() -> None:
         city, year = open_.places[-1]
         ask("own_share_after", ("plan_year", "tier"), {"city": [city]})
         order(city, year)
-    except (NotBuilt, Damaged, IndexError, Unanswered):
+    except (NotBuilt, Damaged, IndexError, Unanswered, Unwritten):
         return
 
 
@@ -164,7 +175,8 @@ def published() -> dict[str, Place]:
 
 def benchmarks() -> list[figures.Row]:
     """Every published figure beside ours."""
-    return figures.compare(desk())
+    with desk().record.together():
+        return figures.compare(desk())
 
 
 def is_local() -> bool:
@@ -222,8 +234,13 @@ def narrow(released: Released, **wanted: str) -> Released:
 def joined(dimension: str, answers: Mapping[str, Released]) -> Released:
     """Answers of one breakdown as one, told apart by a dimension more, so that they are drawn on one scale."""
     first = next(iter(answers.values()))
+    together = {f.id: f for a in answers.values() for f in a.figures}
+    told = {**first.provenance, "figure": list(together)}
     tables = [a.table.with_columns(pl.lit(code).alias(dimension)) for code, a in answers.items()]
-    return replace(first, by=(*first.by, dimension), table=pl.concat(tables, how="vertical_relaxed"))
+    whole = pl.concat(tables, how="vertical_relaxed")
+    return replace(
+        first, by=(*first.by, dimension), table=whole, provenance=told, figures=tuple(together.values())
+    )
 
 
 def totals(released: Released) -> Released:

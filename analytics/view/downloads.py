@@ -1,6 +1,7 @@
 """Download a figure and cite it: its table or all its numbers as a file, its chart as a picture, each with its notes."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import polars as pl
 import streamlit as st
@@ -63,10 +64,7 @@ def offer(
                 st.download_button(
                     t(f"download.{form}"),
                     data=_read_by(
-                        language,
-                        unit,
-                        make,
-                        lambda content, file=file: record.left("download", file, content, figures),
+                        language, unit, make, partial(record.left, "download", file, figures=figures)
                     ),
                     file_name=file,
                     mime=_KINDS[form],

@@ -10,7 +10,7 @@ from analytics.figures import about, files, words
 from analytics.figures.charts import Chart
 from analytics.figures.words import t
 from analytics.release import Released
-from analytics.view import controls
+from analytics.view import asking, controls, door
 
 _KINDS = {
     "csv": "application/zip",
@@ -25,6 +25,8 @@ def offer(
     key: str, title: str, chart: Chart | None, table: pl.DataFrame, answers: Sequence[Released]
 ) -> None:
     """A closed menu; its content is drawn when it is opened, and a file is made when it is asked for."""
+    if not asking.may("download"):
+        return
     menu = st.popover(t("download.title"), icon=":material/download:", key=f"p_{key}", on_change="rerun")
     if not menu.open:
         return
@@ -59,7 +61,7 @@ def offer(
             for form, make in makers.items():
                 st.download_button(
                     t(f"download.{form}"),
-                    data=_read_by(language, unit, make),
+                    data=door.held(_read_by(language, unit, make)),
                     file_name=f"{name}.{'zip' if form == 'csv' else form}",
                     mime=_KINDS[form],
                     key=f"d_{form}_{key}",

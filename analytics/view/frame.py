@@ -42,7 +42,8 @@ def main() -> None:
     controls.turn_to(page.url_path)
     with st.sidebar:
         controls.language_switch()
-        choose.unit()
+        if viewer:
+            choose.unit()
         words.settle()
         controls.tell_browser()
         entrance.who(viewer)
@@ -53,7 +54,8 @@ def main() -> None:
         entrance.refused(viewer)
         return
     desk = begin.open_or_stop()
-    tour.offer(is_front=page.url_path in ("", "overview"), is_sample=desk.is_synthetic)
+    if viewer.may("overview"):
+        tour.offer(is_front=page.url_path in ("", "overview"), is_sample=desk.is_synthetic)
     working.note(page.url_path)
     if desk.is_synthetic:
         st.badge(

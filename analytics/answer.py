@@ -1,18 +1,15 @@
-"""The desk where questions to a store are answered: one door for every answer, whoever asks.
-
-A room is a snapshot opened for one scope: it holds the files of these cities only, and what was answered from them. A desk stands in it
-for one viewer, and is light.
+"""The desk where questions to a store are answered: one door for every answer, whoever asks. It stands in a room (see room.py) for one
+viewer, and is light.
 """
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, wraps
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from analytics.measures import Book, Dimension, Measure, Raw, dimensions, measures
+from analytics.measures import Book, Dimension, Measure, Raw, dimensions, grammar, measures
 from analytics.outcome import Ledger, Outcome, assemble
 from analytics.plans import Plan, plan_for
 from analytics.quality import quality, samples, skeleton, store_wide
@@ -27,14 +24,12 @@ from analytics.release import (
     policy,
     release,
 )
-from analytics.store import Folder, Part, Store
-from analytics.tiers import full_order
+from analytics.room import Room
+from analytics.store import Folder, Store
+from analytics.tiers import LEDGERS, full_order
 from analytics.whatif import Replay, Scenario, carry_out, coalitions, scenario_text
 
 POINTS = 100  # of a parade, where there are households enough
-REPLAYS = 2  # city-years held in memory to be replayed
-MOST = 1_000_000_000  # bytes one of them may take before it begins anew
-KEPT = 3000  # answers a room keeps
 T = TypeVar("T")
 P = ParamSpec("P")
 Pairs = tuple[tuple[str, tuple[str, ...]], ...]
@@ -54,79 +49,6 @@ class Asked:
     parameters: tuple[tuple[str, str], ...] = ()
     ledger: str = "observed"
     more: tuple[tuple[str, Any], ...] = ()
-
-
-class Room:
-    """One snapshot of a store, for everybody of one scope: only files of `cities` (None: all) are opened here."""
-
-    def __init__(
-        self,
-        store: Store,
-        snapshot: Folder,
-        cities: frozenset[str] | None = None,
-        *,
-        prepared: bool = True,
-    ) -> None:
-        """`prepared`: whether answers prepared at the build are used, or all are computed from the facts."""
-        self.store, self.whole, self._prepared = store, snapshot, prepared
-        self.snapshot = snapshot if cities is None else Part(snapshot.path, cities)
-        self.cities = cities
-        self._replays: dict[tuple[str, int], Replay] = {}
-        self._lock = threading.Lock()
-        self._given: OrderedDict[Any, Any] = OrderedDict()
-        self._giving = threading.Lock()
-
-    @classmethod
-    def open(cls, path: Path | str, cities: frozenset[str] | None = None) -> "Room":
-        """The published snapshot of a store. Raises store.NotBuilt or store.Damaged."""
-        store = Store(path)
-        return cls(store, store.current(), cities)
-
-    @cached_property
-    def book(self) -> Book:
-        return Book(self.snapshot, prepared=self._prepared)
-
-    def once(self, key: Any, make: Callable[[], T]) -> T:
-        """What was made before under a key, or is made now. Nobody changes an answer, so nobody needs a copy."""
-        with self._giving:
-            if key in self._given:
-                self._given.move_to_end(key)
-                return cast(T, self._given[key])
-        made = make()
-        with self._giving:
-            self._given[key] = made
-            if len(self._given) > KEPT:
-                self._given.popitem(last=False)
-        return made
-
-    def replay(self, city: str, plan_year: int) -> Replay:
-        """The settlements of a city-year, held in memory for several questions. Raises ValueError, store.Damaged."""
-        with self._lock:
-            found = self._replays.pop((city, plan_year), None)
-            if found is None or found.held > MOST:
-                self._must_hold(city, plan_year)
-                found = Replay(self.snapshot, self.store.deliveries(), city, plan_year)
-            self._replays[city, plan_year] = found
-            for old in list(self._replays)[:-REPLAYS]:
-                del self._replays[old]
-            return found
-
-    def _must_hold(self, city: str, plan_year: int) -> None:
-        if (city, plan_year) not in self.book.places:
-            held = ", ".join(f"{c} {y}" for c, y in self.book.places)
-            raise ValueError(f"{city} {plan_year}: not in this store; it holds {held}")
-
-    def deliveries(self) -> list[Folder]:
-        """Those whose every row is of these cities; a file that is not cut by city may hold others."""
-        found = self.store.deliveries()
-        if self.cities is None:
-            return found
-        return [d for d in found if (at := _cities(d)) and at <= self.cities]
-
-
-def _cities(delivery: Folder) -> set[str]:
-    """Cities of what a delivery loaded; empty text where that is not known."""
-    return {str(f.get("city") or "") for f in delivery.manifest["files"] if f["table"] != "quarantine"}
 
 
 def _entered(method: "Callable[Concatenate[Desk, P], T]") -> "Callable[Concatenate[Desk, P], T]":
@@ -162,22 +84,27 @@ class Desk:
         return cls(Room.open(path, viewer.cities), viewer)
 
     @classmethod
-    def anew(cls, store: Store, snapshot: Folder, cities: Sequence[str] | None = None) -> "Desk":
-        """A snapshot that is kept, for the local user, where nothing that was prepared or answered before is used."""
+    def anew(
+        cls, store: Store, snapshot: Folder, cities: Sequence[str] | None = None, role: str = LOCAL.role
+    ) -> "Desk":
+        """A snapshot that is kept, as a role sees it, where nothing that was prepared or answered before is used."""
         scope = None if cities is None else frozenset(cities)
-        return cls(Room(store, snapshot, scope, prepared=False), replace(LOCAL, cities=scope))
+        return cls(Room(store, snapshot, scope, prepared=False), Viewer(LOCAL.user, role, scope))
 
     @property
     def _book(self) -> Book:
         return self._room.book
 
-    def _give(self, asked: Asked, make: Callable[[], T]) -> T:
-        """The one door. Every answer, kept or new, is asked for here: may this viewer have it? It leaves once it is entered in
-        the audit log. Raises release.Denied, release.Unwritten.
+    def _give(self, asked: Asked, make: Callable[[], T], published: Callable[[], T] | None = None) -> T:
+        """The one door. Every answer, kept or new, is asked for here: may this viewer have it, and from what? It leaves once it is
+        entered in the audit log. `published`: how the protected tables answer it, where they may. Raises release.Denied,
+        release.Unwritten.
         """
         self.viewer.must(asked.action)
-        if self.viewer.answers != "exact" and asked.action in ("ask", "simulate", "raw"):
-            raise Denied("protected", "only protected tables are granted to you")
+        if self.viewer.answers != "exact":
+            if self.viewer.answers == "none" or published is None:
+                raise Denied("protected", "only protected tables are granted to you")
+            make = published
         given = self._room.once((self.viewer.scope, asked), make)
         if isinstance(given, Released):
             self.record.give(given)
@@ -189,8 +116,11 @@ class Desk:
 
     def _release(self, raw: Raw, protect: bool, **asked: Any) -> Released:
         """An answer protected, and with its id."""
+        return self._identified(release(raw, protect=protect), **asked)
+
+    def _identified(self, released: Released, **asked: Any) -> Released:
         scope, products = self.viewer.scope[1:]
-        return identified(release(raw, protect=protect), scope=scope, products=products, **asked)
+        return identified(released, scope=scope, products=products, **asked)
 
     @property
     def is_synthetic(self) -> bool:
@@ -199,7 +129,7 @@ class Desk:
     @property
     def places(self) -> list[tuple[str, int]]:
         """(city code, plan year) present, sorted."""
-        return self._book.places
+        return self._room.places
 
     @_entered
     def ask(
@@ -218,7 +148,7 @@ class Desk:
         """A protected answer; `se`, `se_method`, `against`: see `Book.ask`. `scenario`: "observed" (as recorded), "plan" (the plan in force, replayed) or a Scenario; the
         latter two of one city and plan year. Raises ValueError (what is wrong, what is possible) or store.QueryTimeout.
         """
-        told = self.viewer.proposed(where or {})
+        told = self._of_contract(measure, by, self.viewer.proposed(where or {}))
         asked = Asked(
             "ask",
             _action(protect),
@@ -239,7 +169,21 @@ class Desk:
             method = se_method if se or against else ""
             return self._release(raw, protect, verb="ask", se=se, se_method=method, against=against, **how)
 
-        return self._give(asked, make)
+        def published() -> Released:
+            return self._identified(self._room.published.ask(measure, by, told, parameters), verb="published")
+
+        plain = scenario == "observed" and protect and not se and not against
+        return self._give(asked, make, published if plain else None)
+
+    def _of_contract(
+        self, measure: str, by: Sequence[str], where: dict[str, tuple[str, ...]]
+    ) -> dict[str, tuple[str, ...]]:
+        """A filter with the products of the viewer's contract, where a question is of products and names none."""
+        form = measures().get(measure)
+        if self.viewer.products is None or "product" in where or form is None:
+            return where
+        of_products = form.grain not in LEDGERS or "product" in by
+        return {**where, "product": tuple(sorted(self.viewer.products))} if of_products else where
 
     @_entered
     def parade(
@@ -377,7 +321,21 @@ class Desk:
         asked = Asked(
             "answerable", "ask", measure, (), tuple(sorted(told.items())), more=(("parameter", parameter),)
         )
-        return self._give(asked, lambda: self._book.answerable(measure, parameter, told))
+
+        def published() -> tuple[str, ...]:
+            listed = grammar().parameters[parameter].values
+            return tuple(v for v in listed if self._is_published(measure, told, {parameter: v}))
+
+        return self._give(asked, lambda: self._book.answerable(measure, parameter, told), published)
+
+    def _is_published(
+        self, measure: str, where: Mapping[str, Sequence[str]], parameters: Mapping[str, str]
+    ) -> bool:
+        for by in ((), ("plan_year",)):
+            with suppress(ValueError):
+                self._room.published.ask(measure, by, where, parameters)
+                return True
+        return False
 
     @property
     def has_persons(self) -> bool:

@@ -13,6 +13,7 @@ import polars as pl
 
 from analytics import (
     console,
+    console_access,
     console_audit,
     console_benchmarks,
     console_intake,
@@ -110,11 +111,13 @@ def _parser() -> argparse.ArgumentParser:
     console_survey.add(command)
     console_benchmarks.add(command)
     console_report.add(command)
+    console_access.add(command)
     console_audit.add(command)
     command("verify", _verify, "hash every file of a store again").add_argument("store")
     serve = command("serve", _serve, "serve the dashboard on this machine")
     serve.add_argument("store", nargs="?", default="store")
     serve.add_argument("--port", type=int, default=8501)
+    serve.add_argument("--server", metavar="CONFIG", help="serve others, who log in, as this file says")
     return parser
 
 
@@ -226,8 +229,12 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _serve(args: argparse.Namespace) -> None:
-    """Run app.py on the loopback address."""
-    os.environ["JIANFU_STORE"] = str(Path(args.store).resolve())
+    """Run app.py: on the loopback address, or as a server configuration says."""
+    store, config = Path(args.store).resolve(), args.server or os.environ.get("JIANFU_SERVER")
+    console_access.must_be_safe(store, config)
+    os.environ["JIANFU_STORE"] = str(store)
+    if config:
+        os.environ["JIANFU_SERVER"] = str(Path(config).resolve())
     os.environ["JIANFU_PORT"] = str(args.port)
     os.chdir(reference.root())
     sys.argv = ["app.py"]

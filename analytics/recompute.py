@@ -17,7 +17,7 @@ from typing import Any, Literal
 import pyarrow.parquet as pq
 
 from analytics.answer import Desk
-from analytics.release import Figure, Log, Released, figure
+from analytics.release import LOCAL, Figure, Log, Released, figure
 from analytics.store import Store
 from analytics.whatif import parse_scenario
 
@@ -93,7 +93,8 @@ def again(store: Store, wanted: Figure) -> Again:
         reason = f"its snapshot {asked['snapshot']} is not in {store.path} (held: {held}); put its folder back into snapshots/ from a copy and try again"
         return Again(wanted, "not_computed", reason=reason)
     other = "" if asked["program"] == figure.program() else str(asked["program"])
-    desk = Desk.anew(store, snapshot, asked.get("scope"))
+    role = "researcher" if asked["verb"] == "published" else LOCAL.role
+    desk = Desk.anew(store, snapshot, asked.get("scope"), role)
     try:
         answer = _ask(desk, wanted)
     except (ValueError, KeyError) as error:

@@ -16,8 +16,8 @@ from analytics.store import Query
 
 # fmt: off
 WINGS = (
-    "tiers", "reference", "store", "plans", "intake", "facts", "measures", "whatif", "release", "methods", "quality", "outcome", "answer",
-    "benchmarks", "survey", "recompute", "synthetic", "verbs", "jobs", "figures", "report", "view", "console", "console_audit", "console_benchmarks", "console_intake", "console_measures", "console_plans",
+    "tiers", "reference", "store", "plans", "intake", "facts", "measures", "whatif", "release", "methods", "quality", "outcome", "room", "answer",
+    "benchmarks", "survey", "recompute", "synthetic", "verbs", "jobs", "figures", "report", "view", "console", "console_access", "console_audit", "console_benchmarks", "console_intake", "console_measures", "console_plans",
     "console_quality", "console_report", "console_survey", "console_whatif", "cli",
 )
 # fmt: on

@@ -15,7 +15,8 @@ import polars as pl
 import pytest
 from canonical import WEIHAI, ZHUHAI, built, claim, deliver, enrol, settle
 
-from analytics.answer import Desk, Room
+from analytics.answer import Desk
+from analytics.room import Room
 from analytics.store import Folder, Store
 
 ZAOZHUANG = "370400"

@@ -18,6 +18,7 @@ _DIGITS = (
     10  # of a decimal number that two computations must share: sums of many are not always added in one order
 )
 _USUAL = (("ledger", "observed"), ("se_method", "auto"))  # not written down
+_VERSIONS = ("snapshot", "facts_version", "measures_version", "protection")
 _DRAWS = ("view", "figures", "report")  # wings that draw numbers and decide none
 
 
@@ -61,7 +62,7 @@ def identified(released: Released, **asked: Any) -> Released:
         "where": {name: list(codes) for name, codes in sorted(released.where.items())},
         "parameters": dict(released.parameters),
         **{name: value for name, value in asked.items() if value and (name, value) not in _USUAL},
-        **{name: facts[name] for name in ("snapshot", "facts_version", "measures_version", "protection")},
+        **{name: facts[name] for name in _VERSIONS if name in facts},
         "program": program(),
     }
     figure = Figure(_id(whole), whole, digest(released.table))

@@ -1,6 +1,5 @@
 """The view's one way to numbers: the desk over the current snapshot, and questions answered once per snapshot."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,20 +13,24 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from analytics import benchmarks as figures
-from analytics.answer import Desk, Room
+from analytics.answer import Desk
 from analytics.benchmarks import Place
 from analytics.measures import Measure, measures
 from analytics.outcome import Outcome
 from analytics.plans import Covered, Plan, PlanErrors, PlanHoles, load_plans
 from analytics.plans import coverage as registered
-from analytics.release import LOCAL, Denied, Record, Released, Unwritten, Viewer, log_of
+from analytics.release import Denied, Record, Released, Unwritten, Viewer, log_of
+from analytics.room import Room
 from analytics.store import Damaged, NotBuilt, QueryTimeout, Store
 from analytics.tiers import LEDGERS
+from analytics.view import door
 from analytics.whatif import NoEffect, NoSettlements, Scenario
 
 MEASURES = tuple(  # that any page can ask for
     m.id for m in measures().values() if m.grain in LEDGERS and not (m.needs or m.credit)
 )
+store_path = door.store_path
+_ON_THE_SPOT = ("upload", "build", "samples")
 _serving: ContextVar[Desk | None] = ContextVar("serving", default=None)
 
 
@@ -39,19 +42,9 @@ class TooSlow(Unanswered):
     """A question passed its limit of time and was stopped."""
 
 
-def store_path() -> Path:
-    """The store served here: JIANFU_STORE, else `store` in the working directory."""
-    return Path(os.environ.get("JIANFU_STORE") or "store").resolve()
-
-
 @st.cache_resource(max_entries=12, show_spinner=False)
 def _open(path: str, snapshot: str, cities: frozenset[str] | None = None) -> Room:
     return Room.open(Path(path), cities)
-
-
-def viewer() -> Viewer:
-    """Who looks at this run of a page."""
-    return LOCAL
 
 
 def _record(path: Path, who: Viewer) -> Record:
@@ -65,7 +58,7 @@ def _record(path: Path, who: Viewer) -> Record:
 
 
 def _published() -> Desk:
-    path, who = store_path(), viewer()
+    path, who = store_path(), door.viewer()
     store = Store(path)
     snapshot = store.current_id()
     try:
@@ -179,8 +172,16 @@ def benchmarks() -> list[figures.Row]:
         return figures.compare(desk())
 
 
+def may(action: str) -> bool:
+    """Whether who looks at this page may do something here; what is done to the store itself only on the machine it lies on."""
+    page = st.session_state.get("page") or "overview"
+    return door.viewer().may(page, action) and (action not in _ON_THE_SPOT or is_local())
+
+
 def is_local() -> bool:
     """Whether the page is looked at on the machine that serves it, by its own address and not through another server."""
+    if door.server() is not None:
+        return False
     headers = st.context.headers
     passed_on = any(name in headers for name in ("Forwarded", "X-Forwarded-For", "X-Real-Ip"))
     host = urlsplit(headers.get("Origin", "")).hostname

@@ -11,7 +11,7 @@ from analytics.figures import about, files, words
 from analytics.figures.charts import Chart
 from analytics.figures.words import t
 from analytics.release import Released
-from analytics.view import asking, controls
+from analytics.view import asking, controls, door
 
 _KINDS = {
     "csv": "application/zip",
@@ -26,6 +26,8 @@ def offer(
     key: str, title: str, chart: Chart | None, table: pl.DataFrame, answers: Sequence[Released]
 ) -> None:
     """A closed menu; its content is drawn when it is opened, and a file is made when it is asked for."""
+    if not asking.may("download"):
+        return
     menu = st.popover(t("download.title"), icon=":material/download:", key=f"p_{key}", on_change="rerun")
     if not menu.open:
         return
@@ -63,8 +65,10 @@ def offer(
                 file = f"{name}.{'zip' if form == 'csv' else form}"
                 st.download_button(
                     t(f"download.{form}"),
-                    data=_read_by(
-                        language, unit, make, partial(record.left, "download", file, figures=figures)
+                    data=door.held(
+                        _read_by(
+                            language, unit, make, partial(record.left, "download", file, figures=figures)
+                        )
                     ),
                     file_name=file,
                     mime=_KINDS[form],

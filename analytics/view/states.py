@@ -8,9 +8,9 @@ import streamlit as st
 from analytics import jobs
 from analytics.figures import words
 from analytics.figures.words import t
-from analytics.release import Released, Unwritten
+from analytics.release import Denied, Released, Unwritten
 from analytics.store import Busy, Damaged, QueryTimeout
-from analytics.view import asking
+from analytics.view import asking, entrance
 
 _MOST = 20  # lines of damage that are shown
 
@@ -21,6 +21,8 @@ def told() -> Iterator[None]:
     try:
         with st.spinner(t("state.working")):
             yield
+    except Denied as reason:
+        entrance.denied(reason)
     except (asking.TooSlow, QueryTimeout) as reason:
         slow(reason)
     except asking.Unanswered as reason:
@@ -67,7 +69,7 @@ def damaged(error: Damaged) -> None:
     lines = str(error).splitlines()[:_MOST]
     st.error(_body("\n".join(lines), t("state.damaged_do")), icon=":material/heart_broken:")
     st.code(f"jianfu verify {shown_path()}\njianfu build {shown_path()}", language="shell")
-    if asking.is_local():
+    if asking.may("build"):
         rebuild(t("state.rebuild"))
 
 

@@ -313,6 +313,8 @@ def order(found: Outcome) -> list[str]:
 
 def downloads(scenario: Scenario, found: Outcome) -> None:
     """The whole result as a table, and the scenario as a file for the command line."""
+    if not asking.may("download"):
+        return
     stem = f"{scenario.city}_{scenario.plan_year}"
     with choose.row():
         st.download_button(

@@ -1,0 +1,100 @@
+"""A snapshot opened for one scope: the files of these cities only, and what was answered from them."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from analytics.measures import Book
+from analytics.store import Folder, Part, Store
+from analytics.whatif import Replay
+
+REPLAYS = 2  # city-years held in memory to be replayed
+MOST = 1_000_000_000  # bytes one of them may take before it begins anew
+KEPT = 3000  # answers a room keeps
+T = TypeVar("T")
+
+
+class Room:
+    """One snapshot of a store, for everybody of one scope: only files of `cities` (None: all) are opened here."""
+
+    def __init__(
+        self, store: Store, snapshot: Folder, cities: frozenset[str] | None = None, *, prepared: bool = True
+    ) -> None:
+        """`prepared`: whether answers prepared at the build are used, or all are computed from the facts."""
+        self.store, self.whole, self._prepared = store, snapshot, prepared
+        self.snapshot = snapshot if cities is None else Part(snapshot.path, cities)
+        self.cities = cities
+        self._replays: dict[tuple[str, int], Replay] = {}
+        self._lock = threading.Lock()
+        self._given: OrderedDict[Any, Any] = OrderedDict()
+        self._giving = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path | str, cities: frozenset[str] | None = None) -> "Room":
+        """The published snapshot of a store. Raises store.NotBuilt or store.Damaged."""
+        store = Store(path)
+        return cls(store, store.current(), cities)
+
+    @cached_property
+    def book(self) -> Book:
+        return Book(self.snapshot, prepared=self._prepared)
+
+    def once(self, key: Any, make: Callable[[], T]) -> T:
+        """What was made before under a key, or is made now. Nobody changes an answer, so nobody needs a copy."""
+        with self._giving:
+            if key in self._given:
+                self._given.move_to_end(key)
+                return cast(T, self._given[key])
+        made = make()
+        with self._giving:
+            self._given[key] = made
+            if len(self._given) > KEPT:
+                self._given.popitem(last=False)
+        return made
+
+    def replay(self, city: str, plan_year: int) -> Replay:
+        """The settlements of a city-year, held in memory for several questions. Raises ValueError, store.Damaged."""
+        with self._lock:
+            found = self._replays.pop((city, plan_year), None)
+            if found is None or found.held > MOST:
+                self._must_hold(city, plan_year)
+                found = Replay(self.snapshot, self.store.deliveries(), city, plan_year)
+            self._replays[city, plan_year] = found
+            for old in list(self._replays)[:-REPLAYS]:
+                del self._replays[old]
+            return found
+
+    @cached_property
+    def published(self) -> Any:
+        """The protected tables, for those who are answered from nothing else. Raises ValueError where a snapshot has none."""
+        tables = import_module("analytics.release.published")
+        return tables.Published(self.whole, self.cities)
+
+    @cached_property
+    def places(self) -> list[tuple[str, int]]:
+        """(city code, plan year) present, sorted."""
+        parts = self.snapshot.partitions()
+        return sorted(
+            {(p.city, p.plan_year) for p in parts if p.city is not None and p.plan_year is not None}
+        )
+
+    def _must_hold(self, city: str, plan_year: int) -> None:
+        if (city, plan_year) not in self.places:
+            held = ", ".join(f"{c} {y}" for c, y in self.places)
+            raise ValueError(f"{city} {plan_year}: not in this store; it holds {held}")
+
+    def deliveries(self) -> list[Folder]:
+        """Those whose every row is of these cities; a file that is not cut by city may hold others."""
+        found = self.store.deliveries()
+        if self.cities is None:
+            return found
+        return [d for d in found if (at := _cities(d)) and at <= self.cities]
+
+
+def _cities(delivery: Folder) -> set[str]:
+    """Cities of what a delivery loaded; empty text where that is not known."""
+    return {str(f.get("city") or "") for f in delivery.manifest["files"] if f["table"] != "quarantine"}

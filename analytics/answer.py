@@ -300,7 +300,8 @@ class Desk:
     def _carried_out(self, scenario: Scenario, protect: bool) -> Outcome:
         city, year = scenario.city, scenario.plan_year
         plan, replay = self._in_force(city, year), self._settled(city, year)
-        pair, text = carry_out(self._room.snapshot, replay, plan, scenario), scenario_text(scenario)
+        pair = carry_out(self._room.snapshot, replay, plan, scenario)
+        text = scenario_text(pair.scenario)  # as found: it is not searched again
         books = {"observed": self._book, "baseline": pair.baseline, "reform": pair.reform}
         where: dict[str, list[str | int]] = {"city": [city], "plan_year": [year]}
 

@@ -162,6 +162,7 @@ def _measure(args: argparse.Namespace) -> None:
         raw=args.raw,
     )
     table = pl.concat([answer.table for answer in answers], how="diagonal")
+    noted = pl.concat([_noted(answer) for answer in answers], how="diagonal")
     if args.format == "json":
         provenance: dict[str, Any] = {
             **answers[0].provenance,
@@ -180,9 +181,9 @@ def _measure(args: argparse.Namespace) -> None:
     if args.format == "parquet":
         if not args.out:
             raise ValueError("--format parquet needs --out FILE")
-        table.write_parquet(args.out)
+        noted.write_parquet(args.out)
     elif args.format == "csv":
-        console.put(csv_text(table), args.out, bom=True)
+        console.put(csv_text(noted), args.out, bom=True)
     else:
         console.table(
             table.columns,
@@ -201,10 +202,16 @@ def _measure(args: argparse.Namespace) -> None:
             )
 
 
+def _noted(answer: Released) -> pl.DataFrame:
+    """The rows with the id of the answer they are of."""
+    return answer.table.with_columns(figure=pl.lit(answer.provenance["figure"]))
+
+
 def _explained(answer: Released, whole: bool) -> dict[str, Any]:
     """What makes an answer checkable: parameters always; definition and the executed SQL when asked."""
     short: dict[str, Any] = {
         "measure": answer.measure.id,
+        "figure": answer.provenance["figure"],
         "parameters": dict(answer.parameters),
         "by": answer.by,
         "where": dict(answer.where),

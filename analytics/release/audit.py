@@ -124,14 +124,14 @@ class Log:
         missing = self._catch_up()
         head, lines = self._end.head, []
         for entry in (*missing, *entries):
-            line = _line({**entry, "n": head.n + 1, "at": _now(), "previous": head.hash})
-            head = Head(head.n + 1, json.loads(line)["hash"])
+            line, digest = _line({**entry, "n": head.n + 1, "at": _now(), "previous": head.hash})
+            head = Head(head.n + 1, digest)
             lines.append(line)
         data = b"".join(lines)
         file, size = self._end.file, self._end.mark[1]
         fresh = file is None or (size > 0 and size + len(data) > self._segment)
         if fresh:
-            file, size = self.folder / _name(1 if file is None else int(file.stem) + 1), 0
+            file, size = _after(file) if file else self.folder / _name(1), 0
         assert file is not None
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o640)
         try:
@@ -170,12 +170,11 @@ class Log:
         """Find the end of the chain where another process wrote since; gives what must be entered first when the second place
         tells another end: a tail that was cut is told by the chain from then on.
         """
+        known = self._end.file
+        if known is not None and _mark(known) == self._end.mark and not _after(known).exists():
+            return []
         files = self._files()
         last = files[-1] if files else None
-        if last is not None and last == self._end.file:
-            found = last.stat()
-            if self._end.mark == (found.st_ino, found.st_size):
-                return []
         self.head_file.parent.mkdir(parents=True, exist_ok=True)
         self._end = self._read_end(last)
         kept, end = self.kept(), self._end.head
@@ -297,17 +296,17 @@ def _read(line: bytes) -> tuple[dict[str, Any], str]:
         if not isinstance(entry, dict):
             return {}, _UNREADABLE
         told = entry.pop("hash")
-        own = _line(entry)
+        own, _ = _line(entry)
     except (ValueError, KeyError, RecursionError):
         return {}, _UNREADABLE
     entry["hash"] = told
     return entry, "" if own == line + b"\n" else "was changed: its hash is not that of its content"
 
 
-def _line(entry: Mapping[str, Any]) -> bytes:
-    """An entry with its hash, as it stands in the file."""
+def _line(entry: Mapping[str, Any]) -> tuple[bytes, str]:
+    """An entry with its hash, as it stands in the file; and the hash."""
     digest = hashlib.sha256(_canonical(entry)).hexdigest()
-    return _canonical({**entry, "hash": digest}) + b"\n"
+    return _canonical({**entry, "hash": digest}) + b"\n", digest
 
 
 def _canonical(value: Mapping[str, Any]) -> bytes:
@@ -342,6 +341,18 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _after(file: Path) -> Path:
+    return file.with_name(_name(int(file.stem) + 1))
+
+
+def _mark(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size
 
 
 def _whole(handle: int, data: bytes) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import pyarrow.parquet as pq
 
 from analytics.answer import Desk
+from analytics.outcome import Outcome
 from analytics.release import LOCAL, Figure, Log, Released, figure
 from analytics.store import Store
 from analytics.whatif import parse_scenario
@@ -83,47 +84,52 @@ def _logged(log: Log, ids: set[str]) -> dict[str, Figure]:
     return found
 
 
-def again(store: Store, wanted: Figure) -> Again:
-    """Compute a figure again, from the facts, and compare. Nothing prepared or kept is used."""
-    asked = wanted.asked
-    folders = {folder.id: folder for folder in store.snapshots()}
-    snapshot = folders.get(asked["snapshot"])
-    if snapshot is None:
-        held = ", ".join(folders) or "none"
-        reason = f"its snapshot {asked['snapshot']} is not in {store.path} (held: {held}); put its folder back into snapshots/ from a copy and try again"
-        return Again(wanted, "not_computed", reason=reason)
-    other = "" if asked["program"] == figure.program() else str(asked["program"])
-    role = "researcher" if asked["verb"] == "published" else LOCAL.role
-    desk = Desk.anew(store, snapshot, asked.get("scope"), role)
-    try:
-        answer = _ask(desk, wanted)
-    except (ValueError, KeyError) as error:
-        return Again(wanted, "not_computed", other, str(error))
-    same = figure.digest(answer.table) == wanted.digest
-    return Again(wanted, "equal" if same else "differs", other, "", answer)
+class Recomputer:
+    """The kept snapshots of a store, opened as they are needed. Nothing prepared or answered before is used."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._desks: dict[tuple[Any, ...], Desk] = {}
+
+    def again(self, wanted: Figure) -> Again:
+        """Compute a figure again from the facts, and compare."""
+        asked = wanted.asked
+        folders = {folder.id: folder for folder in self._store.snapshots()}
+        snapshot = folders.get(asked["snapshot"])
+        if snapshot is None:
+            held = ", ".join(folders) or "none"
+            reason = (
+                f"its snapshot {asked['snapshot']} is not in {self._store.path} (held: {held}); "
+                "put its folder back into snapshots/ from a copy and try again"
+            )
+            return Again(wanted, "not_computed", reason=reason)
+        other = "" if asked["program"] == figure.program() else str(asked["program"])
+        role = "researcher" if asked["verb"] == "published" else LOCAL.role
+        scope = asked.get("scope")
+        at = (snapshot.id, role, tuple(scope) if scope else None)
+        try:
+            if at not in self._desks:
+                self._desks[at] = Desk.anew(self._store, snapshot, scope, role)
+            answer = _ask(self._desks[at], wanted)
+        except (ValueError, KeyError) as error:
+            return Again(wanted, "not_computed", other, str(error))
+        same = figure.digest(answer.table) == wanted.digest
+        return Again(wanted, "equal" if same else "differs", other, "", answer)
 
 
 def _ask(desk: Desk, wanted: Figure) -> Released:
     asked: Mapping[str, Any] = wanted.asked
     where, parameters, protect = asked["where"], asked["parameters"], asked["protection"] != "none"
-    verb, ledger = asked["verb"], asked.get("ledger", "observed")
-    if verb == "parade":
+    ledger = asked.get("ledger", "observed")
+    if asked["verb"] == "parade":
         return desk.parade(where, parameters, points=asked["points"], protect=protect)
-    if verb == "decompose":
+    if asked["verb"] == "decompose":
         return desk.decompose(asked["measure"], asked["covariates"], where, parameters, protect=protect)
     scenario = (
         parse_scenario(tomllib.loads(asked["scenario"], parse_float=Decimal)) if "scenario" in asked else None
     )
-    if verb == "simulate":
-        assert scenario is not None
-        key = ("measure", "by", "parameters", "ledger")
-        for answer in desk.simulate(scenario, protect=protect).answers:
-            for released in answer.of.values():
-                if [released.figures[0].asked[k] for k in key] == [asked[k] for k in key]:
-                    return released
-        raise ValueError(
-            f"{asked['measure']} of the {ledger} ledger is no longer part of a scenario's result"
-        )
+    if asked["verb"] == "simulate" and scenario is not None:
+        return _of_result(desk.simulate(scenario, protect=protect), asked)
     against = asked.get("against")
     return desk.ask(
         asked["measure"],
@@ -135,6 +141,17 @@ def _ask(desk: Desk, wanted: Figure) -> Released:
         se_method=asked.get("se_method", "auto"),
         against=(against[0], against[1]) if against else None,
         protect=protect,
+    )
+
+
+def _of_result(outcome: Outcome, asked: Mapping[str, Any]) -> Released:
+    """The answer of a scenario's result to a question. Raises ValueError where there is none any more."""
+    for released in outcome.figures():
+        own = released.figures[0].asked
+        if all(own.get(k) == asked[k] for k in ("measure", "by", "parameters", "ledger")):
+            return released
+    raise ValueError(
+        f"{asked['measure']} of the {asked['ledger']} ledger is no longer part of a scenario's result"
     )
 
 

@@ -16,7 +16,7 @@ from analytics.answer import Desk
 from analytics.outcome import Outcome
 from analytics.plans import plan_for
 from analytics.quality import quality as _quality
-from analytics.recompute import Again, again, find
+from analytics.recompute import Again, Recomputer, find
 from analytics.release import Log, Released, log_of
 from analytics.store import Damaged, Folder, NotBuilt, QueryTimeout, Store
 from analytics.survey import Survey
@@ -308,7 +308,8 @@ def replay(store: Path | str, figure: str) -> list[Again]:
     """Figures computed again from their snapshots and compared with what was given; `figure`: an id, or an exported file.
     Raises ValueError where nothing is known of it.
     """
-    return [again(Store(store), found) for found in find(log_of(store), figure)]
+    recomputer = Recomputer(Store(store))
+    return [recomputer.again(found) for found in find(log_of(store), figure)]
 
 
 def _held(path: Path | str) -> Store:

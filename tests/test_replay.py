@@ -21,7 +21,7 @@ from analytics import recompute, report, verbs
 from analytics.answer import Desk
 from analytics.figures import about, charts, files, words
 from analytics.measures import dimensions, grammar, measures
-from analytics.recompute import again, find
+from analytics.recompute import Recomputer, find
 from analytics.release import LOCAL, Denied, Figure, Log, Record, Released, Unwritten, Viewer, figure, log_of
 from analytics.store import Store
 from analytics.view import asking
@@ -63,7 +63,7 @@ def _questions(desk: Desk, dice: random.Random) -> Iterator[Released]:
     forms = [m for m in measures().values() if not m.needs]
     while True:
         form = dice.choice(forms)
-        by = [d.id for d in dimensions().values() if d.fits(form) and dice.random() < 0.15]
+        by = [d.id for d in dimensions().values() if d.fits(form) and dice.random() < 0.12][:2]
         where = {"city": [dice.choice(("440400", "371000"))]} if dice.random() < 0.6 else {}
         if dice.random() < 0.7:
             where["plan_year"] = [dice.choice(("2022", "2023"))]
@@ -73,7 +73,9 @@ def _questions(desk: Desk, dice: random.Random) -> Iterator[Released]:
             for name in form.parameters
             if name not in form.fixed and known[name].values and dice.random() < 0.3
         }
-        se = dice.choice(("", "", "", "superpopulation"))
+        se = "superpopulation" if dice.random() < 0.15 else ""
+        if se:  # redrawing a hundred times takes its time
+            where = {"city": ["440400"], "plan_year": ["2022"]}
         against = ("plan_year", "2022") if dice.random() < 0.1 and not where.get("plan_year") else None
         try:
             yield desk.ask(form.id, by, where, chosen, se=se, against=against)
@@ -82,12 +84,12 @@ def _questions(desk: Desk, dice: random.Random) -> Iterator[Released]:
 
 
 def _equal(store: Path, desk: Desk, n: int) -> None:
-    dice, seen = random.Random(n), set[str]()
+    dice, seen, recomputer = random.Random(n), set[str](), Recomputer(Store(store))
     for released in _questions(desk, dice):
         (given,) = released.figures
         seen.add(given.id)
         (found,) = find(log_of(store), given.id)
-        result = again(Store(store), found)
+        result = recomputer.again(found)
         assert (result.status, result.program) == ("equal", ""), result.text
         assert result.answer is not None and result.answer.figures[0].id == given.id, (
             "the same question, the same id"
@@ -110,6 +112,7 @@ def test_every_kind_of_answer_is_equal(store: Path, desk: Desk) -> None:
     scenario = parse_scenario(LOWER)
     place: dict[str, list[str | int]] = {"city": ["weihai"], "plan_year": [2023]}
     outcome = desk.simulate(scenario)
+    recomputer = Recomputer(Store(store))
     given = [
         desk.parade(
             HERE,
@@ -123,7 +126,7 @@ def test_every_kind_of_answer_is_equal(store: Path, desk: Desk) -> None:
     ]
     for released in given:
         (found,) = find(log_of(store), released.figures[0].id)
-        assert again(Store(store), found).status == "equal", found.asked
+        assert recomputer.again(found).status == "equal", found.asked
     assert len({r.figures[0].id for r in given}) == len(given)
 
 
@@ -157,10 +160,16 @@ def test_a_changed_number_differs(store: Path, desk: Desk) -> None:
     for changed in (
         given.table.with_columns(pl.col("value") * (1 + 1e-8)),
         given.table.head(given.table.height - 1),
-        given.table.with_columns(pl.lit("shown").alias("status")),
+        given.table.with_columns(pl.lit("hidden").alias("status")),
     ):
-        assert again(Store(store), Figure(found.id, found.asked, figure.digest(changed))).status == "differs"
-    assert again(Store(store), Figure(found.id, found.asked, figure.digest(given.table))).status == "equal"
+        assert (
+            Recomputer(Store(store)).again(Figure(found.id, found.asked, figure.digest(changed))).status
+            == "differs"
+        )
+    assert (
+        Recomputer(Store(store)).again(Figure(found.id, found.asked, figure.digest(given.table))).status
+        == "equal"
+    )
 
 
 def test_another_program_is_told(store: Path, desk: Desk, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +275,7 @@ def test_a_report_names_its_figures_and_is_found_by_its_bytes(store: Path, tmp_p
     assert entries[-3]["hash"][:16] in text, "and where the log stood"
     path.write_bytes(path.read_bytes() + b" ")  # no longer the file that left; its ids still lead there
     assert {f.id for f in find(log_of(store), str(path))} == set(left["figures"])
-    for form in ("docx", "pdf"):
+    for form in ("pdf",):
         assert (
             run("report", store, "--city", "zhuhai", "--plan-year", 2022, "--out", tmp_path / f"a.{form}")[0]
             == 0

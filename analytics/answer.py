@@ -89,7 +89,9 @@ class Desk:
     ) -> "Desk":
         """A snapshot that is kept, as a role sees it, where nothing that was prepared or answered before is used."""
         scope = None if cities is None else frozenset(cities)
-        return cls(Room(store, snapshot, scope, prepared=False), Viewer(LOCAL.user, role, scope))
+        viewer = Viewer(LOCAL.user, role, scope)
+        record = Record(log_of(store.path), viewer, "replay")
+        return cls(Room(store, snapshot, scope, prepared=False), viewer, record)
 
     @property
     def _book(self) -> Book:

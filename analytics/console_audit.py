@@ -58,7 +58,7 @@ def _show(args: argparse.Namespace) -> None:
 
 def _what(entry: dict[str, Any]) -> str:
     """What an entry is about, on one line."""
-    if entry["kind"] == "answer":
+    if entry["kind"] in ("answer", "replay"):
         told = [f"{f['figure']} {f['asked']['measure']}" for f in entry["figures"]]
         return f"{', '.join(told)}; cells {entry['cells']}, hidden {entry['hidden']}"
     known = ("n", "at", "user", "role", "scope", "kind", "hash", "previous")

@@ -95,6 +95,8 @@ def _equal(store: Path, desk: Desk, n: int) -> None:
             "the same question, the same id"
         )
         assert "prepared" not in result.answer.provenance
+        *_, last = log_of(store).entries()
+        assert (last["kind"], last["figures"][0]["figure"]) == ("replay", given.id)
         if len(seen) >= n:
             return
 

@@ -89,6 +89,8 @@ def provenance(released: Released) -> list[tuple[str, str]]:
             text = t(f"provenance_no_resource.{value}")
         if isinstance(value, bool):
             text = t("methods.yes" if value else "methods.no")
+        elif isinstance(value, int):  # zero is a number
+            text = str(value)
         called = t(f"provenance.{name}") if words.known(f"provenance.{name}") else name
         lines.append((t(f"audit.{name}") if words.known(f"audit.{name}") else called, text))
     return lines

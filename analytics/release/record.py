@@ -18,8 +18,9 @@ _together: ContextVar[list[Released] | None] = ContextVar("together", default=No
 class Record:
     """One session of one person with one store: all it gets is entered in the log under their name."""
 
-    def __init__(self, log: Log, viewer: Viewer = LOCAL) -> None:
-        self.log, self.viewer = log, viewer
+    def __init__(self, log: Log, viewer: Viewer = LOCAL, kind: str = "answer") -> None:
+        """`kind`: what its answers are entered as."""
+        self.log, self.viewer, self._kind = log, viewer, kind
         role, cities, products = viewer.scope
         told = {"cities": "all" if cities is None else cities, **({"products": products} if products else {})}
         self._who = {"user": viewer.user, "role": role, "scope": told}
@@ -61,7 +62,7 @@ class Record:
             for f in a.figures
         ]
         self.note(
-            "answer",
+            self._kind,
             snapshot=next(iter(fresh.values())).provenance["snapshot"],
             figures=figures,
             cells=sum(f["cells"] for f in figures),

@@ -49,7 +49,7 @@ def _open(path: str, snapshot: str, cities: frozenset[str] | None = None) -> Roo
 
 def _record(path: Path, who: Viewer) -> Record:
     """What this session has been given, so that the same answer is entered once; without a session one of its own."""
-    if get_script_run_ctx() is None:
+    if get_script_run_ctx(suppress_warning=True) is None:
         return Record(log_of(path), who)
     held = st.session_state.get("record")
     if held is None or held.viewer != who or held.log is not log_of(path):

@@ -33,20 +33,6 @@ def deliver(folder: Path) -> Path:
         note = note_file(folder / f"{mark}-note.toml", [file], [len(rows)], fen(rows) / 100, **told)
         signed = {"reason": f"{mark}理由", "who": f"{mark}人"}
         take(folder, [file], note=note, sign_off=signed)
-        spells = [
-            {
-                "psn_no": row["psn_no"],
-                "insutype": "390",
-                "psn_idet_type": "",
-                "psn_insu_date": "2021-01-01",
-                "paus_insu_date": "2021-12-31",
-                "insuplc_admdvs": here["insuplc_admdvs"],
-                "product_code": mark,
-                "premium": "100.00",
-            }
-            for row in rows[:150]
-        ]
-        take(folder, [csv_file(folder / f"{mark}-enrolment.csv", spells)], "enrolment")
     verbs.build(folder / "store")
     return folder / "store"
 

@@ -96,7 +96,8 @@ def test_what_is_not_safe_does_not_start(folder: Path, store: Path, name: str) -
     if spoil:
         spoil(folder, store)
     found = refused(folder, store, **changed)
-    assert len(found) == 1 and told in found[0], found
+    assert told in found[0], found
+    assert len(found) == 1 or "hosts" in changed  # the way back must lead to one of them
 
 
 def test_a_file_with_secrets_that_others_may_read(folder: Path, store: Path) -> None:

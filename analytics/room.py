@@ -15,6 +15,7 @@ from analytics.whatif import Replay
 REPLAYS = 2  # city-years held in memory to be replayed
 MOST = 1_000_000_000  # bytes one of them may take before it begins anew
 KEPT = 3000  # answers a room keeps
+_BESIDE = ("quarantine", "person_alias")  # made of the same rows, and not cut by city
 T = TypeVar("T")
 
 
@@ -71,7 +72,10 @@ class Room:
     @cached_property
     def published(self) -> Any:
         """The protected tables, for those who are answered from nothing else. Raises ValueError where a snapshot has none."""
-        tables = import_module("analytics.release.published")
+        try:
+            tables = import_module("analytics.release.published")
+        except ModuleNotFoundError as error:
+            raise ValueError("no protected tables here, and nothing else is granted") from error
         return tables.Published(self.whole, self.cities)
 
     @cached_property
@@ -97,4 +101,4 @@ class Room:
 
 def _cities(delivery: Folder) -> set[str]:
     """Cities of what a delivery loaded; empty text where that is not known."""
-    return {str(f.get("city") or "") for f in delivery.manifest["files"] if f["table"] != "quarantine"}
+    return {str(f.get("city") or "") for f in delivery.manifest["files"] if f["table"] not in _BESIDE}

@@ -51,6 +51,12 @@ class Asked:
     more: tuple[tuple[str, Any], ...] = ()
 
 
+def _payments(scenario: Scenario) -> str:
+    """A scenario as far as it decides payments; the loss ratio that is aimed at decides none."""
+    ratio = {"target_loss_ratio": Scenario.model_fields["target_loss_ratio"].default}
+    return scenario_text(scenario.model_copy(update=ratio))
+
+
 def _entered(method: "Callable[Concatenate[Desk, P], T]") -> "Callable[Concatenate[Desk, P], T]":
     """A method of the desk whose refusals are entered in the audit log."""
 
@@ -167,7 +173,11 @@ class Desk:
             if scenario != "observed":
                 book, at = self._replayed(scenario, told, (parameters or {}).get("game") == "replay")
             raw = book.ask(measure, by, at, parameters, se=se, se_method=se_method, against=against)
-            how = {"scenario": asked.ledger} if isinstance(scenario, Scenario) else {"ledger": asked.ledger}
+            how = (
+                {"scenario": _payments(scenario)}
+                if isinstance(scenario, Scenario)
+                else {"ledger": asked.ledger}
+            )
             method = se_method if se or against else ""
             return self._release(raw, protect, verb="ask", se=se, se_method=method, against=against, **how)
 
@@ -303,7 +313,7 @@ class Desk:
         city, year = scenario.city, scenario.plan_year
         plan, replay = self._in_force(city, year), self._settled(city, year)
         pair = carry_out(self._room.snapshot, replay, plan, scenario)
-        text = scenario_text(pair.scenario)  # as found: it is not searched again
+        text = _payments(pair.scenario)  # as found: it is not searched again
         books = {"observed": self._book, "baseline": pair.baseline, "reform": pair.reform}
         where: dict[str, list[str | int]] = {"city": [city], "plan_year": [year]}
 

@@ -7,8 +7,20 @@ from typing import Any
 
 import oidc
 import pytest
+from bureaus import claims, served, visit
 
-from analytics.release import BadGrants, Server, Unsafe, is_loopback, read_grants, sign_grants
+from analytics.figures import words
+from analytics.release import (
+    BadGrants,
+    Denied,
+    LoginOver,
+    Server,
+    Sessions,
+    Unsafe,
+    is_loopback,
+    read_grants,
+    sign_grants,
+)
 from analytics.view import door
 
 Run = Callable[..., tuple[int, str, str]]
@@ -206,3 +218,64 @@ def test_what_cannot_be_granted(run: Run, folder: Path, was: str, now: str, told
     file.write_text(oidc.GRANTS.replace(was, now, 1), encoding="utf-8")
     code, _, said = run("grants", "sign", file, "--key", folder / "key")
     assert code == 1 and told in said and not (folder / "key").exists()
+
+
+# --- logins
+
+
+def test_a_login_counts_until_it_expires_or_ends(tmp_path: Path) -> None:
+    table, login = Sessions(tmp_path / "s.sqlite"), claims("zhuhai")
+    now = login["iat"]
+    assert table.check(login) == "zhuhai"
+    for over, moment in (
+        (login, login["exp"]),
+        ({**login, "exp": now + 10**6}, now + 8 * 3600),
+        ({**login, "iat": now - 4000}, now),  # before the table knew of logouts
+        ({**login, "iat": now + 4000, "exp": now + 9000}, now),
+        ({**login, "exp": None}, now),
+        ({**login, "iat": "yesterday"}, now),
+        ({**login, "sub": ""}, now),
+        ({**login, "is_logged_in": False}, now),
+        ({}, now),
+    ):
+        with pytest.raises(LoginOver):
+            table.check(over, moment)
+    table.end(login)
+    with pytest.raises(LoginOver):
+        table.check(login)
+    with pytest.raises(LoginOver):
+        Sessions(tmp_path / "s.sqlite").check(login)  # another process, or after a restart
+    assert table.check({**login, "iat": now + 1, "exp": now + 60}) == "zhuhai"
+
+
+def test_a_grant_that_changes_counts_on_the_next_run(
+    folder: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served(folder, store, monkeypatch)
+    at = visit("zhuhai", "methods")
+    assert not at.exception and words.both("closed_title.nobody")["zh"] not in [t.value for t in at.title]
+    oidc.grants(
+        folder, oidc.GRANTS.replace("version = 1", "version = 2").replace('sub = "zhuhai"', 'sub = "gone"')
+    )
+    assert [t.value for t in at.run().title] == [words.both("closed_title.nobody")["zh"]]
+    oidc.grants(folder)  # version 1 again: it must not come back
+    assert [t.value for t in at.run().title] == [words.both("closed_title.grants")["zh"]]
+
+
+def test_a_file_is_made_only_for_a_login_that_still_counts(
+    folder: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Server(served(folder, store, monkeypatch), store)
+    monkeypatch.setattr(door, "server", lambda: config)
+    monkeypatch.setattr(door.st, "user", type("User", (), {"to_dict": staticmethod(lambda: login)}))
+    login = claims("zhuhai")
+    made = door.held(lambda: b"numbers")
+    assert made() == b"numbers"
+    oidc.grants(folder, oidc.GRANTS.replace("version = 1", "version = 2").replace('["zhuhai"]', '["weihai"]'))
+    with pytest.raises(Denied):
+        made()
+    oidc.grants(folder, oidc.GRANTS.replace("version = 1", "version = 3"))
+    assert made() == b"numbers"
+    config.sessions.end(login)
+    with pytest.raises(Denied):
+        made()

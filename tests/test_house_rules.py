@@ -36,6 +36,7 @@ SQL_HOMES = {
     "analytics/facts/": "staging of partitions around the .sql files",
     "analytics/measures/": "a measure, its errors, and which resource an extract holds",
     "analytics/whatif/": "ledgers of a replay",
+    "analytics/release/sessions.py": "the table of logins, which is no data (SQLite)",
     "analytics/methods/worked.py": "what every household adds to the sums of a measure",
 }
 # Who may talk to DuckDB at all: those above, and the sample, which pays its claims by the plan's own query.

@@ -24,7 +24,7 @@ from analytics.figures import words
 pytestmark = pytest.mark.browser
 COOKIE = "_streamlit_user"
 OWN = words.both("access.welcome")["zh"]
-NOBODY = words.both("access.nobody_title")["zh"]
+NOBODY = words.both("closed_title.nobody")["zh"]
 
 
 @pytest.fixture(scope="module")
@@ -208,4 +208,4 @@ def test_what_is_revoked_is_gone_with_the_next_run(context: BrowserContext, site
     assert settled(page) not in (OWN, NOBODY)
     oidc.grants(folder, oidc.GRANTS.replace("version = 1", "version = 2").replace('"guangdong"', '"gone"', 1))
     page.get_by_text("English", exact=True).click()
-    page.wait_for_selector(f"h1:has-text('{words.both('access.nobody_title')['en']}')")
+    page.wait_for_selector(f"h1:has-text('{words.both('closed_title.nobody')['en']}')")

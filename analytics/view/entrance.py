@@ -8,6 +8,7 @@ from analytics.reference import root
 from analytics.release import Denied, Viewer, roles
 from analytics.view import door, menu
 
+_CODES = ("action", "city", "product", "protected", "page")  # of what is refused on a page
 _AGAIN = ("absent", "expired", "ended", "foreign")  # a new login helps
 
 
@@ -30,14 +31,14 @@ def closed(why: Denied | None) -> None:
             st.title(t("access.welcome"), anchor=False)
             st.markdown(t("access.what"))
             if code != "absent":
-                st.info(t(f"access.{code}"), icon=":material/schedule:")
+                st.info(t(f"login.{code}"), icon=":material/schedule:")
             st.button(
                 t("access.sign_in"), type="primary", icon=":material/login:", on_click=st.login, key="sign_in"
             )
             st.caption(t("access.how"))
             return
-        st.title(t(f"access.{code}_title"), anchor=False)
-        st.markdown(t(f"access.{code}"))
+        st.title(t(f"closed_title.{code}"), anchor=False)
+        st.markdown(t(f"closed.{code}"))
         st.caption(t("access.ask", subject=words.plain(st.user.to_dict().get("sub", ""))))
         st.button(t("access.sign_out"), icon=":material/logout:", on_click=door.leave, key="sign_out")
 
@@ -55,7 +56,11 @@ def refused(viewer: Viewer) -> None:
 
 def denied(why: Denied) -> None:
     """On a page that may be seen: something in it is not granted."""
-    st.info(t(f"access.no_{why.code}"), title=t("access.no_title"), icon=":material/lock:")
+    st.info(
+        t(f"not_granted.{why.code if why.code in _CODES else _CODES[0]}"),
+        title=t("access.no_title"),
+        icon=":material/lock:",
+    )
 
 
 def _scope(viewer: Viewer) -> str:

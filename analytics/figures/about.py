@@ -77,7 +77,7 @@ def citation(answers: Sequence[Released]) -> str:
 
 def provenance(released: Released) -> list[tuple[str, str]]:
     """What an answer rests on, one line per fact."""
-    lines = []
+    lines, own = [], {"figure": t("audit.figure"), "program": t("audit.program")}
     for name, value in released.provenance.items():
         text = words.listing([str(v) for v in value]) if isinstance(value, (list, tuple)) else say(value)
         if isinstance(value, Mapping):
@@ -92,7 +92,7 @@ def provenance(released: Released) -> list[tuple[str, str]]:
         elif isinstance(value, int):  # zero is a number
             text = str(value)
         called = t(f"provenance.{name}") if words.known(f"provenance.{name}") else name
-        lines.append((t(f"audit.{name}") if words.known(f"audit.{name}") else called, text))
+        lines.append((own.get(name, called), text))
     return lines
 
 

@@ -19,18 +19,43 @@ _BESIDE = ("quarantine", "person_alias")  # made of the same rows, and not cut b
 T = TypeVar("T")
 
 
+class Replays:
+    """City-years held in memory, whoever looks at them: each is made of the files of its own city only."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, int], Replay] = {}
+        self._lock = threading.Lock()
+
+    def of(self, place: tuple[str, int], make: Callable[[], Replay]) -> Replay:
+        with self._lock:
+            found = self._held.pop(place, None)
+            if found is None or found.held > MOST:
+                found = make()
+            self._held[place] = found
+            for old in list(self._held)[:-REPLAYS]:
+                del self._held[old]
+            return found
+
+
 class Room:
     """One snapshot of a store, for everybody of one scope: only files of `cities` (None: all) are opened here."""
 
     def __init__(
-        self, store: Store, snapshot: Folder, cities: frozenset[str] | None = None, *, prepared: bool = True
+        self,
+        store: Store,
+        snapshot: Folder,
+        cities: frozenset[str] | None = None,
+        replays: "Replays | None" = None,
+        *,
+        prepared: bool = True,
     ) -> None:
-        """`prepared`: whether answers prepared at the build are used, or all are computed from the facts."""
+        """`replays`: those other rooms of the snapshot hold; `prepared`: whether answers prepared at the build are used, or all
+        are computed from the facts.
+        """
         self.store, self.whole, self._prepared = store, snapshot, prepared
         self.snapshot = snapshot if cities is None else Part(snapshot.path, cities)
         self.cities = cities
-        self._replays: dict[tuple[str, int], Replay] = {}
-        self._lock = threading.Lock()
+        self._replays = replays or Replays()
         self._given: OrderedDict[Any, Any] = OrderedDict()
         self._giving = threading.Lock()
 
@@ -59,15 +84,10 @@ class Room:
 
     def replay(self, city: str, plan_year: int) -> Replay:
         """The settlements of a city-year, held in memory for several questions. Raises ValueError, store.Damaged."""
-        with self._lock:
-            found = self._replays.pop((city, plan_year), None)
-            if found is None or found.held > MOST:
-                self._must_hold(city, plan_year)
-                found = Replay(self.snapshot, self.store.deliveries(), city, plan_year)
-            self._replays[city, plan_year] = found
-            for old in list(self._replays)[:-REPLAYS]:
-                del self._replays[old]
-            return found
+        self._must_hold(city, plan_year)
+        return self._replays.of(
+            (city, plan_year), lambda: Replay(self.snapshot, self.store.deliveries(), city, plan_year)
+        )
 
     @cached_property
     def published(self) -> Any:
@@ -102,3 +122,22 @@ class Room:
 def _cities(delivery: Folder) -> set[str]:
     """Cities of what a delivery loaded; empty text where that is not known."""
     return {str(f.get("city") or "") for f in delivery.manifest["files"] if f["table"] not in _BESIDE}
+
+
+class Rooms:
+    """All rooms of one snapshot, each opened when somebody of its scope comes."""
+
+    def __init__(self, path: Path | str, snapshot: str) -> None:
+        """Raises store.NotBuilt or store.Damaged."""
+        self._store = Store(path)
+        current = self._store.current()
+        self._snapshot = Folder(current.path.with_name(snapshot))  # another may have been published since
+        self._replays, self._lock = Replays(), threading.Lock()
+        self._open: dict[frozenset[str] | None, Room] = {}
+
+    def of(self, cities: frozenset[str] | None) -> Room:
+        """The room of a scope. Raises store.Damaged."""
+        with self._lock:
+            if cities not in self._open:
+                self._open[cities] = Room(self._store, self._snapshot, cities, self._replays)
+            return self._open[cities]

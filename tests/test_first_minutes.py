@@ -165,7 +165,7 @@ def test_a_snapshot_that_vanished_is_no_stack_of_errors(visit: Visit, copy: Path
         file.unlink()
     at = visit(copy, "cost_bands", city="weihai", measure="reach")
     assert "missing" in at.error[0].value and words.both("state.gone_do")["zh"] in at.error[0].value
-    asking._open.clear()  # type: ignore[attr-defined]
+    asking._rooms.clear()  # type: ignore[attr-defined]
     at = visit(copy)
     assert at.title[0].value == words.both("state.damaged")["zh"]
 

@@ -20,7 +20,7 @@ from analytics.outcome import Outcome
 from analytics.plans import Covered, Plan, PlanErrors, PlanHoles, load_plans
 from analytics.plans import coverage as registered
 from analytics.release import Denied, Record, Released, Unwritten, Viewer, log_of
-from analytics.room import Room
+from analytics.room import Room, Rooms
 from analytics.store import Damaged, NotBuilt, QueryTimeout, Store
 from analytics.tiers import LEDGERS
 from analytics.view import door
@@ -42,9 +42,13 @@ class TooSlow(Unanswered):
     """A question passed its limit of time and was stopped."""
 
 
-@st.cache_resource(max_entries=12, show_spinner=False)
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _rooms(path: str, snapshot: str) -> Rooms:
+    return Rooms(path, snapshot)
+
+
 def _open(path: str, snapshot: str, cities: frozenset[str] | None = None) -> Room:
-    return Room.open(Path(path), cities)
+    return _rooms(path, snapshot).of(cities)
 
 
 def _record(path: Path, who: Viewer) -> Record:

@@ -50,7 +50,12 @@ def _viewer(config: Server, claims: Mapping[str, Any]) -> Viewer:
 def name(who: Viewer) -> str:
     """What a viewer is called in the sidebar."""
     config = server()
-    return config.grants().names[who.user] if config else who.user
+    if config is None:
+        return who.user
+    try:
+        return config.grants().names.get(who.user, who.user)
+    except BadGrants:  # changed since the run began; the next run says so
+        return who.user
 
 
 def leave() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from analytics.store.snapshot import Damaged, Folder, sha256_of
+from analytics.store.snapshot import Damaged, Folder, Partition, sha256_of
 
 _OWN = ("files", "plans", "checks", "links", "policy_lines")  # of the manifest: rows of one city each
 _NAMED = ("id", "table")  # of a delivery, which may hold several cities: all that is told
@@ -45,8 +45,7 @@ class Part(Folder):
         found = []
         for file in (f for f in whole["files"] if f["table"] == "shared"):
             path = self.path / file["name"]
-            if not path.is_file() or sha256_of(path) != file["sha256"]:
-                raise Damaged(f"{self._where}/{file['name']}: content differs from its sha256")
+            Partition("shared", path, file["sha256"], file["rows"], None, None).check()
             rows = pl.read_parquet(path).filter(pl.col("city").cast(pl.String).is_in(sorted(self.cities)))
             if rows.is_empty():
                 continue
@@ -59,6 +58,6 @@ class Part(Folder):
     def damage(self) -> list[str]:
         """As Folder.damage, of these files only."""
         try:
-            return list(self._changed())
+            return [line for part in self.partitions() if (line := part.damage)]
         except Damaged as error:
             return [str(error)]

@@ -8,7 +8,7 @@ STORE  ?= store
 PORT   ?= 8501
 READY  := $(VENV)/.ready-$(shell cksum < requirements.lock | cut -d' ' -f1)
 
-.PHONY: run test lint bench long pictures clean lock
+.PHONY: run test lint bench long pictures oidc-demo clean lock
 
 run: $(READY)
 	@test -f $(STORE)/current || $(BIN)/jianfu sample $(STORE)
@@ -28,6 +28,11 @@ pictures: $(READY)
 	@test -f $(STORE)/current || $(BIN)/jianfu sample $(STORE)
 	$(BIN)/python tests/pictures.py $(STORE)
 	$(BIN)/python tests/pictures.py $(STORE) --readme
+
+# served to others, as a bureau would: a login of demo users on this machine only
+oidc-demo: $(READY)
+	@test -f $(STORE)/current || $(BIN)/jianfu sample $(STORE)
+	$(BIN)/python tests/oidc.py $(STORE) $(PORT)
 
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/bench.py

@@ -4,7 +4,6 @@ The script Streamlit runs lies in another folder on purpose: a folder `pages/` b
 Streamlit to its older way of many pages, which opens shared links without the frame around them.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -14,10 +13,10 @@ HERE = Path(__file__).resolve().parent
 if (HERE / "analytics").is_dir() and str(HERE) not in sys.path:  # a checkout that is not installed
     sys.path.insert(0, str(HERE))
 
+from analytics.view import door  # noqa: E402 - needs the path above
 from analytics.view.server import FRAME, lifespan, middleware, routes  # noqa: E402 - needs the path above
 
-app = st.App(FRAME, lifespan=lifespan, middleware=middleware(), routes=routes())
+app = st.App(FRAME, secrets=door.secrets(), lifespan=lifespan, middleware=middleware(), routes=routes())
 
 if __name__ == "__main__":
-    port = os.environ.get("JIANFU_PORT")
-    app.run(config={"server.port": int(port)} if port else None)
+    app.run(config=door.options())

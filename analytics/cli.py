@@ -13,6 +13,8 @@ import polars as pl
 
 from analytics import (
     console,
+    console_access,
+    console_audit,
     console_benchmarks,
     console_intake,
     console_measures,
@@ -113,10 +115,13 @@ def _parser() -> argparse.ArgumentParser:
     console_survey.add(command)
     console_benchmarks.add(command)
     console_report.add(command)
+    console_access.add(command)
+    console_audit.add(command)
     command("verify", _verify, "hash every file of a store again").add_argument("store")
     serve = command("serve", _serve, "serve the dashboard on this machine")
     serve.add_argument("store", nargs="?", default="store")
     serve.add_argument("--port", type=int, default=8501)
+    serve.add_argument("--server", metavar="CONFIG", help="serve others, who log in, as this file says")
     return parser
 
 
@@ -162,6 +167,7 @@ def _measure(args: argparse.Namespace) -> None:
         published=args.published,
     )
     table = pl.concat([answer.table for answer in answers], how="diagonal")
+    noted = pl.concat([_noted(answer) for answer in answers], how="diagonal")
     if args.format == "json":
         provenance: dict[str, Any] = {
             **answers[0].provenance,
@@ -180,9 +186,9 @@ def _measure(args: argparse.Namespace) -> None:
     if args.format == "parquet":
         if not args.out:
             raise ValueError("--format parquet needs --out FILE")
-        table.write_parquet(args.out)
+        noted.write_parquet(args.out)
     elif args.format == "csv":
-        console.put(csv_text(table), args.out, bom=True)
+        console.put(csv_text(noted), args.out, bom=True)
     else:
         console.table(
             table.columns,
@@ -201,10 +207,16 @@ def _measure(args: argparse.Namespace) -> None:
             )
 
 
+def _noted(answer: Released) -> pl.DataFrame:
+    """The rows with the id of the answer they are of."""
+    return answer.table.with_columns(figure=pl.lit(answer.provenance["figure"]))
+
+
 def _explained(answer: Released, whole: bool) -> dict[str, Any]:
     """What makes an answer checkable: parameters always; definition and the executed SQL when asked."""
     short: dict[str, Any] = {
         "measure": answer.measure.id,
+        "figure": answer.provenance["figure"],
         "parameters": dict(answer.parameters),
         "by": answer.by,
         "where": dict(answer.where),
@@ -229,8 +241,12 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _serve(args: argparse.Namespace) -> None:
-    """Run app.py on the loopback address."""
-    os.environ["JIANFU_STORE"] = str(Path(args.store).resolve())
+    """Run app.py: on the loopback address, or as a server configuration says."""
+    store, config = Path(args.store).resolve(), args.server or os.environ.get("JIANFU_SERVER")
+    console_access.must_be_safe(store, config)
+    os.environ["JIANFU_STORE"] = str(store)
+    if config:
+        os.environ["JIANFU_SERVER"] = str(Path(config).resolve())
     os.environ["JIANFU_PORT"] = str(args.port)
     os.chdir(reference.root())
     sys.argv = ["app.py"]

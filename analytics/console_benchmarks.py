@@ -76,6 +76,7 @@ def _line(row: Row) -> dict[str, Any]:
         "differs": _both(figure.differs) or None,
         "measure": figure.ours.measure if figure.ours else None,
         "where": {k: list(v) for k, v in answer.where.items()} if answer else None,
+        "figure": answer.provenance["figure"] if answer else None,
         "target": figure.target.id if figure.target else None,
         "tolerance": figure.target.tolerance if figure.target else None,
         "verdict": row.verdict,

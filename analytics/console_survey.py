@@ -87,7 +87,8 @@ def _decompose(args: argparse.Namespace) -> None:
 
 def _put(answer: Released, args: argparse.Namespace) -> None:
     if args.format == "csv":
-        console.put(csv_text(answer.table), args.out, bom=True)
+        noted = answer.table.with_columns(figure=pl.lit(answer.provenance["figure"]))
+        console.put(csv_text(noted), args.out, bom=True)
     elif args.format == "json":
         told = {
             **answer.provenance,

@@ -50,7 +50,8 @@ def run(args: argparse.Namespace) -> None:
 def _told(outcome: Outcome) -> dict[str, Any]:
     """What makes the result checkable: the scenario as carried out, and how each figure was made."""
     answers = [
-        {"section": a.section, "measure": a.question.measure, "by": a.question.by, "ledger": name, "parameters": dict(r.parameters),
+        {"section": a.section, "measure": a.question.measure, "by": a.question.by, "ledger": name,
+         "figure": r.provenance["figure"], "parameters": dict(r.parameters),
          "sql": r.sql, "bound": dict(r.bound)}
         for a in outcome.answers for name, r in a.of.items()
     ]  # fmt: skip

@@ -1,6 +1,6 @@
 """The result of a scenario in protected figures: fit, who is touched, spending, burden, catastrophic expenditure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -74,7 +74,12 @@ class Answer:
             pl.lit(self.question.measure).alias("measure"),
             pl.lit(told).alias("parameters"),
         ]
-        return whole.select(*head, pl.all())
+        return whole.select(*head, pl.all(), pl.lit(self.ids).alias("figure"))
+
+    @property
+    def ids(self) -> str:
+        """The figure ids of its answers, in order of ledgers."""
+        return " ".join(f.id for released in self.of.values() for f in released.figures)
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,11 @@ class Outcome:
     changed: Plan
     answers: tuple[Answer, ...]
 
+    def figures(self) -> Iterator[Released]:
+        """Every answer of every ledger."""
+        for answer in self.answers:
+            yield from answer.of.values()
+
     def table(self) -> pl.DataFrame:
         """Every figure, one row each."""
         tables = [answer.table() for answer in self.answers]
@@ -94,9 +104,11 @@ class Outcome:
         whole = pl.concat([*tables, self.by_payer()], how="diagonal_relaxed")
         figures = [f"{name}_{c}" for name in LEDGERS for c in ("value", "numerator", "n", "status")]
         dimensions = [
-            c for c in whole.columns if c not in {*figures, "section", "measure", "parameters", "change"}
+            c
+            for c in whole.columns
+            if c not in {*figures, "section", "measure", "parameters", "change", "figure"}
         ]
-        return whole.select("section", "measure", "parameters", *dimensions, *figures, "change")
+        return whole.select("section", "measure", "parameters", *dimensions, *figures, "change", "figure")
 
     def answer(self, measure: str, by: tuple[str, ...] = (), **parameters: str) -> Answer:
         """The answer to a question of `outcome.toml`. Raises KeyError."""
@@ -120,6 +132,7 @@ class Outcome:
             "section": "spending",
             "measure": "premium_needed",
             "parameters": f"loss_ratio={ratio:g}",
+            "figure": answer.ids,
         }
         for name, released in answer.of.items():
             shown = released.table.row(0, named=True)
@@ -133,14 +146,15 @@ class Outcome:
     def by_payer(self) -> pl.DataFrame:
         """What each payer pays in all, yuan: the sum over its tiers, shown when all of them are."""
         rows: dict[str, dict[str, Any]] = {}
-        for name, released in self.answer("paid_per_insured", ("tier",)).of.items():
+        answer = self.answer("paid_per_insured", ("tier",))
+        for name, released in answer.of.items():
             for cell in released.table.iter_rows(named=True):
                 row = rows.setdefault(TIER[cell["tier"]].payer, {})
                 known, status = row.get(f"{name}_numerator", 0), row.get(f"{name}_status", "shown")
                 hidden = "hidden" in (cell["status"], status)
                 row[f"{name}_status"] = "hidden" if hidden else "shown"
                 row[f"{name}_numerator"] = None if hidden else known + cell["numerator"]
-        head = {"section": "spending", "measure": "paid_total", "parameters": ""}
+        head = {"section": "spending", "measure": "paid_total", "parameters": "", "figure": answer.ids}
         return pl.DataFrame([{**head, "payer": payer, **row} for payer, row in rows.items()])
 
 

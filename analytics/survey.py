@@ -82,4 +82,5 @@ def _rows(answer: Released) -> pl.DataFrame:
         pl.lit(answer.measure.title.en).alias("title"),
         *(pl.lit(value).alias(name) for name, value in answer.parameters.items() if name not in answer.by),
     ]
-    return answer.table.select("measure", *head, pl.all().exclude("measure"))
+    figure = pl.lit(answer.provenance["figure"]).alias("figure")
+    return answer.table.select("measure", *head, pl.all().exclude("measure"), figure)

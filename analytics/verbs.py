@@ -16,7 +16,8 @@ from analytics.answer import Desk
 from analytics.outcome import Outcome
 from analytics.plans import plan_for
 from analytics.quality import quality as _quality
-from analytics.release import Released
+from analytics.recompute import Again, Recomputer, find
+from analytics.release import Log, Released, log_of
 from analytics.store import Damaged, Folder, NotBuilt, QueryTimeout, Store
 from analytics.survey import Survey
 from analytics.survey import survey as _survey
@@ -241,7 +242,8 @@ def measure(
     desk = Desk.open(store)
     ledger = scenario if scenario in ("observed", "plan") else load_scenario(Path(scenario))
     more: dict[str, Any] = {"se": se, "se_method": se_method, "against": against, "protect": not raw}
-    return [desk.ask(name, by, where, parameters, scenario=ledger, **more) for name in measures]
+    with desk.record.together():
+        return [desk.ask(name, by, where, parameters, scenario=ledger, **more) for name in measures]
 
 
 def simulate(store: Path | str, scenario: Path | str | Scenario, *, raw: bool = False) -> Outcome:
@@ -256,7 +258,9 @@ def survey(
     store: Path | str, *, where: Mapping[str, Sequence[str | int]] | None = None, raw: bool = False
 ) -> Survey:
     """All tables of financial protection of the households of a store, see survey.py."""
-    return _survey(Desk.open(store), where, protect=not raw)
+    desk = Desk.open(store)
+    with desk.record.together():
+        return _survey(desk, where, protect=not raw)
 
 
 def parade(
@@ -313,6 +317,22 @@ def quality(store: Path | str, *, rows: int = 0, rule: str = "") -> list[dict[st
 def verify(store: Path | str) -> list[str]:
     """Every file that is not as it was sealed, one line each; empty when the store is whole. Raises store.NotBuilt."""
     return _held(store).damage()
+
+
+def audit_log(store: Path | str) -> Log:
+    """The audit log of a store, see release.audit. Raises ValueError where there is none."""
+    log = log_of(store)
+    if log.kept() is None and next(log.entries(), None) is None:
+        raise ValueError(f"{log.folder}: no audit log here; JIANFU_AUDIT names another place")
+    return log
+
+
+def replay(store: Path | str, figure: str) -> list[Again]:
+    """Figures computed again from their snapshots and compared with what was given; `figure`: an id, or an exported file.
+    Raises ValueError where nothing is known of it.
+    """
+    recomputer = Recomputer(Store(store))
+    return [recomputer.again(found) for found in find(log_of(store), figure)]
 
 
 def _held(path: Path | str) -> Store:

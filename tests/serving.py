@@ -41,16 +41,17 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def serving(store: Path, folder: Path, **environment: str) -> Iterator[str]:
-    """Serve a store from a folder that is not the checkout; gives the address, ends the server."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def serving(store: Path, folder: Path, *more: str, port: int = 0, **environment: str) -> Iterator[str]:
+    """Serve a store from a folder that is not the checkout; gives the address, ends the server. `more`: options of the command."""
+    if not port:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
     jianfu = Path(sys.executable).with_name("jianfu")
     log = folder / "log"
     with log.open("wb") as out:
         server = subprocess.Popen(
-            [str(jianfu), "serve", str(store), "--port", str(port)],
+            [str(jianfu), "serve", str(store), "--port", str(port), *more],
             cwd=folder,
             env={**os.environ, **environment},
             stdout=out,

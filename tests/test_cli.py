@@ -124,14 +124,19 @@ def test_raw_shows_what_is_protected(run: Run, sample_store: Path) -> None:
 
 def test_files_hold_what_is_printed(run: Run, sample_store: Path, tmp_path: Path) -> None:
     question = ("measure", sample_store, "reach", "own_share_after", "--by", "plan_year,tier")
-    rows = printed(run(*question, "--format", "json"))["rows"]
+    whole = printed(run(*question, "--format", "json"))
+    rows = whole["rows"]
     expected = pl.DataFrame(rows, infer_schema_length=None)
     csv, parquet, text = tmp_path / "a.csv", tmp_path / "a.parquet", tmp_path / "a.json"
     assert run(*question, "--format", "csv", "--out", csv)[0] == 0
     assert csv.read_bytes().startswith(b"\xef\xbb\xbf"), "a spreadsheet needs the mark to read Chinese"
-    assert pl.read_csv(csv.read_bytes()[3:]).equals(expected)
+    read = pl.read_csv(csv.read_bytes()[3:])
+    assert read.drop("figure").equals(expected)
     assert run(*question, "--format", "parquet", "--out", parquet)[0] == 0
-    assert pl.read_parquet(parquet).to_dicts() == rows
+    assert pl.read_parquet(parquet).drop("figure").to_dicts() == rows
+    assert read["figure"].unique(maintain_order=True).to_list() == [
+        p["figure"] for p in whole["provenance"]["measures"]
+    ]
     assert run(*question, "--format", "json", "--out", text)[:2] == (0, "")
     assert json.loads(text.read_text("utf-8"))["rows"] == rows
     code, out, _ = run(*question, "--format", "csv")

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from test_house_texts import refusals
 
 from analytics import jobs
+from analytics.answer import Desk
 from analytics.figures import words
 from analytics.reference import root
 from analytics.store import QueryTimeout, Store
@@ -164,7 +165,7 @@ def test_a_snapshot_that_vanished_is_no_stack_of_errors(visit: Visit, copy: Path
         file.unlink()
     at = visit(copy, "cost_bands", city="weihai", measure="reach")
     assert "missing" in at.error[0].value and words.both("state.gone_do")["zh"] in at.error[0].value
-    asking._open.clear()  # type: ignore[attr-defined]
+    asking._rooms.clear()  # type: ignore[attr-defined]
     at = visit(copy)
     assert at.title[0].value == words.both("state.damaged")["zh"]
 
@@ -182,7 +183,7 @@ def test_a_question_without_an_answer(
     def fail(*_: Any, **__: Any) -> None:
         raise raised
 
-    monkeypatch.setattr(asking, "_ask", fail)
+    monkeypatch.setattr(Desk, "ask", fail)
     at = visit(sample_store, "cost_bands", city="zhuhai")
     (said,) = [m.value for m in [*at.warning, *at.info] if words.both(to_do)["zh"] in m.value]
     assert str(raised) in words_plain(said) and not at.error
@@ -215,6 +216,6 @@ def test_a_fault_of_ours_stays_one(visit: Visit, sample_store: Path, monkeypatch
     def fail(*_: Any, **__: Any) -> None:
         raise KeyError("planted")
 
-    monkeypatch.setattr(asking, "_ask", fail)
+    monkeypatch.setattr(Desk, "ask", fail)
     with pytest.raises(AssertionError, match="encountered an error"):
         visit(sample_store, "cost_bands", city="zhuhai")

@@ -16,8 +16,8 @@ from analytics.store import Query
 
 # fmt: off
 WINGS = (
-    "tiers", "reference", "store", "plans", "intake", "facts", "measures", "whatif", "release", "methods", "quality", "outcome", "answer",
-    "benchmarks", "survey", "synthetic", "verbs", "jobs", "figures", "report", "view", "console", "console_benchmarks", "console_intake", "console_measures", "console_plans",
+    "tiers", "reference", "store", "plans", "intake", "facts", "measures", "whatif", "release", "methods", "quality", "outcome", "room", "answer",
+    "benchmarks", "survey", "recompute", "synthetic", "verbs", "jobs", "figures", "report", "view", "console", "console_access", "console_audit", "console_benchmarks", "console_intake", "console_measures", "console_plans",
     "console_quality", "console_report", "console_survey", "console_whatif", "cli",
 )
 # fmt: on
@@ -36,6 +36,7 @@ SQL_HOMES = {
     "analytics/facts/": "staging of partitions around the .sql files",
     "analytics/measures/": "a measure, its errors, and which resource an extract holds",
     "analytics/whatif/": "ledgers of a replay",
+    "analytics/release/sessions.py": "the table of logins, which is no data (SQLite)",
     "analytics/methods/worked.py": "what every household adds to the sums of a measure",
 }
 # Who may talk to DuckDB at all: those above, and the sample, which pays its claims by the plan's own query.

@@ -51,7 +51,7 @@ def _visit(**link: str) -> AppTest:
 @pytest.fixture(scope="module")
 def desk(sample_store: Path) -> Desk:
     """The desk the pages ask, so that a city-year is read once."""
-    return asking._open(str(sample_store.resolve()), Store(sample_store).current_id())
+    return Desk(asking._open(str(sample_store.resolve()), Store(sample_store).current_id()))
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,9 @@ def test_a_tier_is_taken_out_and_the_downloads_are_what_the_command_line_gives(
 ) -> None:
     kept: dict[str, bytes] = {}
     monkeypatch.setattr(
-        st, "download_button", lambda *_, data, file_name, **__: kept.update({file_name: data})
+        st,
+        "download_button",
+        lambda *_, data, file_name, **__: kept.update({file_name: data() if callable(data) else data}),
     )
     at = visit(city="zhanjiang", year="2023", way="out", tier="serious_illness", loss_ratio="0.90")
     (line,) = [x for x in _cells(at, 0) if x["保障层次"] == "大病保险"]

@@ -9,6 +9,8 @@ from analytics.figures.words import say, t
 from analytics.measures import grammar
 from analytics.release import Released
 
+_CITED = 3  # figure ids a citation names; the notes of a file hold all
+
 
 def fraction(released: Released, row: Mapping[str, Any] | None = None) -> str:
     """Numerator over denominator with their sums, of one row: the given one, or the only one."""
@@ -49,6 +51,17 @@ def uncertainty(told: Mapping[str, str]) -> str:
     )
 
 
+def ids(answers: Sequence[Released]) -> list[str]:
+    """The figure ids of answers, each once."""
+    return list(dict.fromkeys(figure.id for answer in answers for figure in answer.figures))
+
+
+def _cited(found: Sequence[str]) -> str:
+    if len(found) > _CITED:
+        return t("audit.cited_some", figures=words.listing(list(found[:_CITED])), n=len(found))
+    return t("audit.cited", figures=words.listing(list(found))) if found else ""
+
+
 def citation(answers: Sequence[Released]) -> str:
     """How to cite a figure: measures, filters, parameters, snapshot, code."""
     released = answers[0]
@@ -57,13 +70,14 @@ def citation(answers: Sequence[Released]) -> str:
         filters(released),
         settings(released),
         t("about.version", snapshot=released.provenance["snapshot"], code=released.provenance["code"]),
+        _cited(ids(answers)),
     ]
     return t("explain.citation", cite=t("explain.semicolon").join(part for part in parts if part))
 
 
 def provenance(released: Released) -> list[tuple[str, str]]:
     """What an answer rests on, one line per fact."""
-    lines = []
+    lines, own = [], {"figure": t("audit.figure"), "program": t("audit.program")}
     for name, value in released.provenance.items():
         text = words.listing([str(v) for v in value]) if isinstance(value, (list, tuple)) else say(value)
         if isinstance(value, Mapping):
@@ -75,13 +89,16 @@ def provenance(released: Released) -> list[tuple[str, str]]:
             text = t(f"provenance_no_resource.{value}")
         if isinstance(value, bool):
             text = t("methods.yes" if value else "methods.no")
-        lines.append((t(f"provenance.{name}") if words.known(f"provenance.{name}") else name, text))
+        elif isinstance(value, int):  # zero is a number
+            text = str(value)
+        called = t(f"provenance.{name}") if words.known(f"provenance.{name}") else name
+        lines.append((own.get(name, called), text))
     return lines
 
 
-def block(title: str, answers: Sequence[Released], link: str = "") -> list[tuple[str, str]]:
-    """The lines every file carries: what it shows, of whom, by which definition, from which data, how to cite and find it
-    again. What is the same of all answers stands once.
+def block(title: str, answers: Sequence[Released], link: str = "", head: str = "") -> list[tuple[str, str]]:
+    """The lines every file carries: what it shows, of whom, by which definition, from which data, how to cite, find and
+    compute it again; `head`: the end of the audit log. What is the same of all answers stands once.
     """
     lines = [(t("about.figure"), title)]
     if answers[0].provenance["synthetic"]:
@@ -104,6 +121,9 @@ def block(title: str, answers: Sequence[Released], link: str = "") -> list[tuple
             for s in form.source
         ]
         lines += [line for line in provenance(answer) if line[0] != t("provenance.uncertainty")]
+        lines += [(t("audit.asked"), figure.text()) for figure in answer.figures]
+    if head:
+        lines.append((t("audit.head"), head))
     lines.append((t("about.cite"), citation(answers)))
     if link:
         lines.append((t("about.link"), link))

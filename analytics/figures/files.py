@@ -30,7 +30,8 @@ def _named(answer: Released) -> pl.DataFrame:
     wanted = [column for d in answer.by for column in (d, f"{d}_name")]
     wanted += [c for c in table.columns if c not in answer.by]
     told = pl.lit(about.settings(answer)).alias("parameters")
-    return table.with_columns(called).select(*wanted, told)
+    figure = pl.lit(" ".join(about.ids([answer]))).alias("figure")
+    return table.with_columns(called).select(*wanted, told, figure)
 
 
 def csv(table: pl.DataFrame, lines: Lines, name: str) -> bytes:

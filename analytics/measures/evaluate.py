@@ -58,9 +58,11 @@ class Replayed:
 class Book:
     """One snapshot, opened for questions."""
 
-    def __init__(self, snapshot: Sealed, replay: Replayed | None = None, threads: int = 2) -> None:
-        """`replay`: the ledger of one city-year paid anew, in place of the facts. Raises store.Damaged when a file of the
-        snapshot is not as it was sealed: no figure comes from a changed byte.
+    def __init__(
+        self, snapshot: Sealed, replay: Replayed | None = None, threads: int = 2, prepared: bool = True
+    ) -> None:
+        """`replay`: the ledger of one city-year paid anew, in place of the facts; `prepared`: whether prepared answers are
+        used. Raises store.Damaged when a file of the snapshot is not as it was sealed: no figure comes from a changed byte.
         """
         self._kept = Kept({})
         self.snapshot, self.manifest, self._replay = snapshot, snapshot.manifest, replay
@@ -77,7 +79,8 @@ class Book:
         shared = [p.path for p in snapshot.partitions("shared")]
         read = {name: files[name] for name in self._tables} | ({"shared": shared} if shared else {})
         self._engine = Engine(read, threads=threads)
-        if self.manifest.get("prepared_by") == made_by():  # an older program may have meant something else
+        # An older program may have meant something else.
+        if prepared and self.manifest.get("prepared_by") == made_by():
             cubes = snapshot.partitions("cube")
             self._kept = Kept({(p.city, p.plan_year): p.path for p in cubes if p.city and p.plan_year})
 

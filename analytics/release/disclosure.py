@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 from pydantic import Field
 
 from analytics.measures import DIFFERENCES, Measure, Raw
 from analytics.reference import Form, load_toml
+
+if TYPE_CHECKING:
+    from analytics.release.figure import Figure
 
 SHOWN, HIDDEN, UNDEFINED = "shown", "hidden", "undefined"
 
@@ -36,7 +39,8 @@ class Released:
     """A protected answer, the only thing charts, tables, reports and downloads accept.
 
     `table`: dimensions asked, measure, value, numerator, denominator, n, n_excluded, n_no_resource (of measures with a resource), status (shown, hidden: protected,
-    everything null; undefined: nothing to divide by). Money in yuan, shares as fractions.
+    everything null; undefined: nothing to divide by). Money in yuan, shares as fractions. `figures`: the answers it is made of, one
+    unless several were put together.
     """
 
     measure: Measure
@@ -47,6 +51,7 @@ class Released:
     sql: str
     bound: Mapping[str, Any]
     provenance: Mapping[str, Any]
+    figures: "tuple[Figure, ...]" = ()
 
 
 def release(raw: Raw | Released, *, protect: bool = True) -> Released:

@@ -7,6 +7,7 @@ from pathlib import Path
 from analytics.answer import Desk
 from analytics.figures import words
 from analytics.figures.charts import Chart
+from analytics.release import Record
 from analytics.report.compose import compose, refusal
 from analytics.report.document import Document
 from analytics.report.form import KINDS
@@ -26,10 +27,14 @@ def render(document: Document, form: str) -> bytes:
         return make(document)
 
 
-def write(document: Document, path: str | Path) -> Path:
-    """Write a report; its form is the suffix. A file of this name is replaced at once or not at all."""
+def write(document: Document, path: str | Path, record: Record | None = None) -> Path:
+    """Write a report; its form is the suffix. A file of this name is replaced at once or not at all, and not before it is
+    entered in the record, where one is given.
+    """
     path = Path(path)
     content = render(document, path.suffix.removeprefix(".").lower())
+    if record:
+        record.left("report", path.name, content, document.figures)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         beside.write_bytes(content)
@@ -40,17 +45,24 @@ def write(document: Document, path: str | Path) -> Path:
 
 
 def picture(
-    chart: Chart, form: str, title: str = "", caption_lines: Sequence[str] = (), language: str = "zh"
+    chart: Chart,
+    form: str,
+    title: str = "",
+    caption_lines: Sequence[str] = (),
+    language: str = "zh",
+    notes: Sequence[tuple[str, str]] = (),
 ) -> bytes:
-    """A chart as a picture, with a title above and what it rests on below. Raises ValueError for a form that is none of
-    PICTURES.
+    """A chart as a picture, with a title above and what it rests on below, and the `notes` of its file inside it. Raises
+    ValueError for a form that is none of PICTURES.
     """
     if form not in PICTURES:
         raise ValueError(f"picture as {form!r}: not possible; {', '.join(PICTURES)} are")
-    from analytics.report import draw, paging
+    from analytics.report import draw, noted, paging
 
     drawn = draw.svg(paging.clean(chart), language, paging.clean(title), paging.clean(list(caption_lines)))
-    return drawn.encode() if form == "svg" else draw.png(drawn)
+    if form == "svg":
+        return (noted.svg(drawn, notes) if notes else drawn).encode()
+    return noted.png(draw.png(drawn), notes) if notes else draw.png(drawn)
 
 
 def _maker(form: str) -> Callable[[Document], bytes]:
@@ -88,7 +100,8 @@ def write_report(
     store.NotBuilt or store.Damaged where there is nothing to open.
     """
     _maker(Path(path).suffix.removeprefix(".").lower())  # before any work is done
-    return write(compose(Desk.open(store), city, plan_year, kind=kind, language=language, unit=unit), path)
+    desk = Desk.open(store)
+    return write(compose(desk, city, plan_year, kind=kind, language=language, unit=unit), path, desk.record)
 
 
 __all__ = [

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from analytics import benchmarks, reference
-from analytics.figures import benefit, formats, formula, published, words
+from analytics.figures import about, benefit, formats, formula, published, words
 from analytics.figures.words import say, t
 from analytics.measures import measures
 from analytics.plans import Plan, TierRule
@@ -62,6 +62,7 @@ def figures(look: Look) -> list[Block]:
     rows = [r for r in rows if (look.city, look.year) in r.covers]
     if not rows:
         raise Unanswered(t("report.none_published"))
+    look.beside += [r.answer for r in rows if r.answer is not None]
     lines = [
         (
             Cell(r.figure.zh if words.language() == "zh" else r.figure.en),
@@ -82,6 +83,8 @@ def figures(look: Look) -> list[Block]:
         t("report.source_class"),
     )
     note = t("report.published_synthetic") if look.desk.is_synthetic else t("report.published_note")
+    if ids := about.ids(look.beside):
+        note += " " + t("audit.figures", figures=words.listing(ids))
     return [Table(t("report.published", place=look.name), heads, tuple(lines), note, len(heads))]
 
 
@@ -116,12 +119,21 @@ def definitions(look: Look) -> list[Block]:
         lines.append(
             (
                 Cell(f"{say(form.title)}\n{form.id}"),
-                Cell("\n".join([say(form.plain), say(form.caveat), formula.plain(form.formula)])),
+                Cell(
+                    "\n".join(
+                        [say(form.plain), say(form.caveat), formula.plain(form.formula), *_ids(look, form.id)]
+                    )
+                ),
                 Cell("\n".join(sources)),
             )
         )
     heads = tuple(t(f"report.{head}") for head in ("item", "meaning", "source"))
     return [Table(t("report.definitions"), heads, tuple(lines), t("report.symbols"), len(heads))]
+
+
+def _ids(look: Look, measure: str) -> list[str]:
+    found = about.ids([a for a in look.asked if a.measure.id == measure])
+    return [t("audit.figures", figures=words.listing(found))] if found else []
 
 
 LISTS = {"rules": rules, "published": figures, "quality": quality, "definitions": definitions}

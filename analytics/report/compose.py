@@ -22,7 +22,8 @@ def compose(
     """The performance report of a city and plan year (city: code or slug), for a bureau or an insurer. Raises ValueError: what
     is wrong, what is possible.
     """
-    with words.reading(_known("language", language, words.LANGUAGES), _known("unit", unit, UNITS)):
+    reading = words.reading(_known("language", language, words.LANGUAGES), _known("unit", unit, UNITS))
+    with reading, desk.record.together():
         return _document(*_look(desk, city, plan_year, kind))
 
 
@@ -89,6 +90,7 @@ def _document(look: Look, form: Report) -> Document:
         facts=_facts(look, say(form.title)),
         warning=t("report.synthetic") if look.desk.is_synthetic else "",
         keywords=(words.city(look.city), str(look.year), say(form.title)),
+        figures=tuple(look.figures),
     )
 
 
@@ -122,6 +124,8 @@ def _facts(look: Look, title: str) -> tuple[tuple[str, str], ...]:
         (t("provenance.protection"), str(told["protection"])),
         (t("report.burden"), t("report.burden_is")),
         *((t(f"provenance.{name}"), str(told[name])) for name in versions),
+        (t("audit.report_figures"), t("audit.report_figures_is", n=len(look.figures))),
+        (t("audit.head"), look.desk.record.head),
         (t("report.cite"), t("report.cited", title=title, place=look.name, snapshot=look.desk.snapshot_id)),
     ]
     if look.yardstick:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from analytics.figures.charts import Chart
+from analytics.release import Figure
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Section:
 @dataclass(frozen=True)
 class Document:
     """A whole report. `language`: zh or en; `facts`: what it rests on, name and content (snapshot, plans, versions, how to
-    cite); `warning`: what every page must say, such as that the data are synthetic.
+    cite); `warning`: what every page must say, such as that the data are synthetic; `figures`: the answers its numbers are of.
     """
 
     title: str
@@ -73,3 +74,4 @@ class Document:
     facts: tuple[tuple[str, str], ...]
     warning: str = ""
     keywords: tuple[str, ...] = field(default=())
+    figures: tuple[Figure, ...] = ()

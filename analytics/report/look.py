@@ -10,7 +10,7 @@ from analytics.answer import Desk
 from analytics.figures import formats, names, words
 from analytics.figures.words import say, t
 from analytics.measures import measures
-from analytics.release import Released
+from analytics.release import Figure, Released
 from analytics.store import QueryTimeout
 
 Where = Mapping[str, Sequence[str]]
@@ -58,6 +58,7 @@ class Look:
         self.cities = sorted({c for c, y in desk.places if y == year})
         self.order = desk.order(city, year)
         self.asked: list[Released] = []
+        self.beside: list[Released] = []  # what was asked to stand beside published figures
         self._answers: dict[tuple[Any, ...], Released | None] = {}
         self._yardstick: dict[str, str] | None = None
         self._labels = self._of_plan()
@@ -79,6 +80,12 @@ class Look:
             "course": city | {"plan_year": [str(y) for y in self.years]},
             "peers": {"city": list(self.cities)} | year,
         }[of]
+
+    @property
+    def figures(self) -> list[Figure]:
+        """Every answer so far, each once."""
+        found = {f.id: f for answer in (*self.asked, *self.beside) for f in answer.figures}
+        return list(found.values())
 
     @property
     def yardstick(self) -> dict[str, str]:

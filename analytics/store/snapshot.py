@@ -145,6 +145,10 @@ class Store:
         """Accepted deliveries, ordered by id."""
         return self._sealed("deliveries")
 
+    def snapshots(self) -> list[Folder]:
+        """Snapshots that are kept, ordered by id."""
+        return self._sealed("snapshots")
+
     def _sealed(self, kind: str) -> list[Folder]:
         held = self._held()
         return [f for f in self._folders(kind) if held is None or f.id in held[kind]]

@@ -1,16 +1,16 @@
 """The view's one way to numbers: the desk over the current snapshot, and questions answered once per snapshot."""
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import polars as pl
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from analytics import benchmarks as figures
 from analytics.answer import Desk
@@ -19,16 +19,19 @@ from analytics.measures import Measure, measures
 from analytics.outcome import Outcome
 from analytics.plans import Covered, Plan, PlanErrors, PlanHoles, load_plans
 from analytics.plans import coverage as registered
-from analytics.release import Released
-from analytics.store import Damaged, Folder, NotBuilt, QueryTimeout, Store
+from analytics.release import Denied, Record, Released, Unwritten, Viewer, log_of
+from analytics.room import Room, Rooms
+from analytics.store import Damaged, NotBuilt, QueryTimeout, Store
 from analytics.tiers import LEDGERS
-from analytics.whatif import NoEffect, NoSettlements, Scenario, scenario_text
+from analytics.view import door
+from analytics.whatif import NoEffect, NoSettlements, Scenario
 
 MEASURES = tuple(  # that any page can ask for
     m.id for m in measures().values() if m.grain in LEDGERS and not (m.needs or m.credit)
 )
+store_path = door.store_path
+_ON_THE_SPOT = ("upload", "build", "samples")
 _serving: ContextVar[Desk | None] = ContextVar("serving", default=None)
-Frozen = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class Unanswered(Exception):
@@ -39,22 +42,31 @@ class TooSlow(Unanswered):
     """A question passed its limit of time and was stopped."""
 
 
-def store_path() -> Path:
-    """The store served here: JIANFU_STORE, else `store` in the working directory."""
-    return Path(os.environ.get("JIANFU_STORE") or "store").resolve()
-
-
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _open(path: str, snapshot: str) -> Desk:
-    return Desk.open(Path(path))
+def _rooms(path: str, snapshot: str) -> Rooms:
+    return Rooms(path, snapshot)
+
+
+def _open(path: str, snapshot: str, cities: frozenset[str] | None = None) -> Room:
+    return _rooms(path, snapshot).of(cities)
+
+
+def _record(path: Path, who: Viewer) -> Record:
+    """What this session has been given, so that the same answer is entered once; without a session one of its own."""
+    if get_script_run_ctx(suppress_warning=True) is None:
+        return Record(log_of(path), who)
+    held = st.session_state.get("record")
+    if held is None or held.viewer != who or held.log is not log_of(path):
+        held = st.session_state["record"] = Record(log_of(path), who)
+    return cast(Record, held)
 
 
 def _published() -> Desk:
-    path = store_path()
+    path, who = store_path(), door.viewer()
     store = Store(path)
     snapshot = store.current_id()
     try:
-        return _open(str(path), snapshot)
+        return Desk(_open(str(path), snapshot, who.cities), who, _record(path, who))
     except (NotBuilt, Damaged):
         raise
     except Exception as error:  # files that cannot be opened: say which
@@ -77,12 +89,6 @@ def serve() -> Desk:
     return desk()
 
 
-def damage() -> list[str]:
-    """What of the served snapshot is missing or changed, one line each. Hashes everything: to explain a failure only."""
-    served = desk()
-    return Folder(served.store.path / "snapshots" / served.snapshot_id).damage()
-
-
 def warm_up() -> None:
     """Open the store and ask one question, so that the first visitor does not wait. A store that is missing or
     broken is left for the page to explain."""
@@ -91,7 +97,7 @@ def warm_up() -> None:
         city, year = open_.places[-1]
         ask("own_share_after", ("plan_year", "tier"), {"city": [city]})
         order(city, year)
-    except (NotBuilt, Damaged, IndexError, Unanswered):
+    except (NotBuilt, Damaged, IndexError, Unanswered, Unwritten):
         return
 
 
@@ -110,13 +116,16 @@ def ask(
     ("superpopulation", "population"); `against`: differences from a value of a dimension. Raises Unanswered with the reason when the
     store cannot answer it; of a replay also NoSettlements and plans.PlanHoles.
     """
-    frozen = tuple(sorted((k, tuple(str(x) for x in v)) for k, v in where.items()))
-    chosen = tuple(sorted((parameters or {}).items()))
+    with _reasoned():
+        return desk().ask(measure, by, where, parameters, scenario=ledger, se=se, against=against)
+
+
+@contextmanager
+def _reasoned() -> Iterator[None]:
+    """Ask within: a reason of the desk becomes one a page can tell."""
     try:
-        return _ask(
-            desk().snapshot_id, str(store_path()), measure, tuple(by), frozen, chosen, ledger, se, against
-        )
-    except (NoSettlements, PlanHoles):
+        yield
+    except (NoEffect, NoSettlements, PlanHoles, PlanErrors, Denied):
         raise
     except QueryTimeout as error:
         raise TooSlow(str(error)) from error
@@ -124,55 +133,15 @@ def ask(
         raise Unanswered(str(error)) from error
 
 
-# Nobody changes an answer, so nobody needs a copy; Streamlit's caches take longer to find one than a page has time for.
-@lru_cache(maxsize=2000)
-def _ask(
-    snapshot: str,
-    path: str,
-    measure: str,
-    by: tuple[str, ...],
-    where: Frozen,
-    parameters: tuple[tuple[str, str], ...],
-    ledger: str,
-    se: str,
-    against: tuple[str, str] | None,
-) -> Released:
-    return _open(path, snapshot).ask(
-        measure,
-        by=by,
-        where={k: list(v) for k, v in where},
-        parameters=dict(parameters),
-        scenario=ledger,
-        se=se,
-        against=against,
-    )
-
-
 def parade(where: Mapping[str, Sequence[str]], parameters: Mapping[str, str]) -> Released:
     """Pen's parade of the households. Raises Unanswered with the reason when the store cannot answer it."""
-    frozen = tuple(sorted((k, tuple(str(x) for x in v)) for k, v in where.items()))
-    try:
-        return _parade(desk().snapshot_id, str(store_path()), frozen, tuple(sorted(parameters.items())))
-    except QueryTimeout as error:
-        raise TooSlow(str(error)) from error
-    except ValueError as error:
-        raise Unanswered(str(error)) from error
-
-
-@lru_cache(maxsize=100)
-def _parade(snapshot: str, path: str, where: Frozen, parameters: tuple[tuple[str, str], ...]) -> Released:
-    return _open(path, snapshot).parade({k: list(v) for k, v in where}, dict(parameters))
+    with _reasoned():
+        return desk().parade(where, parameters)
 
 
 def answerable(measure: str, parameter: str, where: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """The values of a parameter that the data of these places can answer a measure with."""
-    frozen = tuple(sorted((k, tuple(str(x) for x in v)) for k, v in where.items()))
-    return _answerable(desk().snapshot_id, str(store_path()), measure, parameter, frozen)
-
-
-@lru_cache(maxsize=500)
-def _answerable(snapshot: str, path: str, measure: str, parameter: str, where: Frozen) -> tuple[str, ...]:
-    return _open(path, snapshot).answerable(measure, parameter, {k: list(v) for k, v in where})
+    return desk().answerable(measure, parameter, where)
 
 
 def simulate(scenario: Scenario) -> Outcome:
@@ -183,35 +152,17 @@ def simulate(scenario: Scenario) -> Outcome:
     plain = scenario.model_copy(
         update={"target_loss_ratio": Scenario.model_fields["target_loss_ratio"].default}
     )
-    try:
-        found = _simulate(desk().snapshot_id, str(store_path()), scenario_text(plain), plain)
-    except (NoEffect, NoSettlements, PlanHoles, PlanErrors):
-        raise
-    except QueryTimeout as error:
-        raise TooSlow(str(error)) from error
-    except ValueError as error:
-        raise Unanswered(str(error)) from error
+    with _reasoned():
+        found = desk().simulate(plain)
     return replace(found, scenario=found.scenario.model_copy(update=ratio))
 
 
-@st.cache_data(max_entries=40, show_spinner=False)
-def _simulate(snapshot: str, path: str, text: str, _scenario: Scenario) -> Outcome:
-    return _open(path, snapshot).simulate(_scenario)
-
-
 def quality() -> list[dict[str, Any]]:
-    """The books of the store (see `quality.quality`), read once per set of deliveries, which never change. Raises Unanswered
-    when a delivery is damaged."""
-    served = desk()
+    """The books of the store (see `quality.quality`). Raises Unanswered when a delivery is damaged."""
     try:
-        return _quality(str(store_path()), served.snapshot_id, tuple(d.id for d in served.store.deliveries()))
+        return desk().quality()
     except Damaged as error:
         raise Unanswered(str(error)) from error
-
-
-@st.cache_data(max_entries=4, show_spinner=False)
-def _quality(path: str, snapshot: str, deliveries: tuple[str, ...]) -> list[dict[str, Any]]:
-    return _open(path, snapshot).quality()
 
 
 def published() -> dict[str, Place]:
@@ -220,17 +171,21 @@ def published() -> dict[str, Place]:
 
 
 def benchmarks() -> list[figures.Row]:
-    """Every published figure beside ours, asked once per snapshot."""
-    return _benchmarks(str(store_path()), desk().snapshot_id)
+    """Every published figure beside ours."""
+    with desk().record.together():
+        return figures.compare(desk())
 
 
-@st.cache_data(max_entries=2, show_spinner=False)
-def _benchmarks(path: str, snapshot: str) -> list[figures.Row]:
-    return figures.compare(_open(path, snapshot))
+def may(action: str) -> bool:
+    """Whether who looks at this page may do something here; what is done to the store itself only on the machine it lies on."""
+    page = st.session_state.get("page") or "overview"
+    return door.viewer().may(page, action) and (action not in _ON_THE_SPOT or is_local())
 
 
 def is_local() -> bool:
     """Whether the page is looked at on the machine that serves it, by its own address and not through another server."""
+    if door.server() is not None:
+        return False
     headers = st.context.headers
     passed_on = any(name in headers for name in ("Forwarded", "X-Forwarded-For", "X-Real-Ip"))
     host = urlsplit(headers.get("Origin", "")).hostname
@@ -284,8 +239,13 @@ def narrow(released: Released, **wanted: str) -> Released:
 def joined(dimension: str, answers: Mapping[str, Released]) -> Released:
     """Answers of one breakdown as one, told apart by a dimension more, so that they are drawn on one scale."""
     first = next(iter(answers.values()))
+    together = {f.id: f for a in answers.values() for f in a.figures}
+    told = {**first.provenance, "figure": list(together)}
     tables = [a.table.with_columns(pl.lit(code).alias(dimension)) for code, a in answers.items()]
-    return replace(first, by=(*first.by, dimension), table=pl.concat(tables, how="vertical_relaxed"))
+    whole = pl.concat(tables, how="vertical_relaxed")
+    return replace(
+        first, by=(*first.by, dimension), table=whole, provenance=told, figures=tuple(together.values())
+    )
 
 
 def totals(released: Released) -> Released:

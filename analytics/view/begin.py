@@ -6,7 +6,7 @@ from analytics import jobs
 from analytics.answer import Desk
 from analytics.figures.words import t
 from analytics.store import Busy, Damaged, NotBuilt
-from analytics.view import asking, controls, states, upload, working
+from analytics.view import asking, controls, door, states, upload, working
 
 
 def open_or_stop() -> Desk:
@@ -14,9 +14,12 @@ def open_or_stop() -> Desk:
     try:
         return asking.serve()
     except NotBuilt:
-        _empty()
+        if door.server() is None:
+            _empty()
+        else:
+            st.info(t("begin.elsewhere_title"), icon=":material/hourglass_empty:")
     except Damaged as error:
-        job = working.panel() if asking.is_local() else None
+        job = working.panel() if asking.may("build") else None
         if job is None or not job.is_running:
             states.damaged(error)
     controls.push()
@@ -27,7 +30,7 @@ def _empty() -> None:
     job = jobs.of(asking.store_path())
     under_way = job is not None and job.is_running
     st.title(t("begin.preparing") if under_way else t("begin.title"), anchor=False)
-    if not asking.is_local():
+    if not asking.may("upload"):
         st.info(t("begin.elsewhere"), title=t("begin.elsewhere_title"), icon=":material/lock:")
         _commands()
         return

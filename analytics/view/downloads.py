@@ -1,6 +1,7 @@
 """Download a figure and cite it: its table or all its numbers as a file, its chart as a picture, each with its notes."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import polars as pl
 import streamlit as st
@@ -10,7 +11,7 @@ from analytics.figures import about, files, words
 from analytics.figures.charts import Chart
 from analytics.figures.words import t
 from analytics.release import Released
-from analytics.view import controls
+from analytics.view import asking, controls, door
 
 _KINDS = {
     "csv": "application/zip",
@@ -25,11 +26,14 @@ def offer(
     key: str, title: str, chart: Chart | None, table: pl.DataFrame, answers: Sequence[Released]
 ) -> None:
     """A closed menu; its content is drawn when it is opened, and a file is made when it is asked for."""
+    if not asking.may("download"):
+        return
     menu = st.popover(t("download.title"), icon=":material/download:", key=f"p_{key}", on_change="rerun")
     if not menu.open:
         return
     link = controls.link()
-    lines = about.block(title, answers, link)
+    record = asking.desk().record
+    lines = about.block(title, answers, link, record.head)
     with menu:
         content = st.segmented_control(
             t("download.what"),
@@ -53,14 +57,20 @@ def offer(
         if chart is not None and chart.figure["data"]:
             drawn = chart
             told = [about.citation(answers)]
-            makers["svg"] = lambda: report.picture(drawn, "svg", title, told, language)
-            makers["png"] = lambda: report.picture(drawn, "png", title, told, language)
+            makers["svg"] = lambda: report.picture(drawn, "svg", title, told, language, lines)
+            makers["png"] = lambda: report.picture(drawn, "png", title, told, language, lines)
+        figures = [figure for answer in answers for figure in answer.figures]
         with st.container(horizontal=True):
             for form, make in makers.items():
+                file = f"{name}.{'zip' if form == 'csv' else form}"
                 st.download_button(
                     t(f"download.{form}"),
-                    data=_read_by(language, unit, make),
-                    file_name=f"{name}.{'zip' if form == 'csv' else form}",
+                    data=door.held(
+                        _read_by(
+                            language, unit, make, partial(record.left, "download", file, figures=figures)
+                        )
+                    ),
+                    file_name=file,
                     mime=_KINDS[form],
                     key=f"d_{form}_{key}",
                     on_click="ignore",
@@ -71,12 +81,14 @@ def offer(
             st.code(text, language=None, wrap_lines=True)
 
 
-def _read_by(language: str, unit: str, make: Callable[[], bytes]) -> Callable[[], bytes]:
-    """Files are made in a thread of their own, which knows no session."""
+def _read_by(
+    language: str, unit: str, make: Callable[[], bytes], leave: Callable[[bytes], bytes]
+) -> Callable[[], bytes]:
+    """Files are made in a thread of their own, which knows no session; `leave` enters them before they do."""
 
     def made() -> bytes:
         with words.reading(language, unit):
-            return make()
+            return leave(make())
 
     return made
 

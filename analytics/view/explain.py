@@ -66,6 +66,7 @@ def _content(key: str, released: Released) -> None:
     st.markdown(f"**{t('explain.filters')}** {about.filters(released)}")
     if released.parameters:
         st.markdown(f"**{t('explain.parameters')}** {about.settings(released)}")
+    st.markdown(f"**{t('audit.figure')}** `{words.listing(about.ids([released]))}`")
     st.markdown(f"**{t('explain.numbers')}**")
     grid.show(tables.full(released), t("explain.numbers"), left=len(released.by) or 1)
     with st.expander(t("explain.sql"), icon=":material/database:"):

@@ -1,4 +1,4 @@
-"""The script Streamlit runs: language and money unit, the list of pages, the marks every page carries."""
+"""The script Streamlit runs: language and money unit, who looks, the list of pages, the marks every page carries."""
 
 import sys
 from pathlib import Path
@@ -11,27 +11,51 @@ if str(ROOT) not in sys.path:  # a checkout that is not installed
 
 from analytics.figures import words  # noqa: E402 - needs the path above
 from analytics.figures.words import t  # noqa: E402 - needs the path above
-from analytics.view import begin, choose, controls, menu, states, tour, working  # noqa: E402
+from analytics.release import Denied  # noqa: E402 - needs the path above
+from analytics.view import (  # noqa: E402 - needs the path above
+    begin,
+    choose,
+    controls,
+    door,
+    entrance,
+    menu,
+    states,
+    tour,
+    working,
+)
 
 
 def main() -> None:
     """One run of one page inside the frame."""
     tour.arrive()
     controls.begin()
-    page = st.navigation(menu.pages())
+    try:
+        viewer, refused = door.viewer(), None
+    except Denied as denied:
+        viewer, refused = None, denied
+    page = st.navigation(menu.pages(viewer), position="sidebar" if viewer else "hidden")
     st.set_page_config(
-        page_title=f"{page.title} · 减负 Jianfu",
+        page_title=f"{page.title if viewer else t('access.sign_in')} · 减负 Jianfu",
         page_icon=str(Path(__file__).with_name("icon.png")),
         layout="wide",
     )
     controls.turn_to(page.url_path)
     with st.sidebar:
         controls.language_switch()
-        choose.unit()
+        if viewer:
+            choose.unit()
         words.settle()
         controls.tell_browser()
+        entrance.who(viewer)
+    if viewer is None:
+        entrance.closed(refused)
+        return
+    if not viewer.may(page.url_path or "overview"):
+        entrance.refused(viewer)
+        return
     desk = begin.open_or_stop()
-    tour.offer(is_front=page.url_path in ("", "overview"), is_sample=desk.is_synthetic)
+    if viewer.may("overview"):
+        tour.offer(is_front=page.url_path in ("", "overview"), is_sample=desk.is_synthetic)
     working.note(page.url_path)
     if desk.is_synthetic:
         st.badge(

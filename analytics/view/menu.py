@@ -4,6 +4,7 @@ import streamlit as st
 
 from analytics.figures.words import t
 from analytics.reference import root
+from analytics.release import Viewer
 
 PAGES = {
     "results": ("overview", "tiers", "catastrophic", "cost_bands", "compare", "operations", "simulate"),
@@ -11,13 +12,19 @@ PAGES = {
 }
 
 
-def pages() -> dict[str, list[st.Page]]:
-    """All pages by section, titled in the session's language. No icons: Streamlit fetches a page's icon from the
-    internet to make it the tab's."""
+def pages(viewer: Viewer | None) -> dict[str, list[st.Page]]:
+    """All pages by section, titled in the session's language; those a viewer may not see are not in the menu, and known only so
+    that their address can be refused in words. No icons: Streamlit fetches a page's icon from the internet to make it the tab's."""
     folder = root() / "pages"
     return {
         t(f"section.{section}"): [
-            st.Page(folder / f"{name}.py", title=t(f"page.{name}"), url_path=name, default=name == "overview")
+            st.Page(
+                folder / f"{name}.py",
+                title=t(f"page.{name}"),
+                url_path=name,
+                default=name == "overview",
+                visibility="visible" if viewer and viewer.may(name) else "hidden",
+            )
             for name in names
         ]
         for section, names in PAGES.items()

@@ -7,7 +7,7 @@ import streamlit as st
 from analytics import report
 from analytics.figures import words
 from analytics.figures.words import t
-from analytics.view import asking, choose
+from analytics.view import asking, choose, door
 
 _MIME = {
     "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
@@ -19,6 +19,8 @@ _MIME = {
 
 def offer(place: choose.Place, kinds: Sequence[str] = report.KINDS) -> None:
     """A closed menu; nothing is composed before the button in it is pressed. `kinds`: the first one is chosen at first."""
+    if not asking.may("report"):
+        return
     menu = st.popover(t("reporting.title"), icon=":material/description:", key="report", on_change="rerun")
     if not menu.open:
         return
@@ -35,13 +37,14 @@ def offer(place: choose.Place, kinds: Sequence[str] = report.KINDS) -> None:
 
         def made() -> bytes:
             document = report.compose(desk, place.city, year, kind=kind, language=language, unit=unit)
-            return report.render(document, form)
+            content = report.render(document, form)
+            return desk.record.left("report", f"{name}.{form}", content, document.figures)
 
         with words.reading(language):
             name = t(f"report_file.{kind}", city=words.city(place.city), year=year)
         st.download_button(
             t("reporting.make"),
-            data=made,
+            data=door.held(made),
             file_name=f"{name}.{form}",
             mime=_MIME[form],
             key="report_make",

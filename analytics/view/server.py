@@ -19,6 +19,10 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import file_util
 
+from analytics.release import Unsafe
+from analytics.view import door
+from analytics.view.gate import Gate
+
 FRAME = Path(__file__).with_name("frame.py")
 
 # Streamlit starts from an inline script, and Vega (sparklines) compiles expressions; everything else is our own host.
@@ -157,7 +161,7 @@ class StaticGzip:
 
 def middleware() -> list[Middleware]:
     """The layers around the app, outermost first."""
-    return [Middleware(SecureHeaders), Middleware(PageLanguage), Middleware(StaticGzip)]
+    return [Middleware(SecureHeaders), Middleware(Gate), Middleware(PageLanguage), Middleware(StaticGzip)]
 
 
 async def _to_front(request: Request) -> RedirectResponse:
@@ -171,10 +175,13 @@ def routes() -> list[BaseRoute]:
 
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncGenerator[None, None]:
-    """Opens the store before the first visitor, then takes what was loaded out of garbage collection.
+    """Refuses settings nobody should be served by; opens the store before the first visitor, then takes what was loaded out of garbage
+    collection.
 
     Streamlit collects all garbage after every run of a page; without the freeze each run walks over the libraries.
     """
+    if lines := door.unsafe():
+        raise Unsafe("\n".join(["will not start:", *lines]))
     await to_thread.run_sync(_warm_up)
     gc.collect()
     gc.freeze()
@@ -207,4 +214,5 @@ def _warm_up() -> None:
         workplace,
     )
 
-    asking.warm_up()
+    if door.server() is None:
+        asking.warm_up()

@@ -8,9 +8,9 @@ import streamlit as st
 from analytics import jobs
 from analytics.figures import words
 from analytics.figures.words import t
-from analytics.release import Released
+from analytics.release import Denied, Released, Unwritten
 from analytics.store import Busy, Damaged, QueryTimeout
-from analytics.view import asking
+from analytics.view import asking, entrance
 
 _MOST = 20  # lines of damage that are shown
 
@@ -21,14 +21,18 @@ def told() -> Iterator[None]:
     try:
         with st.spinner(t("state.working")):
             yield
+    except Denied as reason:
+        entrance.denied(reason)
     except (asking.TooSlow, QueryTimeout) as reason:
         slow(reason)
     except asking.Unanswered as reason:
         unanswered(reason)
+    except Unwritten as error:
+        unwritten(error)
     except Damaged as error:
         gone(str(error).splitlines())
     except Exception:
-        lines = asking.damage()
+        lines = asking.desk().damage()
         if not lines:
             raise
         gone(lines)
@@ -37,6 +41,13 @@ def told() -> Iterator[None]:
 def unanswered(reason: Exception) -> None:
     """The data do not hold what a question needs."""
     st.info(_body(str(reason), t("state.unanswered_do")), title=t("state.unanswered"), icon=":material/help:")
+
+
+def unwritten(reason: Exception) -> None:
+    """No entry could be written in the audit log, so no number may be shown."""
+    st.error(
+        _body(str(reason), t("audit.unwritten_do")), title=t("audit.unwritten"), icon=":material/history_off:"
+    )
 
 
 def slow(reason: Exception) -> None:
@@ -58,7 +69,7 @@ def damaged(error: Damaged) -> None:
     lines = str(error).splitlines()[:_MOST]
     st.error(_body("\n".join(lines), t("state.damaged_do")), icon=":material/heart_broken:")
     st.code(f"jianfu verify {shown_path()}\njianfu build {shown_path()}", language="shell")
-    if asking.is_local():
+    if asking.may("build"):
         rebuild(t("state.rebuild"))
 
 

@@ -9,18 +9,20 @@ from analytics import jobs
 from analytics.figures import words
 from analytics.figures.words import say, t
 from analytics.store import Busy
-from analytics.view import asking, grid, states, working
+from analytics.view import asking, door, grid, states, working
 
 FORMATS = ["parquet", "pq", "csv", "txt", "tsv", "xlsx", "jsonl", "ndjson", "json"]
 
 
 def section(is_sample: bool) -> None:
     """The data page's part: the job of the store, what waits to be built, and the form."""
+    if not door.viewer().may_anywhere("upload"):
+        return
     job = working.panel()
     if job is None or not job.is_running:
         waiting()
     with st.expander(t("deliver.title"), icon=":material/upload_file:", key="deliver"):
-        if not asking.is_local():
+        if not asking.may("upload"):
             st.info(t("deliver.elsewhere"), icon=":material/lock:")
         elif job is not None and job.is_running:
             st.info(t(f"job.{job.verb}"), icon=":material/progress_activity:")
@@ -43,7 +45,7 @@ def waiting() -> None:
     )
     if not jobs.can_build(asking.store_path()):
         st.caption(t("deliver.no_bills"))
-    elif asking.is_local():
+    elif asking.may("build"):
         states.rebuild(t("deliver.build"))
 
 

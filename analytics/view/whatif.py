@@ -12,7 +12,7 @@ from analytics.outcome import LEDGERS, Answer, Ledger, Outcome
 from analytics.plans import Plan, PlanErrors, PlanHoles
 from analytics.release import Released, csv_text
 from analytics.tiers import TIER
-from analytics.view import asking, benefits, choose, explain, figure, states
+from analytics.view import asking, benefits, choose, door, explain, figure, states
 from analytics.view.changing import Wanted
 from analytics.whatif import NoEffect, NoSettlements, Scenario, scenario_text
 
@@ -313,12 +313,20 @@ def order(found: Outcome) -> list[str]:
 
 def downloads(scenario: Scenario, found: Outcome) -> None:
     """The whole result as a table, and the scenario as a file for the command line."""
+    if not asking.may("download"):
+        return
     stem = f"{scenario.city}_{scenario.plan_year}"
+    record, name = asking.desk().record, f"simulate_{stem}.csv"
+    figures = [figure for answer in found.figures() for figure in answer.figures]
+
+    def csv() -> bytes:
+        return record.left("download", name, csv_text(found.table()).encode("utf-8-sig"), figures)
+
     with choose.row():
         st.download_button(
             t("whatif.csv"),
-            data=csv_text(found.table()).encode("utf-8-sig"),
-            file_name=f"simulate_{stem}.csv",
+            data=door.held(csv),
+            file_name=name,
             mime="text/csv",
             key="d_result",
             on_click="ignore",

@@ -10,7 +10,7 @@ from analytics import jobs
 from analytics.figures import formats, words
 from analytics.figures.words import t
 from analytics.reference import root
-from analytics.view import asking, grid, states
+from analytics.view import asking, door, grid, states
 
 PHASES = {
     "sample": ("start", "draw", "ingest", "build", "protect"),
@@ -38,7 +38,7 @@ def panel() -> jobs.Job | None:
 def note(page: str) -> None:
     """On other pages than the data page, a line in the sidebar about the job, for the user who may begin one."""
     job = jobs.of(asking.store_path())
-    if job is None or page == "data" or not asking.is_local():
+    if job is None or page == "data" or not asking.is_local() or not door.viewer().may_anywhere("upload"):
         return
     if job.verb == "sample" and job.state == "done":
         jobs.forget(asking.store_path())  # the dashboard it opened says it all

@@ -75,7 +75,7 @@ def rows(found: Sequence[ledger.Delivery], every: Sequence[checks.Found]) -> Non
     if not held:
         st.caption(t("rows.none"))
         return
-    if not asking.is_local():
+    if not asking.may("samples"):
         st.info(t("rows.elsewhere"), icon=":material/lock:")
         return
     rule = controls.one("rule", list(held), lambda code: _rule(held[code]))

@@ -198,8 +198,6 @@ class Replay:
 
     @cached_property
     def _claims(self) -> str:
-        if self._source.alias:
-            self.engine.keep("alias", self._source.alias)
         self._keep("claim", self._source.settlements)
         return "claim"
 
@@ -211,6 +209,8 @@ class Replay:
     def _keep(self, name: str, sql: str) -> None:
         """Hold what is read of the deliveries. Raises NotBuilt where they lack columns that came later."""
         try:
+            if self._source.alias:
+                self.engine.keep("alias", self._source.alias)
             self.engine.keep(name, sql)
         except duckdb.BinderException as error:
             raise NotBuilt(

@@ -1,0 +1,143 @@
+"""A snapshot opened for one scope: the files of these cities only, and what was answered from them."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from analytics.measures import Book
+from analytics.store import Folder, Part, Store
+from analytics.whatif import Replay
+
+REPLAYS = 2  # city-years held in memory to be replayed
+MOST = 1_000_000_000  # bytes one of them may take before it begins anew
+KEPT = 3000  # answers a room keeps
+_BESIDE = ("quarantine", "person_alias")  # made of the same rows, and not cut by city
+T = TypeVar("T")
+
+
+class Replays:
+    """City-years held in memory, whoever looks at them: each is made of the files of its own city only."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, int], Replay] = {}
+        self._lock = threading.Lock()
+
+    def of(self, place: tuple[str, int], make: Callable[[], Replay]) -> Replay:
+        with self._lock:
+            found = self._held.pop(place, None)
+            if found is None or found.held > MOST:
+                found = make()
+            self._held[place] = found
+            for old in list(self._held)[:-REPLAYS]:
+                del self._held[old]
+            return found
+
+
+class Room:
+    """One snapshot of a store, for everybody of one scope: only files of `cities` (None: all) are opened here."""
+
+    def __init__(
+        self,
+        store: Store,
+        snapshot: Folder,
+        cities: frozenset[str] | None = None,
+        replays: "Replays | None" = None,
+        *,
+        prepared: bool = True,
+    ) -> None:
+        """`replays`: those other rooms of the snapshot hold; `prepared`: whether answers prepared at the build are used, or all
+        are computed from the facts.
+        """
+        self.store, self.whole, self._prepared = store, snapshot, prepared
+        self.snapshot = snapshot if cities is None else Part(snapshot.path, cities)
+        self.cities = cities
+        self._replays = replays or Replays()
+        self._given: OrderedDict[Any, Any] = OrderedDict()
+        self._giving = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path | str, cities: frozenset[str] | None = None) -> "Room":
+        """The published snapshot of a store. Raises store.NotBuilt or store.Damaged."""
+        store = Store(path)
+        return cls(store, store.current(), cities)
+
+    @cached_property
+    def book(self) -> Book:
+        return Book(self.snapshot, prepared=self._prepared)
+
+    def once(self, key: Any, make: Callable[[], T]) -> T:
+        """What was made before under a key, or is made now. Nobody changes an answer, so nobody needs a copy."""
+        with self._giving:
+            if key in self._given:
+                self._given.move_to_end(key)
+                return cast(T, self._given[key])
+        made = make()
+        with self._giving:
+            self._given[key] = made
+            if len(self._given) > KEPT:
+                self._given.popitem(last=False)
+        return made
+
+    def replay(self, city: str, plan_year: int) -> Replay:
+        """The settlements of a city-year, held in memory for several questions. Raises ValueError, store.Damaged."""
+        self._must_hold(city, plan_year)
+        return self._replays.of(
+            (city, plan_year), lambda: Replay(self.snapshot, self.store.deliveries(), city, plan_year)
+        )
+
+    @cached_property
+    def published(self) -> Any:
+        """The protected tables, for those who are answered from nothing else. Raises ValueError where a snapshot has none."""
+        try:
+            tables = import_module("analytics.release.published")
+        except ModuleNotFoundError as error:
+            raise ValueError("no protected tables here, and nothing else is granted") from error
+        return tables.Published(self.whole, self.cities)
+
+    @cached_property
+    def places(self) -> list[tuple[str, int]]:
+        """(city code, plan year) present, sorted."""
+        parts = self.snapshot.partitions()
+        return sorted(
+            {(p.city, p.plan_year) for p in parts if p.city is not None and p.plan_year is not None}
+        )
+
+    def _must_hold(self, city: str, plan_year: int) -> None:
+        if (city, plan_year) not in self.places:
+            held = ", ".join(f"{c} {y}" for c, y in self.places)
+            raise ValueError(f"{city} {plan_year}: not in this store; it holds {held}")
+
+    def deliveries(self) -> list[Folder]:
+        """Those whose every row is of these cities; a file that is not cut by city may hold others."""
+        found = self.store.deliveries()
+        if self.cities is None:
+            return found
+        return [d for d in found if (at := _cities(d)) and at <= self.cities]
+
+
+def _cities(delivery: Folder) -> set[str]:
+    """Cities of what a delivery loaded; empty text where that is not known."""
+    return {str(f.get("city") or "") for f in delivery.manifest["files"] if f["table"] not in _BESIDE}
+
+
+class Rooms:
+    """All rooms of one snapshot, each opened when somebody of its scope comes."""
+
+    def __init__(self, path: Path | str, snapshot: str) -> None:
+        """Raises store.NotBuilt or store.Damaged."""
+        self._store = Store(path)
+        current = self._store.current()
+        self._snapshot = Folder(current.path.with_name(snapshot))  # another may have been published since
+        self._replays, self._lock = Replays(), threading.Lock()
+        self._open: dict[frozenset[str] | None, Room] = {}
+
+    def of(self, cities: frozenset[str] | None) -> Room:
+        """The room of a scope. Raises store.Damaged."""
+        with self._lock:
+            if cities not in self._open:
+                self._open[cities] = Room(self._store, self._snapshot, cities, self._replays)
+            return self._open[cities]

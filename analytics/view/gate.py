@@ -1,0 +1,95 @@
+"""What a browser may fetch besides pages where others are served: a file only by the login it was made for, and nothing handed in."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.auth_util import get_cookie_with_chunks
+from streamlit.runtime import get_instance
+from streamlit.web.server.server_util import get_cookie_secret
+from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
+from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
+
+from analytics.release import BadGrants, LoginOver
+from analytics.view import door
+
+_LOGIN = ("iss", "sub", "iat")  # what tells logins apart
+
+
+class Gate:
+    """Refuses what the login of a request may not have. Without a server configuration it stands open."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        config = door.server()
+        if config is None or scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        request, path = Request(scope), scope["path"]
+        if path.startswith("/_stcore/upload_file") and scope["method"] != "OPTIONS":
+            return await _refused(scope, receive, send)
+        if path.startswith("/media"):
+            if not _may_fetch(_claims(request), path.rsplit("/", 1)[-1].partition(".")[0]):
+                return await _refused(scope, receive, send)
+        elif path == "/auth/logout":
+            config.sessions.end(_claims(request))
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start" and config.setup.tls_at_proxy:
+                headers = MutableHeaders(scope=message)
+                cookies = headers.getlist("set-cookie")
+                if cookies:
+                    del headers["set-cookie"]
+                for cookie in cookies:
+                    headers.append(
+                        "set-cookie", cookie if "secure" in cookie.lower() else f"{cookie}; Secure"
+                    )
+            if message["type"] == "http.response.start" and path.startswith("/media"):
+                MutableHeaders(scope=message)["cache-control"] = "no-store"
+            await send(message)
+
+        await self.app(scope, receive, marked)
+
+
+async def _refused(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse("not granted", 403, {"cache-control": "no-store"})(scope, receive, send)
+
+
+def _claims(request: Request) -> Mapping[str, Any]:
+    """What the login cookie of a request says, where it is signed by us; empty otherwise."""
+
+    def one(name: str) -> bytes | None:
+        value = request.cookies.get(name)
+        return decode_signed_value(get_cookie_secret(), name, value.encode("latin-1")) if value else None
+
+    try:
+        raw = get_cookie_with_chunks(one, USER_COOKIE_NAME)
+        found = json.loads(raw) if raw else {}
+    except (ValueError, UnicodeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _may_fetch(claims: Mapping[str, Any], file: str) -> bool:
+    """Whether a login counts, and a session of this very login holds the file."""
+    config = door.server()
+    assert config
+    try:
+        if config.viewer(claims) is None:
+            return False
+    except (LoginOver, BadGrants):
+        return False
+    runtime = get_instance()
+    # Streamlit keeps which session holds which file, and whose session it is, but has no public way to ask.
+    for session, files in list(runtime.media_file_mgr._files_by_session_and_coord.items()):
+        if file in list(files.values()):
+            info = runtime._session_mgr.get_session_info(session)
+            whose = info.session._user_info if info else {}
+            if all(whose.get(name) == claims.get(name) for name in _LOGIN):
+                return True
+    return False

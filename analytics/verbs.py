@@ -17,7 +17,7 @@ from analytics.outcome import Outcome
 from analytics.plans import plan_for
 from analytics.quality import quality as _quality
 from analytics.recompute import Again, Recomputer, find
-from analytics.release import Log, Released, log_of
+from analytics.release import LOCAL, Log, Released, Viewer, log_of
 from analytics.store import Damaged, Folder, NotBuilt, QueryTimeout, Store
 from analytics.survey import Survey
 from analytics.survey import survey as _survey
@@ -232,14 +232,14 @@ def measure(
     `se_method`, `against`: standard errors and differences, see measures.Book.ask. `scenario`:
     "observed", "plan" (the plan in force, replayed) or the path of a scenario file; the latter two of one city and year.
     """
+    viewer = LOCAL
     if published:
         if se or against or raw or scenario != "observed":
             raise ValueError(
                 "published: the protected tables hold no standard errors, differences, scenarios or raw figures"
             )
-        tables = release.Published(Store(store).current())
-        return [tables.ask(name, by, where, parameters) for name in measures]
-    desk = Desk.open(store)
+        viewer = Viewer(LOCAL.user, "researcher")
+    desk = Desk.open(store, viewer)
     ledger = scenario if scenario in ("observed", "plan") else load_scenario(Path(scenario))
     more: dict[str, Any] = {"se": se, "se_method": se_method, "against": against, "protect": not raw}
     with desk.record.together():

@@ -1,6 +1,6 @@
 """Where data lies and runs: immutable snapshots published by one rename, and DuckDB opened in one locked way."""
 
-from analytics.store.engine import Engine, QueryTimeout, workbench
+from analytics.store.engine import Engine, QueryTimeout, closed, workbench
 from analytics.store.snapshot import Busy, Damaged, Folder, NotBuilt, Partition, Store, sha256_of
 from analytics.store.sql import FORMAT, Query, literal, parquet
 
@@ -15,6 +15,7 @@ __all__ = [
     "Query",
     "QueryTimeout",
     "Store",
+    "closed",
     "literal",
     "parquet",
     "sha256_of",

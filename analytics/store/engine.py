@@ -1,9 +1,14 @@
 """DuckDB, opened in one fixed order and locked: exact files only, no extensions, memory and time limits."""
 
+import atexit
 import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +29,8 @@ SETTINGS = {
 }
 MEMORY = os.environ.get("JIANFU_MEMORY", "2GB")
 SECONDS = float(os.environ.get("JIANFU_QUERY_SECONDS", "60"))
+SPILL = os.environ.get("JIANFU_SPILL", "10GB")  # most that questions may put aside on disk
+_NUMBERS = count()
 
 
 class QueryTimeout(RuntimeError):
@@ -44,6 +51,13 @@ def workbench(
     return _lock(con, read)
 
 
+def closed(threads: int = 1) -> duckdb.DuckDBPyConnection:
+    """A connection that opens no file at all: SQL over rows it is handed."""
+    con = duckdb.connect(":memory:", config={**SETTINGS, "threads": str(threads)})
+    con.execute("SET temp_directory = ''").fetchall()
+    return _lock(con, [])
+
+
 def _lock(con: duckdb.DuckDBPyConnection, read: Sequence[Path]) -> duckdb.DuckDBPyConnection:
     con.execute("SET allowed_paths = ?", [[str(path) for path in read]]).fetchall()
     con.execute("SET enable_external_access = false").fetchall()
@@ -51,8 +65,20 @@ def _lock(con: duckdb.DuckDBPyConnection, read: Sequence[Path]) -> duckdb.DuckDB
     return con
 
 
+@cache
+def _spill(process: int) -> Path:
+    """Where a process puts aside what memory does not hold: a folder of its own that nobody else may open."""
+    folder = Path(tempfile.mkdtemp(prefix="jianfu_spill-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 class Engine:
-    """Questions over the tables of one snapshot; a fresh cursor for every query, safe across threads."""
+    """Questions over the tables of one snapshot; a fresh cursor for every query, safe across threads.
+
+    A question is one SELECT: the lock of DuckDB keeps other files closed but lets COPY and ATTACH write to those that are
+    open, so what is no SELECT is not run at all.
+    """
 
     def __init__(
         self,
@@ -67,6 +93,9 @@ class Engine:
         self._con = duckdb.connect(
             ":memory:", config={**SETTINGS, "threads": str(threads), "memory_limit": memory}
         )
+        aside = _spill(os.getpid()) / str(next(_NUMBERS))
+        self._con.execute("SET temp_directory = ?", [str(aside)]).fetchall()
+        self._con.execute("SET max_temp_directory_size = ?", [SPILL]).fetchall()
         _lock(self._con, [*files, *also])
         self._files: dict[str, list[str]] = {}
         self._naming = threading.Lock()
@@ -87,7 +116,7 @@ class Engine:
     ) -> "pl.DataFrame":
         """Rows of one SELECT. Raises QueryTimeout past `seconds`, duckdb.Error for a wrong query."""
         with self._cursor(seconds) as cursor:
-            answer: pl.DataFrame = cursor.sql(sql, params=dict(parameters or {})).pl()
+            answer: pl.DataFrame = cursor.sql(_question(cursor, sql), params=dict(parameters or {})).pl()
             return answer
 
     def most(self, table: str, ending: str) -> int | None:
@@ -108,6 +137,7 @@ class Engine:
     def keep(self, name: str, sql: str, *, kind: str = "TABLE", seconds: float = SECONDS) -> None:
         """Hold the rows of a SELECT in memory under a name (`kind` VIEW: its text only). Raises as `ask` does."""
         with self._cursor(seconds) as cursor:
+            _question(cursor, sql)
             cursor.execute(f"CREATE OR REPLACE {kind} {name} AS {sql}").fetchall()
 
     def hold(self, name: str, rows: "pl.DataFrame") -> None:
@@ -136,3 +166,11 @@ class Engine:
         finally:
             watchdog.cancel()
             cursor.close()
+
+
+def _question(cursor: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
+    statements = cursor.extract_statements(sql)
+    with suppress(ValueError):  # of a kind the library has no name for
+        if len(statements) == 1 and statements[0].type == duckdb.StatementType.SELECT:
+            return statements[0]
+    raise duckdb.PermissionException("a question is one SELECT; other statements are disabled here")

@@ -12,10 +12,9 @@ FORMULAS = [
     "@cmd|' /C calc'!A0", "=HYPERLINK(\"http://127.0.0.1:9/\"&A1,\"click\")", "=WEBSERVICE(\"http://127.0.0.1:9/\")",
     "=IMPORTXML(\"http://127.0.0.1:9/\", \"//a\")", "=DDE(\"cmd\",\"/C calc\",\"\")", "=EXEC(\"calc\")", "=CALL(\"urlmon\",\"x\")",
     "＝1+1", "＋1+1", "－1+1", "＠SUM(1,1)", " =1+1", "\u00a0=1+1", "\u3000=1+1", "\u200b=1+1", "\ufeff=1+1", "\u202e=1+1",
-    "\t=1+1", "\r=1+1", "\n=1+1", "\x0b=1+1", "\x00=1+1", "﹦1+1", "﹢1+1", "﹣1+1", "﹫SUM(1,1)", "=1+1\"", "=1+1,2", "=\"a\rb\"",
-    "x\t=1+1", "\t@A1",
+    "\t=1+1", "\r=1+1", "\n=1+1", "\x0b=1+1", "\x00=1+1", "﹦1+1", "﹢1+1", "﹣1+1", "﹫SUM(1,1)", "=1+1\"", "=1+1,2", "=\"a\rb\"", "\t@A1",
 ]  # fmt: skip
-NUMBERS = ["-5.00", "+5", "-0.5%", "1e-7", "-.5", "2023", "=", "x=1", "a@b", "1-1"]
+NUMBERS = ["-5.00", "+5", "-0.5%", "1e-7", "-.5", "2023", "x=1", "a@b", "1-1"]
 
 _MARK = "window.__fired=(window.__fired||0)+1"
 SCRIPTS = [
@@ -49,7 +48,12 @@ COLUMNS = [
     "=1+1", "<img src=x onerror=alert(1)>", "rowid", "typed",
 ]  # fmt: skip
 
-_YEAR = {"setl_time": "2022-08-27 09:58:41", "year": "2022", "begndate": "2022-08-20", "enddate": "2022-08-27"}
+_YEAR = {
+    "setl_time": "2022-08-27 09:58:41",
+    "year": "2022",
+    "begndate": "2022-08-20",
+    "enddate": "2022-08-27",
+}
 _EACH = 14  # persons of a product: enough to be shown
 
 
@@ -71,12 +75,23 @@ def store_of(folder: Path, texts: list[str]) -> Path:
         held.append({**who, "insutype": "310", "psn_insu_date": "2022-01-01", "product_code": code, "product_year": "2022", "premium": "99.00"})  # fmt: skip
         paid.append({"claim_id": f"C{n}", **who, "product_code": code, "duty_code": code, "product_year": "2022", "claim_date": "2022-09-01", "pay_date": "2022-09-09", "paid_amt": "100.00"})  # fmt: skip
     for n, text in enumerate(texts):  # rows that wait: an amount nobody can read, shown as it came
-        settled.append(record(900 + n, **{**_YEAR, "fixmedins_name": text, "med_type": text, "medfee_sumamt": f"1{text}"}))
-    (folder / "given").mkdir()
+        settled.append(
+            record(
+                900 + n, **{**_YEAR, "fixmedins_name": text, "med_type": text, "medfee_sumamt": f"1{text}"}
+            )
+        )
+    (folder / "given").mkdir(exist_ok=True)
     name = texts[0].replace("/", "_").replace("\x00", "")
     for table, rows in (("settlement", settled), ("enrolment", held), ("commercial_claim", paid)):
         columns = list(dict.fromkeys(c for row in rows for c in row))
-        path = csv_file(folder / "given" / f"{name}-{table}.csv", [{c: row.get(c, "") for c in columns} for row in rows])
-        take(folder, [path], table, **({"sign_off": {"reason": texts[0], "who": texts[1]}} if table == "settlement" else {}))
+        path = csv_file(
+            folder / "given" / f"{name}-{table}.csv", [{c: row.get(c, "") for c in columns} for row in rows]
+        )
+        take(
+            folder,
+            [path],
+            table,
+            **({"sign_off": {"reason": texts[0], "who": texts[1]}} if table == "settlement" else {}),
+        )
     verbs.build(folder / "store")
     return folder / "store"

@@ -17,16 +17,25 @@ from analytics.view.menu import PAGES
 
 NAMES = ["" if name == "overview" else name for names in PAGES.values() for name in names]
 # The browser itself asks nobody; what a page asks for is heard as a request.
-QUIET = [*ARGUMENTS, "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-features=OptimizationHints,AsyncDns"]
+QUIET = [
+    *ARGUMENTS,
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--disable-features=OptimizationHints,AsyncDns",
+]
 LINKS = "() => [...document.querySelectorAll('a[href], iframe[src], img[src], form[action]')].map(e => e.href || e.src || e.action)"
 
 
 def away() -> int:
-    """Packets of this network that had nowhere to go, or were questions for names."""
-    four = [line.split() for line in Path("/proc/net/snmp").read_text().splitlines()]
-    told = {f"{a[0]}{name}": int(n) for a, b in zip(four[::2], four[1::2], strict=True) for name, n in zip(a[1:], b[1:], strict=True)}
-    six = dict(line.split() for line in Path("/proc/net/snmp6").read_text().splitlines())
-    return told["Ip:OutNoRoutes"] + int(six.get("Ip6OutNoRoutes", 0)) + told["Udp:OutDatagrams"]
+    """Packets of this network that had nowhere to go, or were questions for names. (Of IPv6 the browser itself tries on every
+    page whether there is any; a name that leads there is asked for first.)
+    """
+    lines = [line.split() for line in Path("/proc/net/snmp").read_text().splitlines()]
+    told = {
+        f"{head[0]}{name}": int(n)
+        for head, row in zip(lines[::2], lines[1::2], strict=True)
+        for name, n in zip(head[1:], row[1:], strict=True)
+    }
+    return told["Ip:OutNoRoutes"] + told["Udp:OutDatagrams"]
 
 
 def plant() -> None:
@@ -41,16 +50,16 @@ def plant() -> None:
 def use(page: Page) -> None:
     """Open what is folded, turn to every table, go over every figure and into every table's cells."""
     page.evaluate("() => document.querySelectorAll('details:not([open]) > summary').forEach(s => s.click())")
-    for tab in page.get_by_role("tab", selected=False).all()[:4]:
+    for tab in page.get_by_role("tab", selected=False).all()[:2]:
         tab.click()
     page.wait_for_selector(SETTLED)
-    page.evaluate("""() => { for (const e of document.querySelectorAll('[data-testid=stMain] *'))
-        for (const kind of ['mouseover', 'mouseenter', 'mousemove', 'focus']) e.dispatchEvent(new MouseEvent(kind, {bubbles: true})) }""")
-    for frame in page.get_by_test_id("stDataFrame").all()[:3]:
+    for frame in page.get_by_test_id("stDataFrame").all()[:1]:
         if frame.is_visible():
             frame.click(position={"x": 60, "y": 55})
-            page.mouse.move(0, 0)
-    for plot in page.locator(".js-plotly-plot").all()[:3]:
+    for part in page.locator("h1, h2, h3, [data-testid=stMain] a, [data-testid=stTooltipIcon]").all()[:6]:
+        if part.is_visible():
+            part.hover(force=True)
+    for plot in page.locator(".js-plotly-plot").all()[:2]:
         if plot.is_visible() and (box := plot.bounding_box()):
             for part in (0.2, 0.5, 0.8):
                 page.mouse.move(box["x"] + part * box["width"], box["y"] + box["height"] / 2)
@@ -68,12 +77,21 @@ def visits(browser: Browser, site: str, bypass: bool = False) -> dict[str, Any]:
     def hear(response: Response) -> None:
         if response.url.startswith(site):
             policy = response.headers.get("content-security-policy", "")
-            if "script-src 'self'" not in policy or "unsafe-eval" in policy or "script-src 'self' 'unsafe-inline'" in policy:
+            if (
+                "script-src 'self'" not in policy
+                or "unsafe-eval" in policy
+                or "script-src 'self' 'unsafe-inline'" in policy
+            ):
                 bare.append(response.url)
 
     page.on("response", hear)
-    page.on("request", lambda r: asked.append(r.url) if not r.url.startswith((site, "data:", "blob:")) else None)
-    page.on("websocket", lambda s: asked.append(s.url) if not s.url.startswith(site.replace("http", "ws")) else None)
+    page.on(
+        "request", lambda r: asked.append(r.url) if not r.url.startswith((site, "data:", "blob:")) else None
+    )
+    page.on(
+        "websocket",
+        lambda s: asked.append(s.url) if not s.url.startswith(site.replace("http", "ws")) else None,
+    )
     page.on("pageerror", lambda error: errors.append(str(error)))
     told: dict[str, Any] = {}
     for name in NAMES:
@@ -87,7 +105,9 @@ def visits(browser: Browser, site: str, bypass: bool = False) -> dict[str, Any]:
             "text": page.get_by_test_id("stMain").inner_text(),
             "exceptions": page.get_by_test_id("stException").count(),
         }
-    page.evaluate("() => document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.__planted=1\">')")
+    page.evaluate(
+        "() => document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.__planted=1\">')"
+    )
     page.wait_for_timeout(300)
     planted = page.evaluate("() => window.__planted || 0")
     return {"pages": told, "bare": bare, "asked": asked, "errors": errors, "planted": planted}

@@ -32,6 +32,7 @@ FORBIDDEN_CALLS = {
     "yaml.load": "makes objects of a text", "st.iframe": "draws a page in the page", "components.html": "draws a page in the page",
     "components.iframe": "draws a page in the page", "components.declare_component": "adds scripts of its own",
     "components.v2.component": "adds scripts of its own", "pl.read_database": "SQL past the store",
+    "st.exception": "shows an error with its message and where it came from",
 }  # fmt: skip
 FORBIDDEN_WORDS = {"unsafe_allow_html": True, "shell": True, "verify": False, "allow_pickle": True}
 FORBIDDEN_IMPORTS = ("pickle", "marshal", "shelve", "dill", "cloudpickle", "yaml", "telnetlib")
@@ -170,6 +171,7 @@ def test_nothing_of_it_is_in_the_house(check: Check) -> None:
         (dangerous_calls, "st.html(text, unsafe_allow_javascript=True)"),
         (dangerous_calls, "st.components.html(text)"),
         (dangerous_calls, "st.iframe(url)"),
+        (dangerous_calls, "st.exception(error)"),
         (dangerous_calls, "st.cache_data(persist='disk')"),
         (dangerous_calls, "@st.cache_data(ttl=3, persist=True)\ndef f(): pass"),
         (dangerous_calls, "np.load(path, allow_pickle=True)"),

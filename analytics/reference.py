@@ -95,6 +95,16 @@ class Band(Form):
     up_to: int | None = None
 
 
+class Chapter(Form):
+    """Diseases of one chapter of ICD-10: from the first three-character code to the last."""
+
+    id: str
+    zh: str
+    en: str
+    first: str
+    last: str
+
+
 @cache
 def places() -> dict[str, City]:
     """Every place that may have a plan file, by six-digit code: cities, frames and product areas."""
@@ -149,6 +159,13 @@ def bands() -> tuple[Band, ...]:
     """Bands of money in ascending order."""
     rows = load_toml(root() / "data" / "reference" / "bands.toml")["band"]
     return tuple(Band.model_validate(row) for row in rows)
+
+
+@cache
+def diseases() -> tuple[Chapter, ...]:
+    """Chapters of ICD-10."""
+    rows = load_toml(root() / "data" / "reference" / "diseases.toml")["chapter"]
+    return tuple(Chapter.model_validate(row) for row in rows)
 
 
 @cache

@@ -17,6 +17,7 @@ with right:
     operations.held(seen)
 if not missing:
     operations.liabilities(seen)
+    operations.diseases(seen)
 left, right = st.columns(2)
 with left:
     operations.days(seen)

@@ -115,7 +115,7 @@ def test_premium_basis_and_liabilities(two_products: Path, monkeypatch: pytest.M
     specs = [json.loads(c.proto.spec) for c in at.get("plotly_chart")]
     (bars,) = [s for s in specs if s["data"] and "特定药品" in str(s["data"][0].get("y"))]
     assert sorted(bars["data"][0]["x"]) == [750, 3000]
-    assert any("不保存诊断" in c.value for c in at.caption)
+    assert any("没有疾病编码" in said.value for said in at.info)
 
 
 def test_products_are_told_apart(two_products: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,9 +34,9 @@ _UNDONE = "city plan_year setl_id updt_time kind by_setl_id by_plan_year by_updt
 # person number only; the alias names the person whose certificate number came with it in some other file.
 READ = {
     "settlement": "city plan_year person_key mdtrt_id setl_id setl_time updt_time row_kind birth_year insurance_type sex "
-    f"hospital_level care_type cross_region {_MONEY}",
+    f"hospital_level care_type cross_region disease {_MONEY}",
     "settlement_undone": f"{_UNDONE} {_MONEY}",
-    "commercial_claim": "city plan_year person_key product_code tier duty_code setl_id mdtrt_id claim_date pay_date is_one_stop paid_amt_fen",
+    "commercial_claim": "city plan_year person_key product_code tier duty_code setl_id mdtrt_id claim_date pay_date is_one_stop disease paid_amt_fen",
     "enrolment": "city person_key insutype insurance_type start_date end_date person_group is_pre_existing is_retired "
     "product_code product_year premium_fen insured_since product_since",
     "person": "person_key birth_year sex",
@@ -151,8 +151,12 @@ def jobs_of(deliveries: Iterable[Folder]) -> list[Job]:
     return jobs
 
 
-def source(jobs: Sequence[Job], table: str, *, around: bool = False, read: str = "") -> str:
-    """What to read a table of these jobs from: each file once; no rows where it did not come. `read`: columns, where not READ."""
+def source(
+    jobs: Sequence[Job], table: str, *, around: bool = False, read: str = "", grown: bool = False
+) -> str:
+    """What to read a table of these jobs from: each file once; no rows where it did not come. `read`: columns, where not READ;
+    `grown`: files of an older version may lack some.
+    """
     inputs = [job.around if around else job.inputs for job in jobs]
     files = {p.path: p for side in inputs for p in side[table]}
     columns = (read or READ[table]).split()
@@ -175,8 +179,9 @@ def source(jobs: Sequence[Job], table: str, *, around: bool = False, read: str =
         newest = "max(by_updt_time) OVER (PARTITION BY city, plan_year, setl_id, updt_time, kind = 'superseded', by_setl_id)"
         told = " UNION ALL ".join(each)
         return f"(SELECT DISTINCT * FROM ({told}) QUALIFY by_updt_time IS NOT DISTINCT FROM {newest})"
-    rows = parquet(files, by_name=table in _GROWN)
-    if table in _GROWN:
+    grown = grown or table in _GROWN
+    rows = parquet(files, by_name=grown)
+    if grown:
         rows = f"({nothing} UNION ALL BY NAME FROM {rows})"
     numbered = any(p.sha256 in jobs[0].numbered for p in files.values())
     if "person_key" in columns and numbered and any(side["person_alias"] for side in inputs):

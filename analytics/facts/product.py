@@ -31,7 +31,7 @@ def claim(jobs: Sequence[Job]) -> str:
     """SELECT of claim.sql, likewise."""
     return query("claim").fill(
         commercial_claim=source(jobs, "commercial_claim"),
-        settlement=source(jobs, "settlement", around=True),
+        settlement=source(jobs, "settlement", around=True, grown=True),
         covered=covered(jobs),
         **_persons(),
     )

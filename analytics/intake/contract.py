@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from analytics.intake.rule import Batch, Rule, generated
-from analytics.reference import Form, Text, codes, load_toml
+from analytics.reference import Form, Text, codes, diseases, load_toml
 from analytics.store import literal
 from analytics.tiers import TIERS
 
@@ -90,19 +90,22 @@ class Column(Form):
 
 
 class Derived(Form):
-    """A column computed at intake: by SQL over the columns (`among`: all values it can give, where they are few), or by a
-    national code list (`map` of expression `of`)."""
+    """A column computed at intake: by SQL over the columns (`among`: all values it can give, where they are few), by a
+    national code list (`map` of expression `of`), or as the ICD-10 chapter of a column (`icd`)."""
 
     name: str
     sql: str = ""
     among: tuple[str, ...] = ()
     map: str = ""
     of: str = ""
+    icd: str = ""
     type: Literal["VARCHAR", "INTEGER", "BOOLEAN"] = "VARCHAR"
     transient: bool = False
 
     @property
     def values(self) -> tuple[str, ...]:
+        if self.icd:
+            return (*(c.id for c in diseases()), "unknown")
         if not self.map:
             return self.among
         ours, other = codes(self.map)
@@ -110,6 +113,15 @@ class Derived(Form):
 
     @property
     def expression(self) -> str:
+        if self.icd:
+            code = f"upper({self.icd})"
+            within = " ".join(
+                f"WHEN left({code}, 3) BETWEEN {literal(c.first)} AND {literal(c.last)} THEN {literal(c.id)}"
+                for c in diseases()
+            )
+            # a letter and two digits; M and five digits is the national list of special outpatient diseases
+            odd = f"NOT coalesce(regexp_matches({code}, '^[A-Z][0-9]{{2}}'), false) OR regexp_full_match({code}, 'M[0-9]{{5}}')"
+            return f"CASE WHEN {odd} THEN 'unknown' {within} ELSE 'unknown' END"
         if not self.map:
             return self.sql
         ours, other = codes(self.map)

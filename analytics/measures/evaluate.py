@@ -14,7 +14,7 @@ from analytics.measures.compile import Compiled
 from analytics.measures.contrast import contrast
 from analytics.measures.cube import PLACE, Kept, made_by
 from analytics.measures.decompose import decompose
-from analytics.measures.form import Grain, grammar, measures, version
+from analytics.measures.form import Grain, dimensions, grammar, measures, version
 from analytics.measures.parade import parade
 from analytics.measures.parade import question as question_of_parade
 from analytics.measures.question import Question
@@ -244,6 +244,7 @@ class Book:
                 f"{question.measure.id} needs {question.measure.grain} facts; {self._absent(question)}"
             )
         self._must_hold(question)
+        self._must_know(question)
         if question.measure.needs and not self._replay:
             raise ValueError(
                 f"{question.measure.id} compares a scenario with what was before it; ask it with a scenario"
@@ -309,6 +310,17 @@ class Book:
                 raise ValueError(
                     f"{name} {', '.join(unknown)}: not in this store; it holds {', '.join(held)}"
                 )
+
+    def _must_know(self, question: Question) -> None:
+        """Facts of an older version may lack a dimension that came since."""
+        table = self._tables[question.measure.grain]
+        own = [d for d in map(dimensions().__getitem__, {*question.by, *question.where}) if d.diseases]
+        if own and not {d.column for d in own} <= set(
+            self._engine.ask(f"SELECT * FROM {table} LIMIT 0").columns
+        ):
+            raise ValueError(
+                f"{own[0].id}: this store was built before there was such a thing; build it again: jianfu build STORE"
+            )
 
     def _held(self, question: Question, columns: Sequence[str]) -> set[str]:
         """Of these columns of the households, those with any value in the cities and years asked."""

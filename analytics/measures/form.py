@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from analytics.reference import Form, Text, load_toml
+from analytics.reference import Form, Text, diseases, load_toml
 
 HERE = Path(__file__).parent
 Grain = Literal["person_year", "household_year", "policy_year", "claim"]
@@ -96,6 +96,7 @@ class Dimension(Form):
     column: str = ""
     bands: str = ""
     grains: tuple[str, ...] = ()  # facts that have it, where not all do
+    diseases: bool = False  # its values are the chapters of ICD-10 first
     values: dict[str, Text] = Field(default_factory=dict)
 
     def fits(self, measure: Measure) -> bool:
@@ -218,10 +219,10 @@ def measures() -> dict[str, Measure]:
 
 @cache
 def dimensions() -> dict[str, Dimension]:
-    return {
-        d.id: d
-        for d in (Dimension.model_validate(row) for row in load_toml(HERE / "dimensions.toml")["dimension"])
-    }
+    rows = load_toml(HERE / "dimensions.toml")["dimension"]
+    chapters = {c.id: {"zh": c.zh, "en": c.en} for c in diseases()}
+    named = (row | {"values": chapters | row["values"]} if row.get("diseases") else row for row in rows)
+    return {d.id: d for d in map(Dimension.model_validate, named)}
 
 
 @cache

@@ -188,19 +188,23 @@ def _breakable(text: str) -> str:
 
 
 def _needs(table: Table, column: int, size: float, language: str) -> tuple[float, float, float]:
-    """Least, usual and whole width of a column: its longest word, the root mean square of its cells, its longest line."""
+    """Least, usual and whole width of a column: its longest word, the root mean square of its cells on one line each, its
+    longest line.
+    """
     head, body = table.columns[column], [row[column].text for row in table.rows]
 
     def wide(text: str, bold: bool = False) -> float:
         return fonts.width(text, size, bold, language)
 
-    lines = [wide(line, True) for line in head.split("\n")] + [wide(s) for c in body for s in c.split("\n")]
-    usual = math.sqrt(sum(line * line for line in lines) / len(lines))
+    cells = [[wide(line, True) for line in head.split("\n")]] + [
+        [wide(s) for s in c.split("\n")] for c in body
+    ]
+    usual = math.sqrt(sum(sum(cell) ** 2 for cell in cells) / len(cells))
     words_ = [wide(word, True) for word in _words(head)]
     words_ += [
         wide(word) for cell in body for word in (_words(cell) if worded(table, column) else cell.split())
     ]
-    return max(words_, default=0.0) + PAD, usual + PAD, max(lines) + PAD
+    return max(words_, default=0.0) + PAD, usual + PAD, max(map(max, cells)) + PAD
 
 
 def _words(text: str) -> list[str]:

@@ -332,13 +332,23 @@ def claims(look: Look) -> str:
 
 
 def liability(look: Look) -> str:
-    found = _several(look, "paid_per_claim", "liability")
-    shown = _shown(found, "paid_per_claim")
+    return _most_paid(look, "liability")
+
+
+def diseases(look: Look) -> str:
+    return _most_paid(look, "disease")
+
+
+def _most_paid(look: Look, dimension: str) -> str:
+    found = _several(look, "paid_per_claim", dimension)
+    shown = [pair for pair in _shown(found, "paid_per_claim") if pair[0] != "unknown"]
+    if not shown:
+        raise _none("paid_per_claim")
     top, most = max(shown, key=lambda pair: pair[1].part("numerator"))
     return t(
-        "report.liability",
-        among=_among(found, "liability"),
-        liability=words.inline(look.label("liability", top)),
+        f"report.{dimension}",
+        among=_among(found, dimension),
+        most=words.inline(look.label(dimension, top)),
         paid=_money(most.part("numerator")),
         claims=_people(most.part("denominator")),
         per_claim=most.text,
@@ -375,10 +385,6 @@ def elsewhere(look: Look) -> str:
 
 def ages(look: Look) -> str:
     return _highest(look, "report.ages", "claim_incidence", "age_band")
-
-
-def diseases(look: Look) -> str:
-    return t("report.diseases")
 
 
 SAYS: dict[str, Callable[[Look], str]] = {

@@ -165,6 +165,16 @@ class Settling(Block):
     threshold_households: int
 
 
+class Disease(Block):
+    """Relative frequency of ICD-10 codes among stays and visits: of cancer patients, of others by age, of the chronically ill."""
+
+    cancer: dict[str, float]
+    child: dict[str, float]
+    adult: dict[str, float]
+    old: dict[str, float]
+    chronic: dict[str, float]
+
+
 class Calibration(Form):
     """All parameters; `city` in the order of the file, which is the order of the delivery."""
 
@@ -179,6 +189,7 @@ class Calibration(Form):
     household: Household
     inclusive: Inclusive
     settling: Settling
+    disease: Disease
 
     def of(self, code: str) -> City:
         """The city with this six-digit code; ValueError names the codes there are."""

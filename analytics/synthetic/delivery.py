@@ -23,7 +23,7 @@ TABLES = ("settlement", "commercial_claim", "enrolment", "person", "household_me
 SETTLEMENT = (
     "setl_id", "init_setl_id", "mdtrt_id", "psn_no", "fixmedins_code", "fix_blng_admdvs", "insuplc_admdvs",
     "insutype", "psn_type", "med_type", "dedc_hosp_lv", "begndate", "enddate", "setl_time", "year",
-    "setl_type", "pay_loc", "refd_setl_flag", "mid_setl_flag", "gend", *MONEY,
+    "setl_type", "pay_loc", "refd_setl_flag", "mid_setl_flag", "dise_no", "gend", *MONEY,
 )  # fmt: skip
 YEARS = (2021, 2022, 2023, 2024, 2025)
 YUAN = {

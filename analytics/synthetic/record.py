@@ -7,6 +7,7 @@ import polars as pl
 from analytics.plans import Plan
 from analytics.plans.schedule import resolve
 from analytics.synthetic.calibration import Calibration, City
+from analytics.synthetic.diseases import diseases
 from analytics.synthetic.people import Ints, Population, generator
 from analytics.synthetic.settle import draw_down
 
@@ -81,7 +82,9 @@ def settlements(
         "psn_cash_pay": frame["cash_fen"].to_numpy(),
     }
     money["fund_pay_sumamt"] = np.sum([money[f] for f in FUNDS], axis=0)
-    kept = _described(city, pop, frame, year, rng).with_columns(pl.Series(k, v) for k, v in money.items())
+    kept = _described(city, pop, frame, year, rng).with_columns(
+        diseases(cal, city, pop, frame, year, seed), *(pl.Series(k, v) for k, v in money.items())
+    )
     return _with_refunds(cal, kept, f"S{city.code}{year}", rng)
 
 

@@ -310,23 +310,47 @@ def _basis(seen: Product, parts: Released) -> str:
 
 def liabilities(seen: Product) -> None:
     """What was paid under each liability of the product, in all and per claim."""
-    answer = seen.ask("paid_per_claim", ["liability"])
+    _paid_by(
+        seen,
+        "liability",
+        "liabilities",
+        lambda code: _liability(seen.place, code),
+        t("operations.liabilities_note"),
+    )
+
+
+def diseases(seen: Product) -> None:
+    """What was paid for each kind of disease, where settlements or claims state any."""
+    _paid_by(
+        seen,
+        "disease",
+        "diseases",
+        lambda code: names.member("disease", code),
+        t("operations.diseases_note"),
+    )
+
+
+def _paid_by(seen: Product, dimension: str, key: str, name: Callable[[str], str], note: str) -> None:
+    answer, title = seen.ask("paid_per_claim", [dimension]), t(f"operations.{key}")
     if answer is None:
-        _nothing(t("operations.liabilities"), [seen.why_not("paid_per_claim")])
+        _nothing(title, [seen.why_not("paid_per_claim")])
         return
-    drawn = _called(answer, "liability", lambda code: _liability(seen.place, code))
+    if set(answer.table[dimension]) == {"unknown"} and dimension == "disease":
+        _nothing(title, [t("operations.diseases_unknown")])
+        return
+    drawn = _called(answer, dimension, name)
     columns = {
         "numerator": t("operations.paid_all"),
         "denominator": t("operations.claims"),
         "n": t("operations.persons"),
     }
     figure.show(
-        "liabilities",
-        t("operations.liabilities"),
-        charts.bars(asking.totals(drawn), "liability", flat=True),
+        key,
+        title,
+        charts.bars(asking.totals(drawn), dimension, flat=True),
         tables.with_parts(drawn, columns, money=("numerator",)),
         [answer],
-        t("operations.liabilities_note"),
+        note,
     )
 
 
@@ -360,7 +384,7 @@ def days(seen: Product) -> None:
 
 
 def structure(seen: Product, group: str) -> None:
-    """Who joins, who is paid and what is paid, by a group of persons. The facts hold no diagnoses, which is said."""
+    """Who joins, who is paid and what is paid, by a group of persons."""
     by = words.inline(names.dimension(group))
     joined_columns = {"numerator": t("operations.holders"), "denominator": t("operations.insured")}
     paid_columns = {"numerator": t("operations.persons"), "denominator": t("operations.holders")}
@@ -384,4 +408,3 @@ def structure(seen: Product, group: str) -> None:
                 tables.with_parts(answer, columns, money=money),
                 [answer],
             )
-    st.caption(t("operations.diseases"))

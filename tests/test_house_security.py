@@ -6,6 +6,7 @@ Every check is also run on a planted breach, which it must find.
 import ast
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import pytest
 from house import ROOT, Problems, house, relative, texts
@@ -46,8 +47,13 @@ def _called(node: ast.Call) -> str:
     return ast.unparse(node.func)
 
 
+@cache
+def nodes(source: str) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(source)))
+
+
 def calls(source: str) -> Iterator[ast.Call]:
-    yield from (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    yield from (node for node in nodes(source) if isinstance(node, ast.Call))
 
 
 def is_glued(node: ast.expr) -> bool:
@@ -76,7 +82,7 @@ def glued_sql(where: str, source: str) -> Problems:
 def quoted_values(where: str, source: str) -> Problems:
     """A value put between single quotes of a statement: a quote inside it would end the text."""
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if not isinstance(node, ast.JoinedStr):
             continue
         before = ""
@@ -118,7 +124,7 @@ def dangerous_calls(where: str, source: str) -> Problems:
 
 def dangerous_imports(where: str, source: str) -> Problems:
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]

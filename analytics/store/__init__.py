@@ -1,6 +1,6 @@
 """Where data lies and runs: immutable snapshots published by one rename, and DuckDB opened in one locked way."""
 
-from analytics.store.engine import Engine, QueryTimeout, closed, workbench
+from analytics.store.engine import Engine, QueryTimeout, check_settings, closed, seconds_of, workbench
 from analytics.store.snapshot import Busy, Damaged, Folder, NotBuilt, Partition, Store, sha256_of
 from analytics.store.sql import FORMAT, Query, literal, parquet
 
@@ -15,9 +15,11 @@ __all__ = [
     "Query",
     "QueryTimeout",
     "Store",
+    "check_settings",
     "closed",
     "literal",
     "parquet",
+    "seconds_of",
     "sha256_of",
     "workbench",
 ]

@@ -32,6 +32,14 @@ def _packages_looked_at_once() -> Iterator[None]:
         yield
 
 
+def unsealed(store: Path) -> Path:
+    """A store whose folders can be changed or removed, also by somebody who is not root."""
+    for path in store.rglob("*"):
+        if path.is_dir():
+            path.chmod(0o755)
+    return store
+
+
 @pytest.fixture(scope="session")
 def sample_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A built store: three cities, two years, 3,000 synthetic persons each."""

@@ -34,6 +34,7 @@ def tracked() -> list[Path]:
             "pyproject.toml",
             "requirements.lock",
             "README.md",
+            "SECURITY.md",
         )
         found = [p for name in kept for p in [ROOT / name, *(ROOT / name).rglob("*")]]
     return sorted(p for p in found if p.is_file() and "__pycache__" not in p.parts)

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from conftest import unsealed
 from streamlit.testing.v1 import AppTest
 from test_house_texts import refusals
 
@@ -161,7 +162,7 @@ def test_a_damaged_store_says_what_where_and_what_to_do(visit: Visit, copy: Path
 def test_a_snapshot_that_vanished_is_no_stack_of_errors(visit: Visit, copy: Path) -> None:
     """Seen once, then its files go while the server holds it open; and as a server finds it that was started after."""
     assert not visit(copy, city="zhuhai").error
-    for file in (copy / "snapshots").rglob("*.parquet"):
+    for file in (unsealed(copy) / "snapshots").rglob("*.parquet"):
         file.unlink()
     at = visit(copy, "cost_bands", city="weihai", measure="reach")
     assert "missing" in at.error[0].value and words.both("state.gone_do")["zh"] in at.error[0].value

@@ -70,7 +70,7 @@ def test_files_know_nothing_of_a_machine() -> None:
 
 def test_the_top_level_holds_what_it_may() -> None:
     may = {"app.py", "pages", "analytics", "data", "tests", "pyproject.toml", "requirements.lock"}
-    may |= {"README.md", "Makefile", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md"}
+    may |= {"README.md", "Makefile", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}
     found = {relative(p).split("/")[0] for p in tracked()}
     assert {name for name in found - may if not name.startswith(".")} == set()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from conftest import unsealed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,13 +78,13 @@ def test_verify_finds_any_flipped_byte(
     path.chmod(0o644)
     path.write_bytes(raw)
     assert verbs.verify(copy), f"{path.relative_to(copy)} byte {place}"
-    shutil.rmtree(copy)
+    shutil.rmtree(unsealed(copy))
 
 
 def test_verify_finds_a_missing_and_a_foreign_file(small: Path, tmp_path: Path) -> None:
     copy = tmp_path / "store"
     shutil.copytree(small, copy)
-    victim = Store(copy).current().partitions("person_year")[0].path
+    victim = Store(unsealed(copy)).current().partitions("person_year")[0].path
     victim.unlink()
     (Store(copy).current().path / "stray.parquet").write_bytes(b"x")
     assert [line.rsplit(": ", 1)[1] for line in verbs.verify(copy)] == ["missing", "not in the manifest"]

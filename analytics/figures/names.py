@@ -6,6 +6,7 @@ from analytics.figures import formats, words
 from analytics.figures.words import say, t
 from analytics.measures import dimensions, grammar
 from analytics.reference import bands
+from analytics.release import guarded
 from analytics.tiers import TIER
 
 _DIGITS = 9  # whole numbers stand in their order
@@ -53,7 +54,7 @@ def member(dimension: str, code: object) -> str:
     found = dimensions().get(dimension)
     if found and found.bands:
         return next((say(band) for band in bands() if band.id == code), str(code))
-    return found.label(str(code), words.language()) if found else str(code)
+    return guarded(found.label(str(code), words.language()) if found else str(code))
 
 
 def setting(parameter: str, code: str) -> str:

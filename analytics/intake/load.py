@@ -188,9 +188,11 @@ class Load:
 
     def _hold_where(self, conditions: Sequence[tuple[str, str]], state: str) -> None:
         any_of = " OR ".join(f"({sql})" for sql, _ in conditions)
-        reasons = ", ".join(f"CASE WHEN {sql} THEN '{reason}' END" for sql, reason in conditions if reason)
+        reasons = ", ".join(
+            f"CASE WHEN {sql} THEN {literal(reason)} END" for sql, reason in conditions if reason
+        )
         self.hold(
-            f"SELECT {PLACE}, '{state}', [{reasons or 'NULL'}]::VARCHAR[] FROM {self.good} WHERE {any_of}"
+            f"SELECT {PLACE}, {literal(state)}, [{reasons or 'NULL'}]::VARCHAR[] FROM {self.good} WHERE {any_of}"
         )
 
     def _unfilled(self) -> list[tuple[str, str]]:

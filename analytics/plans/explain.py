@@ -21,6 +21,7 @@ from analytics.plans.schedule import (
     terms_of,
 )
 from analytics.plans.waterfall import trace_sql
+from analytics.store import closed
 from analytics.tiers import TIER
 
 # why a row does not look at a claim: field of the row (or `period`) -> words
@@ -72,7 +73,7 @@ def explain(plan: Plan, claims: Iterable[Mapping[str, Any]]) -> list[dict[str, A
     part and `own_fen`, their sum; the `clause` that decided and `clauses` of the values; and a `sentence`. Raises
     PlanHoles, and ValueError for claims that are not those of one person.
     """
-    with duckdb.connect(config={"threads": 1}) as connection:
+    with closed() as connection:
         trace = _trace(connection, plan, whole(claims))
         return [
             _step(connection, plan, position, rule, claim)

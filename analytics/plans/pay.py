@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from typing import Any, get_args
 
-import duckdb
-
 from analytics.plans.model import GROUPS, Capacity, Plan, TierRule
 from analytics.plans.rowsql import growth
 from analytics.plans.schedule import PERSON_GROUPS, Schedule, Step, Terms, applies, schedule_of, terms_of
+from analytics.store import closed
 
 
 def pay(
@@ -147,7 +146,7 @@ def _run(
     given = "NULL" if years is None else int(years)
     person = f"{given}::INTEGER AS product_years, {given}::INTEGER AS insured_years, 0 AS zero_claim_years"
     sql = f"SELECT {', '.join(columns)} FROM (SELECT {int(amount_fen)}::BIGINT AS x, {person})"
-    with duckdb.connect() as connection:
+    with closed() as connection:
         relation = connection.cursor().sql(sql)
         return sql, dict(zip(relation.columns, relation.fetchall()[0], strict=True))
 

@@ -1,6 +1,6 @@
 """Where data lies and runs: immutable snapshots published by one rename, and DuckDB opened in one locked way."""
 
-from analytics.store.engine import Engine, QueryTimeout, check_settings, seconds_of, workbench
+from analytics.store.engine import Engine, QueryTimeout, check_settings, closed, seconds_of, workbench
 from analytics.store.part import Part
 from analytics.store.snapshot import Busy, Damaged, Folder, NotBuilt, Partition, Store, sha256_of
 from analytics.store.sql import FORMAT, Query, literal, parquet
@@ -18,6 +18,7 @@ __all__ = [
     "QueryTimeout",
     "Store",
     "check_settings",
+    "closed",
     "literal",
     "parquet",
     "seconds_of",

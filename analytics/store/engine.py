@@ -1,11 +1,16 @@
 """DuckDB, opened in one fixed order and locked: exact files only, no extensions, memory and time limits."""
 
+import atexit
 import math
 import os
 import re
+import shutil
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +30,8 @@ SETTINGS = {
     "preserve_insertion_order": "true",
 }
 MEMORY = os.environ.get("JIANFU_MEMORY", "2GB")
+SPILL = os.environ.get("JIANFU_SPILL", "10GB")  # most that questions may put aside on disk
+_NUMBERS = count()
 _AGAIN = 0.1  # seconds between two interrupts of a query past its time
 FileTrouble = duckdb.IOException  # a file DuckDB cannot read or write
 _AMOUNT = re.compile(
@@ -50,6 +57,8 @@ def check_settings() -> None:
     seconds_of("JIANFU_INTAKE_SECONDS", 18)
     if not _AMOUNT.fullmatch(MEMORY.strip()):
         raise ValueError(f"JIANFU_MEMORY={MEMORY}: write an amount with its unit, such as 2GB or 512MB")
+    if not _AMOUNT.fullmatch(SPILL.strip()):
+        raise ValueError(f"JIANFU_SPILL={SPILL}: write an amount with its unit, such as 10GB")
 
 
 try:
@@ -77,6 +86,13 @@ def workbench(
     return _lock(con, read)
 
 
+def closed(threads: int = 1) -> duckdb.DuckDBPyConnection:
+    """A connection that opens no file at all: SQL over rows it is handed."""
+    con = duckdb.connect(":memory:", config={**SETTINGS, "threads": str(threads)})
+    con.execute("SET temp_directory = ''").fetchall()
+    return _lock(con, [])
+
+
 def _lock(con: duckdb.DuckDBPyConnection, read: Sequence[Path]) -> duckdb.DuckDBPyConnection:
     con.execute("SET allowed_paths = ?", [[str(path) for path in read]]).fetchall()
     con.execute("SET enable_external_access = false").fetchall()
@@ -84,8 +100,20 @@ def _lock(con: duckdb.DuckDBPyConnection, read: Sequence[Path]) -> duckdb.DuckDB
     return con
 
 
+@cache
+def _spill(process: int) -> Path:
+    """Where a process puts aside what memory does not hold: a folder of its own that nobody else may open."""
+    folder = Path(tempfile.mkdtemp(prefix="jianfu_spill-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 class Engine:
-    """Questions over the tables of one snapshot; a fresh cursor for every query, safe across threads."""
+    """Questions over the tables of one snapshot; a fresh cursor for every query, safe across threads.
+
+    A question is one SELECT: the lock of DuckDB keeps other files closed but lets COPY and ATTACH write to those that are
+    open, so what is no SELECT is not run at all.
+    """
 
     def __init__(
         self,
@@ -101,6 +129,9 @@ class Engine:
         self._con = duckdb.connect(
             ":memory:", config={**SETTINGS, "threads": str(threads), "memory_limit": memory}
         )
+        aside = _spill(os.getpid()) / str(next(_NUMBERS))
+        self._con.execute("SET temp_directory = ?", [str(aside)]).fetchall()
+        self._con.execute("SET max_temp_directory_size = ?", [SPILL]).fetchall()
         _lock(self._con, [*files, *also])
         self._files: dict[str, list[str]] = {}
         self._naming = threading.Lock()
@@ -121,7 +152,7 @@ class Engine:
     ) -> "pl.DataFrame":
         """Rows of one SELECT. Raises QueryTimeout past `seconds`, duckdb.Error for a wrong query."""
         with self._cursor(seconds) as cursor:
-            answer: pl.DataFrame = cursor.sql(sql, params=dict(parameters or {})).pl()
+            answer: pl.DataFrame = cursor.sql(_question(cursor, sql), params=dict(parameters or {})).pl()
             return answer
 
     def most(self, table: str, ending: str) -> int | None:
@@ -142,6 +173,7 @@ class Engine:
     def keep(self, name: str, sql: str, *, kind: str = "TABLE", seconds: float = SECONDS) -> None:
         """Hold the rows of a SELECT in memory under a name (`kind` VIEW: its text only). Raises as `ask` does."""
         with self._cursor(seconds) as cursor:
+            _question(cursor, sql)
             cursor.execute(f"CREATE OR REPLACE {kind} {name} AS {sql}").fetchall()
 
     def hold(self, name: str, rows: "pl.DataFrame") -> None:
@@ -179,3 +211,11 @@ class Engine:
             done.set()
             watchdog.join()
             cursor.close()
+
+
+def _question(cursor: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
+    statements = cursor.extract_statements(sql)
+    with suppress(ValueError):  # of a kind the library has no name for
+        if len(statements) == 1 and statements[0].type == duckdb.StatementType.SELECT:
+            return statements[0]
+    raise duckdb.PermissionException("a question is one SELECT; other statements are disabled here")

@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -60,6 +60,25 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _close(folder: Path) -> None:
+    """Nobody writes into a sealed folder; who may read it stays."""
+    folder.chmod(folder.stat().st_mode & 0o555)
+
+
+def _open(folder: Path) -> None:
+    """A sealed folder can be moved, mended or removed only while it is open."""
+    folder.chmod(folder.stat().st_mode | 0o700)
+
+
+def _remove(folder: Path, *, ignore_errors: bool = False) -> None:
+    """Remove a folder, sealed ones in it too."""
+    with suppress(OSError):
+        for path in (folder, *folder.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(0o700)  # Windows does not remove what is read-only
+    shutil.rmtree(folder, ignore_errors=ignore_errors)
 
 
 @dataclass(frozen=True)
@@ -191,7 +210,7 @@ class Store:
             ) from error
         try:
             staging = self.path / "staging"
-            shutil.rmtree(staging, ignore_errors=True)  # what a killed builder left behind
+            _remove(staging, ignore_errors=True)  # what a killed builder left behind
             staging.mkdir(exist_ok=True)  # its process of the gate may outlive it a moment, and hold a folder
             self._settle()
             yield Path(tempfile.mkdtemp(dir=staging))
@@ -200,7 +219,7 @@ class Store:
                 raise trouble from error
             raise
         finally:
-            shutil.rmtree(self.path / "staging", ignore_errors=True)
+            _remove(self.path / "staging", ignore_errors=True)
             lock.release()
 
     def _trouble(self, error: Exception) -> OSError | None:
@@ -243,9 +262,11 @@ class Store:
             staging.rename(target)
             _sync(target.parent)
         elif Folder(target).damage():  # what was made again takes the place of what changed
+            _open(target)
             for path in staging.iterdir():
                 path.replace(target / path.name)
             _sync(target)
+        _close(target)
         return Folder(target)
 
     def publish(self, snapshot: Folder) -> None:
@@ -257,7 +278,7 @@ class Store:
             key=lambda p: p.stat().st_mtime,
         )
         for old in others[: -KEPT_SNAPSHOTS + 1]:
-            shutil.rmtree(old, ignore_errors=True)
+            _remove(old, ignore_errors=True)
 
     def take_over(self, other: "Store") -> None:
         """Replace all deliveries and snapshots by those of a store in this one's staging folder. Under the lock of this
@@ -269,7 +290,8 @@ class Store:
         for kind, ids in new.items():
             (self.path / kind).mkdir(exist_ok=True)
             for name in ids:
-                (other.path / kind / name).rename(self.path / kind / name)
+                _open(other.path / kind / name)
+                _close((other.path / kind / name).rename(self.path / kind / name))
             _sync(self.path / kind)
         self._write("held", json.dumps(new))
         self._settle()
@@ -301,9 +323,7 @@ class Store:
         for kind, ids in held.items():
             for folder in self._folders(kind):
                 if folder.id not in ids:
-                    for path in folder.path.iterdir():
-                        path.chmod(0o644)  # Windows does not remove what is read-only
-                    shutil.rmtree(folder.path)
+                    _remove(folder.path)
         (self.path / "held").unlink()
         _sync(self.path)
 

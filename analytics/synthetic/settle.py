@@ -1,10 +1,10 @@
 """Bills -> paid bills: the plan pays through its waterfall, then public aid, personal account and cash."""
 
-import duckdb
 import numpy as np
 import polars as pl
 
 from analytics.plans import OPTIONAL, Plan, claims_sql, filled
+from analytics.store import closed
 from analytics.synthetic.calibration import Calibration, City
 from analytics.synthetic.claims import CARE, LEVELS, REGIONS
 from analytics.synthetic.people import GROUPS, Bools, Ints, Population, generator
@@ -62,7 +62,7 @@ def settle(
         pl.col("outside_fen").alias("out_of_catalogue_fen"),
         pl.col("drug_fen").alias("special_drug_fen"),
     )
-    with duckdb.connect(":memory:", config={"threads": 2}) as con:
+    with closed(threads=2) as con:
         con.register("claims", claims.to_arrow())
         paid = con.sql(claims_sql(plan, filled(plan))).pl()
     paid = (

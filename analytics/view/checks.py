@@ -7,6 +7,7 @@ import polars as pl
 
 from analytics.figures import formats, words
 from analytics.figures.words import say, t
+from analytics.release import guarded
 from analytics.view import asking, ledger
 
 Found = Mapping[str, Any]
@@ -127,20 +128,22 @@ def held(checks: Sequence[Found]) -> dict[str, Found]:
 
 
 def rows(samples: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """Quarantined rows as they came: place, state, reasons, fee, then the file's columns, those the rule looks at first."""
+    """Quarantined rows as they came: place, state, reasons, fee, then the file's columns, those the rule looks at first. The
+    browser lets a table be saved, so what a spreadsheet would run is text here already.
+    """
     looked = list(dict.fromkeys(name for s in samples for name in s["columns"]))
     names = list(dict.fromkeys([*looked, *(name for s in samples for name in s["source"])]))
     lines = []
     for s in samples:
         line: dict[str, Any] = {
             t("check.state"): [t(f"place_of.{s['state']}")],
-            t("data.file"): s["file"],
+            t("data.file"): guarded(s["file"]),
             t("check.row"): formats.count(s["row"]),
             t("check.reasons"): words.listing(s["reasons"]),
             t("check.yuan"): formats.NOTHING if s["fee_yuan"] is None else f"{s['fee_yuan']:,.2f}",
         }
-        own = {name: name if name not in line else f"{name} ′" for name in names}
-        lines.append(line | {own[name]: s["source"].get(name) or "" for name in names})
+        own = {name: guarded(name if name not in line else f"{name} ′") for name in names}
+        lines.append(line | {own[name]: guarded(s["source"].get(name) or "") for name in names})
     return pl.DataFrame(lines)
 
 

@@ -15,6 +15,7 @@ from analytics.figures.words import t
 
 _PLACES = ("city", "cities", "benchmark", "other_city", "highlight")
 _PREFIX = "w_"
+TAGS = {"zh": "zh-CN", "en": "en"}  # of a language, as browsers name it
 
 
 def _reader() -> words.Reader:
@@ -228,10 +229,14 @@ def few(name: str, options: Sequence[str], show: Callable[[str], str], most: int
     return found
 
 
+def language_script(tag: str) -> str:
+    """The script that states a language in the page; the security policy knows it by its text."""
+    return f"document.documentElement.lang = '{tag}'"
+
+
 def tell_browser() -> None:
     """State the language in the page itself, for screen readers and the right glyphs, also after a switch."""
-    tag = "en" if words.language() == "en" else "zh-CN"
-    st.html(f"<script>document.documentElement.lang = '{tag}'</script>", unsafe_allow_javascript=True)
+    st.html(f"<script>{language_script(TAGS[words.language()])}</script>", unsafe_allow_javascript=True)
 
 
 def language_switch() -> None:

@@ -1,4 +1,4 @@
-"""What surrounds the frame on the wire: warm start, page language, security headers, assets compressed once."""
+"""What surrounds the frame on the wire: warm start, page language, assets compressed once; see `guard` for what protects it."""
 
 import gc
 import gzip
@@ -20,30 +20,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import file_util
 
 from analytics.release import Unsafe
-from analytics.view import door
+from analytics.view import controls, door
 from analytics.view.gate import Gate
+from analytics.view.guard import KnownHosts, SecureHeaders
 
 FRAME = Path(__file__).with_name("frame.py")
-
-# Streamlit starts from an inline script, and Vega (sparklines) compiles expressions; everything else is our own host.
-_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
-    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
-)
-_HEADERS = {
-    "Content-Security-Policy": _POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "SAMEORIGIN",
-    "Referrer-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-}
 
 
 # Where the server is, told outright: on a deep link Streamlit's script would ask below the page first and be refused. And
 # its menu of pages is a list with sections in it, which is no list: a screen reader is told of links only. A page writes its
 # choices to its own address: that takes the place of the address before, so that "back" leads to the page before.
-_SCRIPT = b"""<script>
+_SCRIPT = b"""
 window.__streamlit = {BACKEND_BASE_URL: new URL('.', location.href).href};
 const push = history.pushState.bind(history);
 history.pushState = (state, title, url) =>
@@ -52,24 +39,7 @@ history.pushState = (state, title, url) =>
 new MutationObserver(() => document.querySelectorAll(
   '[data-testid=stSidebarNavItems]:not([role]), [data-testid=stSidebarNavItems] li:not([role])'
 ).forEach(part => part.setAttribute('role', 'none'))).observe(document, {childList: true, subtree: true});
-</script>"""
-
-
-class SecureHeaders:
-    """Adds the security headers to every answer."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
+"""
 
 
 class PageLanguage:
@@ -107,10 +77,10 @@ class PageLanguage:
             body.extend(message.get("body", b""))
             if message.get("more_body"):
                 return
-            tag = b"en" if language == "en" else b"zh-CN"
+            tag = controls.TAGS.get(language, controls.TAGS["zh"]).encode()
             page = bytes(body).replace(b'<html lang="en">', b'<html lang="' + tag + b'">', 1)
             page = page.replace(b"<title>Streamlit</title>", "<title>减负 Jianfu</title>".encode(), 1)
-            page = page.replace(b"<head>", b"<head>" + _SCRIPT, 1)
+            page = page.replace(b"<head>", b"<head><script>" + _SCRIPT + b"</script>", 1)
             headers = MutableHeaders(scope=start)
             for name in ("etag", "last-modified"):
                 if name in headers:
@@ -161,7 +131,14 @@ class StaticGzip:
 
 def middleware() -> list[Middleware]:
     """The layers around the app, outermost first."""
-    return [Middleware(SecureHeaders), Middleware(Gate), Middleware(PageLanguage), Middleware(StaticGzip)]
+    ours = [_SCRIPT, *(controls.language_script(tag).encode() for tag in controls.TAGS.values())]
+    return [
+        Middleware(SecureHeaders, scripts=ours),
+        Middleware(KnownHosts),
+        Middleware(Gate),
+        Middleware(PageLanguage),
+        Middleware(StaticGzip),
+    ]
 
 
 async def _to_front(request: Request) -> RedirectResponse:

@@ -1,0 +1,132 @@
+"""A visit to every page: `python visit.py STORE FOLDER [alone]` serves the store, looks, hovers and clicks, and prints what came of it.
+
+`alone`: in a network of its own that has nothing but loopback; what wants to go elsewhere is counted there by the system.
+"""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, Response, sync_playwright
+from serving import ARGUMENTS, CHROMIUM, SETTLED, serving
+
+from analytics.view.menu import PAGES
+
+NAMES = ["" if name == "overview" else name for names in PAGES.values() for name in names]
+# The browser itself asks nobody; what a page asks for is heard as a request.
+QUIET = [
+    *ARGUMENTS,
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--disable-features=OptimizationHints,AsyncDns",
+]
+LINKS = "() => [...document.querySelectorAll('a[href], iframe[src], img[src], form[action]')].map(e => e.href || e.src || e.action)"
+
+
+def away() -> int:
+    """Packets of this network that had nowhere to go, or were questions for names. (Of IPv6 the browser itself tries on every
+    page whether there is any; a name that leads there is asked for first.)
+    """
+    lines = [line.split() for line in Path("/proc/net/snmp").read_text().splitlines()]
+    told = {
+        f"{head[0]}{name}": int(n)
+        for head, row in zip(lines[::2], lines[1::2], strict=True)
+        for name, n in zip(head[1:], row[1:], strict=True)
+    }
+    return told["Ip:OutNoRoutes"] + told["Udp:OutDatagrams"]
+
+
+def plant() -> None:
+    """What must be counted: somebody elsewhere is called, and a name is asked for."""
+    for where in (("198.51.100.9", 80), ("example.invalid", 80)):
+        try:
+            socket.create_connection(where, timeout=1)
+        except OSError:
+            continue
+
+
+def use(page: Page) -> None:
+    """Open what is folded, turn to every table, go over every figure and into every table's cells."""
+    page.evaluate("() => document.querySelectorAll('details:not([open]) > summary').forEach(s => s.click())")
+    for tab in page.get_by_role("tab", selected=False).all()[:2]:
+        tab.click()
+    page.wait_for_selector(SETTLED)
+    for frame in page.get_by_test_id("stDataFrame").all()[:1]:
+        if frame.is_visible():
+            frame.click(position={"x": 60, "y": 55})
+    for part in page.locator("h1, h2, h3, [data-testid=stMain] a, [data-testid=stTooltipIcon]").all()[:6]:
+        if part.is_visible():
+            part.hover(force=True)
+    for plot in page.locator(".js-plotly-plot").all()[:2]:
+        if plot.is_visible() and (box := plot.bounding_box()):
+            for part in (0.2, 0.5, 0.8):
+                page.mouse.move(box["x"] + part * box["width"], box["y"] + box["height"] / 2)
+    page.wait_for_selector(SETTLED)
+
+
+def visits(browser: Browser, site: str, bypass: bool = False) -> dict[str, Any]:
+    """What every page did: scripts that fired, errors, answers without a policy, requests elsewhere, what it says and links to."""
+    page = browser.new_context(viewport={"width": 1440, "height": 1000}, bypass_csp=bypass).new_page()
+    page.set_default_timeout(60_000)
+    bare: list[str] = []
+    asked: list[str] = []
+    errors: list[str] = []
+
+    def hear(response: Response) -> None:
+        if response.url.startswith(site):
+            policy = response.headers.get("content-security-policy", "")
+            if (
+                "script-src 'self'" not in policy
+                or "unsafe-eval" in policy
+                or "script-src 'self' 'unsafe-inline'" in policy
+            ):
+                bare.append(response.url)
+
+    page.on("response", hear)
+    page.on(
+        "request", lambda r: asked.append(r.url) if not r.url.startswith((site, "data:", "blob:")) else None
+    )
+    page.on(
+        "websocket",
+        lambda s: asked.append(s.url) if not s.url.startswith(site.replace("http", "ws")) else None,
+    )
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    told: dict[str, Any] = {}
+    for name in NAMES:
+        page.goto(f"{site}/{name}?lang=en&city=zhuhai&year=2022")
+        page.wait_for_selector("h1")
+        page.wait_for_selector(SETTLED)
+        use(page)
+        told[name or "overview"] = {
+            "fired": page.evaluate("() => window.__fired || 0"),
+            "links": page.evaluate(LINKS),
+            "text": page.get_by_test_id("stMain").inner_text(),
+            "exceptions": page.get_by_test_id("stException").count(),
+        }
+    page.evaluate(
+        "() => document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.__planted=1\">')"
+    )
+    page.wait_for_timeout(300)
+    planted = page.evaluate("() => window.__planted || 0")
+    return {"pages": told, "bare": bare, "asked": asked, "errors": errors, "planted": planted}
+
+
+def main() -> None:
+    store, folder, alone = Path(sys.argv[1]), Path(sys.argv[2]), len(sys.argv) > 3
+    if alone:
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    with sync_playwright() as play, serving(store, folder) as site:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        before = away() if alone else 0
+        told = visits(browser, site)
+        told["away"] = away() - before if alone else None
+        plant()
+        told["planted_away"] = away() - before if alone else None
+        browser.close()
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()

@@ -26,7 +26,7 @@ from analytics import (
     verbs,
 )
 from analytics.release import Released, csv_text
-from analytics.store import Busy
+from analytics.store import Busy, check_settings
 
 BUSY = 75
 
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     args = _parser().parse_args(arguments)
     try:
+        check_settings()
         return int(args.run(args) or 0)
     except Busy as error:
         print(error, file=sys.stderr)

@@ -14,7 +14,7 @@ import polars as pl
 from analytics.facts.checks import rules as built_rules
 from analytics.intake import contract, corrections
 from analytics.intake.contract import Contract
-from analytics.store import Damaged, Folder, Store, sha256_of
+from analytics.store import Folder, Store
 
 PASSED, FOUND, NOT_APPLICABLE = "passed", "found", "not_applicable"
 _FEN_OF_YUAN = 100
@@ -251,7 +251,6 @@ def _quarantined(folder: Folder) -> pl.DataFrame:
     """State, reasons and fee of a delivery's quarantined rows, after a look whether the file is the sealed one."""
     parts = folder.partitions("quarantine")
     for part in parts:
-        if not part.path.is_file() or sha256_of(part.path) != part.sha256:
-            raise Damaged(f"deliveries/{folder.id}/{part.path.name}: not as it was sealed; deliver it again")
+        part.check()
     columns = ["state", "reasons", "fee_fen"]
     return pl.concat([pl.read_parquet(p.path, columns=columns) for p in parts]) if parts else pl.DataFrame()

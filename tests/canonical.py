@@ -86,7 +86,12 @@ def deliver(store: Path, *, numbered: bool = False, **tables: Rows) -> None:
                 pl.DataFrame(lines, schema=columns).write_parquet(staging / name)
                 place = dict(zip(cut, cell, strict=True)) | ({"numbered": True} if numbered else {})
                 files.append({"table": table, "name": name, "rows": len(part), **place})
-        told = {"table": min(tables), "rows_loaded": sum(map(len, tables.values())), "synthetic": False}
+        told = {
+            "table": min(tables),
+            "rows_loaded": sum(map(len, tables.values())),
+            "synthetic": False,
+            "key": {"id": "tests"},
+        }
         kept.seal("deliveries", staging, files, told)
 
 

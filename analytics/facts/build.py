@@ -17,7 +17,7 @@ from analytics.facts.checks import wide_checks
 from analytics.facts.jobs import Job, Made, code_version, jobs_of
 from analytics.facts.partition import Work, desk, file_name
 from analytics.facts.shared import shared, years
-from analytics.store import Damaged, Folder, NotBuilt, Store, sha256_of
+from analytics.store import Damaged, Folder, NotBuilt, Store
 from analytics.tiers import LEDGERS, full_order
 
 FACTS = (*LEDGERS, "policy_year", "claim")
@@ -175,12 +175,10 @@ def _known(store: Store) -> tuple[Path, dict[str, Made]]:
     for part in ("files", "checks", "links", "shared"):
         for row in manifest.get(part, ()):
             found[row["key"]][part].append(row)
-    changed = {f["key"] for f in manifest["files"] if not _whole(snapshot.path / f["name"], f["sha256"])}
+    changed = {
+        f["key"] for f, part in zip(manifest["files"], snapshot.partitions(), strict=True) if part.damage
+    }
     return snapshot.path, {key: rows for key, rows in found.items() if key not in changed}
-
-
-def _whole(path: Path, sha256: str) -> bool:
-    return path.is_file() and sha256_of(path) == sha256
 
 
 def _taken(before: Path, known: Made, staging: Path, number: int = 0) -> Made:

@@ -82,13 +82,17 @@ def waiting(
     state = {(whose, *place): state for whose, place, state, _ in _decided(deliveries)}
     found = []
     for d in deliveries:
-        paths = [p.path for p in d.partitions("quarantine")]
-        if not paths or delivery not in ("", d.id):
+        parts = d.partitions("quarantine")
+        if not parts or delivery not in ("", d.id):
             continue
+        for part in parts:
+            part.check()
         where = " WHERE list_contains(reasons, $rule)" if rule else ""
         most = f" LIMIT {limit}" if limit is not None else ""
         sql = f"SELECT src_name, src_row, state, reasons, fee_fen, row FROM quarantine{where} ORDER BY state DESC, src_name, src_row{most}"
-        rows = Engine({"quarantine": paths}, threads=1).ask(sql, {"rule": rule} if rule else None)
+        rows = Engine({"quarantine": [p.path for p in parts]}, threads=1).ask(
+            sql, {"rule": rule} if rule else None
+        )
         for row in rows.iter_rows(named=True):
             place = (d.id, row["src_name"], row["src_row"])
             now = ASIDE if row["state"] == ASIDE else state.get(place, OPEN)

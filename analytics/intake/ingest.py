@@ -57,6 +57,8 @@ def ingest(
         if corrects:
             still_open(known, corrects)
         earlier = [p for d in known for p in d.partitions(table)]
+        for part in earlier:  # compared with row by row
+            part.check()
         gate.start_engine([*(s.readable for s in sources), *(p.path for p in earlier)])
         gate.progress(lambda part: report("work", int(part * 100), 100))
         groups = readings(rules, sources, mapping, gate)

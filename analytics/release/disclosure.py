@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
+from pydantic import Field
 
 from analytics.measures import DIFFERENCES, Measure, Raw
 from analytics.reference import Form, load_toml
@@ -15,9 +16,14 @@ SHOWN, HIDDEN, UNDEFINED = "shown", "hidden", "undefined"
 
 
 class Policy(Form):
-    """`k`: fewest persons or households a shown cell may rest on."""
+    """`k`: fewest persons or households a shown cell may rest on. The rest is for protected tables, see policy.toml."""
 
-    k: int
+    k: int = Field(ge=2)
+    p: int = Field(ge=1, le=99)
+    dominance_n: Literal[1, 2]
+    dominance_share: int = Field(ge=1, le=100)
+    base_count: int = Field(ge=1)
+    base_yuan: int = Field(ge=1)
 
 
 @cache

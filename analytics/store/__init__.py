@@ -1,6 +1,6 @@
 """Where data lies and runs: immutable snapshots published by one rename, and DuckDB opened in one locked way."""
 
-from analytics.store.engine import Engine, QueryTimeout, workbench
+from analytics.store.engine import Engine, QueryTimeout, check_settings, seconds_of, workbench
 from analytics.store.part import Part
 from analytics.store.snapshot import Busy, Damaged, Folder, NotBuilt, Partition, Store, sha256_of
 from analytics.store.sql import FORMAT, Query, literal, parquet
@@ -17,8 +17,10 @@ __all__ = [
     "Query",
     "QueryTimeout",
     "Store",
+    "check_settings",
     "literal",
     "parquet",
+    "seconds_of",
     "sha256_of",
     "workbench",
 ]

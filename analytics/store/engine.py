@@ -1,6 +1,8 @@
 """DuckDB, opened in one fixed order and locked: exact files only, no extensions, memory and time limits."""
 
+import math
 import os
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +25,37 @@ SETTINGS = {
     "preserve_insertion_order": "true",
 }
 MEMORY = os.environ.get("JIANFU_MEMORY", "2GB")
-SECONDS = float(os.environ.get("JIANFU_QUERY_SECONDS", "60"))
+_AGAIN = 0.1  # seconds between two interrupts of a query past its time
+FileTrouble = duckdb.IOException  # a file DuckDB cannot read or write
+_AMOUNT = re.compile(
+    r"0*[1-9][0-9]*(\.[0-9]+)? *([kmgt]i?b|b|%)|0*\.[0-9]*[1-9][0-9]* *([mgt]i?b|%)", re.IGNORECASE
+)
+
+
+def seconds_of(name: str, default: float) -> float:
+    """Seconds set in the environment. Raises ValueError for what is no time."""
+    text = os.environ.get(name, "")
+    try:
+        seconds = float(text or default)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < threading.TIMEOUT_MAX:
+        raise ValueError(f"{name}={text}: write seconds as a number above 0, such as {default:g}")
+    return seconds
+
+
+def check_settings() -> None:
+    """Raises ValueError where the environment sets a limit that is none: what is set, and what to write."""
+    seconds_of("JIANFU_QUERY_SECONDS", 60)
+    seconds_of("JIANFU_INTAKE_SECONDS", 18)
+    if not _AMOUNT.fullmatch(MEMORY.strip()):
+        raise ValueError(f"JIANFU_MEMORY={MEMORY}: write an amount with its unit, such as 2GB or 512MB")
+
+
+try:
+    SECONDS = seconds_of("JIANFU_QUERY_SECONDS", 60)
+except ValueError:  # told by check_settings() to whoever starts something
+    SECONDS = 60
 
 
 class QueryTimeout(RuntimeError):
@@ -36,6 +68,7 @@ def workbench(
     """A connection for building: reads `read` (files), reads and writes below `write`, nothing else; one thread by
     default, so that what it writes is byte-identical from run to run.
     """
+    check_settings()
     con = duckdb.connect(":memory:", config={**SETTINGS, "threads": str(threads), "memory_limit": memory})
     con.execute("SET temp_directory = ?", [str(write / "spill")]).fetchall()
     con.execute("SET allowed_directories = ?", [[str(write)]]).fetchall()
@@ -63,6 +96,7 @@ class Engine:
         memory: str = MEMORY,
     ) -> None:
         """`tables`: table name -> its exact Parquet files; each becomes a view of that name. `also`: files that may be read."""
+        check_settings()
         files = [path for paths in tables.values() for path in paths]
         self._con = duckdb.connect(
             ":memory:", config={**SETTINGS, "threads": str(threads), "memory_limit": memory}
@@ -125,7 +159,15 @@ class Engine:
     @contextmanager
     def _cursor(self, seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
         cursor = self._con.cursor()
-        watchdog = threading.Timer(seconds, cursor.interrupt)
+        done = threading.Event()
+
+        def watch() -> None:
+            wait = seconds
+            while not done.wait(wait):  # again and again: one that falls between two steps of a query is lost
+                cursor.interrupt()
+                wait = _AGAIN
+
+        watchdog = threading.Thread(target=watch, daemon=True)
         watchdog.start()
         try:
             yield cursor
@@ -134,5 +176,6 @@ class Engine:
                 f"query stopped after {seconds:g} s; narrow the question (fewer cities or years)"
             ) from error
         finally:
-            watchdog.cancel()
+            done.set()
+            watchdog.join()
             cursor.close()

@@ -23,8 +23,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from analytics.store.engine import FileTrouble
+
 KEPT_SNAPSHOTS = 3
 _ID = 20
+_FULL = ("No space left on device", "not enough space on the disk", "Disk quota exceeded")
 
 
 class Busy(RuntimeError):
@@ -70,6 +73,19 @@ class Partition:
     city: str | None
     plan_year: int | None
 
+    @property
+    def damage(self) -> str:
+        """What is wrong with the file; empty when it is the one the manifest names."""
+        where = "/".join(self.path.parts[-3:])
+        if not self.path.is_file():
+            return f"{where}: missing"
+        return "" if sha256_of(self.path) == self.sha256 else f"{where}: content differs from its sha256"
+
+    def check(self) -> None:
+        """Before use: raises Damaged when the file is missing or is not the one the manifest names."""
+        if self.damage:
+            raise Damaged(f"{self.damage}; restore it from a copy, or deliver it again")
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -106,29 +122,17 @@ class Folder:
     def damage(self) -> list[str]:
         """Problems found by hashing everything again, one line each; empty when whole."""
         try:
-            found = list(self._changed())
+            found = [line for part in self.partitions() if (line := part.damage)]
         except Damaged as error:
             return [str(error)]
         known = {file["name"] for file in self.manifest["files"]} | {"manifest.json"}
         extra = sorted(p.name for p in self.path.iterdir() if p.name not in known)
-        return found + [f"{self._where}/{name}: not in the manifest" for name in extra]
+        return found + [f"{self.path.parent.name}/{self.id}/{name}: not in the manifest" for name in extra]
 
     def check(self) -> None:
         """Before use: raises Damaged when a file is missing or is not the one the manifest names."""
-        for line in self._changed():
-            raise Damaged(f"{line}; restore it from a copy, or deliver it again")
-
-    @property
-    def _where(self) -> str:
-        return f"{self.path.parent.name}/{self.id}"
-
-    def _changed(self) -> Iterator[str]:
-        for file in self.manifest["files"]:
-            path = self.path / file["name"]
-            if not path.is_file():
-                yield f"{self._where}/{file['name']}: missing"
-            elif sha256_of(path) != file["sha256"]:
-                yield f"{self._where}/{file['name']}: content differs from its sha256"
+        for part in self.partitions():
+            part.check()
 
 
 class Store:
@@ -158,7 +162,7 @@ class Store:
         """Id of the published snapshot. Raises NotBuilt when there is none."""
         try:
             return (self.path / "current").read_bytes().decode("ascii", "replace").strip()
-        except OSError as error:
+        except FileNotFoundError as error:
             raise NotBuilt(
                 f"{self.path}: nothing is published here yet; run `jianfu build {self.path}` first"
             ) from error
@@ -184,12 +188,25 @@ class Store:
         try:
             staging = self.path / "staging"
             shutil.rmtree(staging, ignore_errors=True)  # what a killed builder left behind
-            staging.mkdir()
+            staging.mkdir(exist_ok=True)  # its process of the gate may outlive it a moment, and hold a folder
             self._settle()
             yield Path(tempfile.mkdtemp(dir=staging))
+        except Exception as error:
+            if trouble := self._trouble(error):
+                raise trouble from error
+            raise
         finally:
             shutil.rmtree(self.path / "staging", ignore_errors=True)
             lock.release()
+
+    def _trouble(self, error: Exception) -> OSError | None:
+        """What the disk did, in plain words, where it is what stopped a builder."""
+        kept = "what was published before is still served"
+        if any(text in str(error) for text in _FULL):
+            return OSError(f"{self.path}: no room left on the disk; {kept}; free some space and run it again")
+        if isinstance(error, FileTrouble):
+            return OSError(f"{self.path}: {error}; {kept}; look after the disk and run it again")
+        return None
 
     def seal(
         self, kind: str, staging: Path, files: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]
@@ -199,7 +216,10 @@ class Store:
         `files`: rows of table, name, rows[, city, plan_year]; `facts`: everything else the manifest holds (no clock
         time, so equal inputs give an equal id).
         """
-        shutil.rmtree(staging / "spill", ignore_errors=True)
+        named = {file["name"] for file in files}
+        for path in staging.iterdir():  # spilled, or opened by the gate as it came: none of it may be sealed
+            if path.name not in named:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         hashed = [
             {**file, "sha256": file.get("sha256") or sha256_of(staging / file["name"])} for file in files
         ]
@@ -210,7 +230,9 @@ class Store:
         _sync(staging / "manifest.json")
         _sync(staging)
         target = self.path / kind / hashlib.sha256(raw).hexdigest()[:_ID]
-        target.parent.mkdir(exist_ok=True)
+        if not target.parent.is_dir():
+            target.parent.mkdir()
+            _sync(self.path)
         for path in staging.iterdir():
             path.chmod(0o444)
         if not target.exists():
@@ -225,6 +247,7 @@ class Store:
     def publish(self, snapshot: Folder) -> None:
         """Point readers at a sealed snapshot by one atomic rename; older ones are kept for readers that hold them."""
         self._write("current", snapshot.id + "\n")
+        os.utime(snapshot.path)  # served last, removed last: one that is published again may be old
         others = sorted(
             (f.path for f in self._sealed("snapshots") if f.id != snapshot.id),
             key=lambda p: p.stat().st_mtime,
@@ -248,17 +271,25 @@ class Store:
         self._settle()
 
     def _held(self) -> dict[str, list[str]] | None:
+        """What counts while everything is replaced, None at all other times. Raises Damaged."""
         try:
-            held: dict[str, list[str]] = json.loads((self.path / "held").read_bytes())
-        except OSError:
+            held = json.loads((self.path / "held").read_bytes())
+            return {kind: list(held[kind]) for kind in ("deliveries", "snapshots")}
+        except FileNotFoundError:
             return None
-        return held
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._astray() from error
+
+    def _astray(self) -> Damaged:
+        return Damaged(f"{self.path}/held: was changed while keys were rotated; restore it from a copy")
 
     def _settle(self) -> None:
         """Finish what `take_over` began: remove what does not count, and serve a snapshot that does."""
         held = self._held()
         if held is None:
             return
+        if not all((self.path / kind / name).is_dir() for kind, ids in held.items() for name in ids):
+            raise self._astray()  # before anything is removed by it
         if not held["snapshots"]:
             (self.path / "current").unlink(missing_ok=True)
         elif not self.is_published or self.current_id() not in held["snapshots"]:

@@ -17,7 +17,7 @@ import duckdb
 from analytics.facts import claims
 from analytics.measures import Replayed
 from analytics.plans import Plan, claims_sql, may_pay, needs, split
-from analytics.store import Damaged, Engine, Folder, NotBuilt, sha256_of
+from analytics.store import Engine, Folder, NotBuilt
 from analytics.tiers import LEDGERS, TIER, TIERS, full_order
 from analytics.whatif.ledger import ledger_sql
 
@@ -64,10 +64,7 @@ class Replay:
             for name in LEDGERS
         }
         for part in (*self._source.files, *(p for parts in facts.values() for p in parts)):
-            if not part.path.is_file() or sha256_of(part.path) != part.sha256:
-                raise Damaged(
-                    f"{part.path.parent.name}/{part.path.name}: is not as it was sealed; build again"
-                )
+            part.check()
         self.engine = Engine(
             {name: [p.path for p in parts] for name, parts in facts.items()},
             also=[p.path for p in self._source.files],

@@ -43,11 +43,15 @@ class Part(Folder):
         if len(self.cities) < 2:
             return []
         found = []
-        for file in (f for f in whole["files"] if f["table"] == "shared"):
-            path = self.path / file["name"]
-            if not path.is_file() or sha256_of(path) != file["sha256"]:
-                raise Damaged(f"{self._where}/{file['name']}: content differs from its sha256")
-            rows = pl.read_parquet(path).filter(pl.col("city").cast(pl.String).is_in(sorted(self.cities)))
+        for part, file in zip(
+            Folder(self.path).partitions("shared"),
+            (f for f in whole["files"] if f["table"] == "shared"),
+            strict=True,
+        ):
+            part.check()
+            rows = pl.read_parquet(part.path).filter(
+                pl.col("city").cast(pl.String).is_in(sorted(self.cities))
+            )
             if rows.is_empty():
                 continue
             own = Path(self._own.name) / file["name"]
@@ -59,6 +63,6 @@ class Part(Folder):
     def damage(self) -> list[str]:
         """As Folder.damage, of these files only."""
         try:
-            return list(self._changed())
+            return [line for part in self.partitions() if (line := part.damage)]
         except Damaged as error:
             return [str(error)]

@@ -177,9 +177,13 @@ def benchmarks() -> list[figures.Row]:
 
 
 def may(action: str) -> bool:
-    """Whether who looks at this page may do something here; what is done to the store itself only on the machine it lies on."""
-    page = st.session_state.get("page") or "overview"
-    return door.viewer().may(page, action) and (action not in _ON_THE_SPOT or is_local())
+    """Whether who looks at this page may do something here; what is done to the store itself, on any page that offers it, only on the
+    machine it lies on.
+    """
+    who = door.viewer()
+    if action in _ON_THE_SPOT:
+        return who.may_anywhere(action) and is_local()
+    return who.may(st.session_state.get("page") or "overview", action)
 
 
 def is_local() -> bool:

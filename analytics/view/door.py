@@ -1,6 +1,9 @@
 """Who looks: the local user, or who is logged in and granted something. Asked anew on every run, never remembered."""
 
+import hashlib
 import os
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -9,6 +12,11 @@ from typing import Any
 import streamlit as st
 
 from analytics.release import LOCAL, BadGrants, Denied, LoginOver, Server, Viewer, is_loopback
+
+LOGIN = ("iss", "sub", "iat")  # what tells logins apart
+_KEPT = 5000  # files made that are remembered
+_given: OrderedDict[tuple[Any, ...], None] = OrderedDict()
+_giving = threading.Lock()
 
 
 def store_path() -> Path:
@@ -75,9 +83,23 @@ def held(make: Callable[[], bytes]) -> Callable[[], bytes]:
     def made() -> bytes:
         if _viewer(config, claims) != offered:
             raise Denied("nobody", "what is granted has changed; open the page again")
-        return make()
+        content = make()
+        with _giving:
+            _given[_mark(claims, content)] = None
+            if len(_given) > _KEPT:
+                _given.popitem(last=False)
+        return content
 
     return made
+
+
+def was_given(claims: Mapping[str, Any], content: bytes) -> bool:
+    """Whether a file was made for this very login."""
+    return _mark(claims, content) in _given
+
+
+def _mark(claims: Mapping[str, Any], content: bytes) -> tuple[Any, ...]:
+    return *(claims.get(name) for name in LOGIN), hashlib.sha256(content).hexdigest()
 
 
 def options() -> dict[str, Any]:

@@ -17,8 +17,6 @@ from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_N
 from analytics.release import BadGrants, LoginOver
 from analytics.view import door
 
-_LOGIN = ("iss", "sub", "iat")  # what tells logins apart
-
 
 class Gate:
     """Refuses what the login of a request may not have. Without a server configuration it stands open."""
@@ -34,7 +32,7 @@ class Gate:
         if path.startswith("/_stcore/upload_file") and scope["method"] != "OPTIONS":
             return await _refused(scope, receive, send)
         if path.startswith("/media"):
-            if not _may_fetch(_claims(request), path.rsplit("/", 1)[-1].partition(".")[0]):
+            if not _may_fetch(_claims(request), path.rsplit("/", 1)[-1]):
                 return await _refused(scope, receive, send)
         elif path == "/auth/logout":
             config.sessions.end(_claims(request))
@@ -75,8 +73,8 @@ def _claims(request: Request) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _may_fetch(claims: Mapping[str, Any], file: str) -> bool:
-    """Whether a login counts, and a session of this very login holds the file."""
+def _may_fetch(claims: Mapping[str, Any], name: str) -> bool:
+    """Whether a login counts, and the file was made for this very login or a session of it holds it."""
     config = door.server()
     assert config
     try:
@@ -84,12 +82,15 @@ def _may_fetch(claims: Mapping[str, Any], file: str) -> bool:
             return False
     except (LoginOver, BadGrants):
         return False
-    runtime = get_instance()
+    runtime, file = get_instance(), name.partition(".")[0]
+    stored = runtime.media_file_mgr.read_file(name)
+    if stored is not None and door.was_given(claims, stored.content):
+        return True
     # Streamlit keeps which session holds which file, and whose session it is, but has no public way to ask.
     for session, files in list(runtime.media_file_mgr._files_by_session_and_coord.items()):
         if file in list(files.values()):
             info = runtime._session_mgr.get_session_info(session)
             whose = info.session._user_info if info else {}
-            if all(whose.get(name) == claims.get(name) for name in _LOGIN):
+            if all(whose.get(name) == claims.get(name) for name in door.LOGIN):
                 return True
     return False

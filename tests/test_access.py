@@ -330,7 +330,8 @@ def test_researchers_and_insurers_are_answered_by_the_protected_tables_only(stor
         tables = Tables(given)
         room.__dict__["published"] = tables
         desk = Desk(room, viewer)
-        assert desk.ask("own_share_after", ["tier"]) is given and len(tables.asked) == 1
+        told = desk.ask("own_share_after", ["tier"])
+        assert told.table.equals(given.table) and len(tables.asked) == 1
         for other in (
             lambda d=desk: d.ask("own_share_after", [], se="population"),
             lambda d=desk: d.ask(

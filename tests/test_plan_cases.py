@@ -86,7 +86,7 @@ def name_of(case: dict[str, Any]) -> str:
 @pytest.fixture
 def one_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """`pay` starts an engine per call, which takes longer than the rest of the test: here it uses ours."""
-    monkeypatch.setattr("duckdb.connect", lambda *_, **__: CONNECTION.cursor())
+    monkeypatch.setattr("analytics.plans.pay.closed", lambda: CONNECTION.cursor())
 
 
 @pytest.mark.usefixtures("one_engine")

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def name_of(case: dict[str, Any]) -> str:
 @pytest.fixture
 def one_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """`pay` starts an engine per call, which takes longer than the rest of the test: here it uses ours."""
-    monkeypatch.setattr("analytics.plans.pay.closed", lambda: CONNECTION.cursor())
+    monkeypatch.setattr(import_module("analytics.plans.pay"), "closed", CONNECTION.cursor)
 
 
 @pytest.mark.usefixtures("one_engine")

@@ -14,6 +14,7 @@ from analytics import cli
 from analytics.intake import TABLES, contract, load_note
 from analytics.intake.corrections import load_fixes
 from analytics.plans import plan_for
+from analytics.release import Server, read_grants, roles, sign_grants
 from analytics.synthetic import write_delivery
 from analytics.whatif import load_scenario
 from analytics.whatif.scenario import reform
@@ -84,7 +85,7 @@ def test_the_verbs_of_deliveries_are_those_of_the_command_line() -> None:
 
 
 def test_the_note_and_the_corrections_it_shows_are_read(tmp_path: Path) -> None:
-    note, fix, scenario = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    note, fix, scenario, *_ = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     (tmp_path / "note.toml").write_text(note, encoding="utf-8")
     assert load_note(tmp_path / "note.toml").jurisdiction == ("440400",)
     (tmp_path / "fix.toml").write_text(fix, encoding="utf-8")
@@ -100,6 +101,26 @@ def test_what_if_commands_name_what_there_is() -> None:
     for words in lines:
         cli._parser().parse_args(words)
         assert all((ROOT / word).is_file() for word in words if word.endswith(".toml")), words
+
+
+def test_the_grants_and_the_configuration_it_shows_are_in_order(tmp_path: Path) -> None:
+    """All but what the reader has to fill in: the secrets."""
+    *_, granted, config = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "grants.toml").write_text(granted, encoding="utf-8")
+    sign_grants(tmp_path / "grants.toml", tmp_path / "grants.key")
+    found = read_grants((tmp_path / "grants.toml").read_bytes(), (tmp_path / "grants.key.pub").read_bytes())
+    assert {s: (v.role, v.cities) for s, v in found.viewers.items()} == {
+        "zhang": ("official", frozenset({"440400"})),
+        "wang": ("insurer", frozenset({"440400"})),
+    }
+    filled = config.replace('client_secret = "…"', 'client_secret = "x"')
+    (tmp_path / "server.toml").write_text(filled, encoding="utf-8")
+    (tmp_path / "server.toml").chmod(0o600)
+    assert Server(tmp_path / "server.toml", tmp_path / "store").refusals() == []
+    for words in commands(block_with("jianfu grants")):
+        cli._parser().parse_args(words)
+    told = {role for line in README.splitlines() if line.startswith("| ") for role in roles() if role in line}
+    assert told == set(roles()) - {"local"}
 
 
 def test_asking_for_numbers(
@@ -172,5 +193,5 @@ def test_every_file_it_names_is_there() -> None:
     assert places
     for name in [*links, *places]:
         assert (ROOT / name).exists(), name
-    for target in re.findall(r"^make (\w+)", "\n".join(BLOCKS), re.MULTILINE):
+    for target in re.findall(r"^make ([\w-]+)", "\n".join(BLOCKS), re.MULTILINE):
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE), target

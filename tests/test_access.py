@@ -22,6 +22,7 @@ from analytics.release import (
     Denied,
     Released,
     Viewer,
+    log_of,
     roles,
 )
 from analytics.release import access as access_module
@@ -77,7 +78,7 @@ def test_every_cell_is_as_declared(role: str) -> None:
 
 
 @pytest.mark.parametrize("sub", ["zhuhai", "researcher", "insurer", "auditor"])
-def test_a_page_that_is_not_granted_is_refused_by_address_too(at_work: Path, sub: str) -> None:
+def test_a_page_that_is_not_granted_is_refused_by_address_too(at_work: Path, store: Path, sub: str) -> None:
     role = {"zhuhai": "official"}.get(sub, sub)
     refused = words.both("access.page_title")["zh"]
     for page in PAGES:
@@ -89,6 +90,8 @@ def test_a_page_that_is_not_granted_is_refused_by_address_too(at_work: Path, sub
             assert words.both("reporting.title")["zh"].encode() not in raw, page
         for key in (b"build_now", b"begin_sample", b"deliver_go", b"d_corrections"):
             assert key not in raw, (page, key)
+    entered = {e["asked"] for e in log_of(store).entries() if (e.get("user"), e["kind"]) == (sub, "refusal")}
+    assert {page for page in PAGES if not expected(role, page)} <= entered
     if role == "official":  # and what is granted is there
         assert words.both("download.title")["zh"].encode() in seen(sub, "overview")[1]
         assert words.both("reporting.title")["zh"].encode() in seen(sub, "overview")[1]

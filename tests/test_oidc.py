@@ -20,6 +20,7 @@ from serving import SETTLED, chromium, serving
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 
 from analytics.figures import words
+from analytics.release import log_of
 
 pytestmark = pytest.mark.browser
 COOKIE = "_streamlit_user"
@@ -33,8 +34,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def site(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    store = bureaus.deliver(tmp_path_factory.mktemp("bureaus"))
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return bureaus.deliver(tmp_path_factory.mktemp("bureaus"))
+
+
+@pytest.fixture(scope="module")
+def site(folder: Path, store: Path) -> Iterator[str]:
     port = oidc.free_port()
     with run_server_in_thread(user_claims=[User(sub=sub) for sub in oidc.USERS]) as provider:
         path = oidc.configuration(folder, port, provider.server_port)
@@ -104,7 +109,7 @@ def fetched(address: str, cookies: Any = (), method: str = "GET") -> tuple[int, 
 
 
 def test_a_login_sees_its_own_city_and_fetches_its_own_files(
-    browser: Browser, context: BrowserContext, site: str, folder: Path
+    browser: Browser, context: BrowserContext, site: str, folder: Path, store: Path
 ) -> None:
     frames: list[bytes] = []
     page = context.new_page()
@@ -147,6 +152,8 @@ def test_a_login_sees_its_own_city_and_fetches_its_own_files(
         browser.new_context() as thief
     ):  # a copy of the cookie outlives the logout in the browser, and counts no longer
         assert arrive(thief, site, mine) == OWN
+    entered = [e["kind"] for e in log_of(store).entries() if e.get("user") == "zhuhai"]
+    assert entered[0] == "login" and entered[-1] == "logout" and {"answer", "download"} <= set(entered)
 
 
 def test_a_logout_by_address_ends_the_login(context: BrowserContext, site: str, folder: Path) -> None:

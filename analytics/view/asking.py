@@ -57,7 +57,10 @@ def _record(path: Path, who: Viewer) -> Record:
         return Record(log_of(path), who)
     held = st.session_state.get("record")
     if held is None or held.viewer != who or held.log is not log_of(path):
-        held = st.session_state["record"] = Record(log_of(path), who)
+        held = Record(log_of(path), who)
+        if door.server():
+            held.note("login")
+        st.session_state["record"] = held
     return cast(Record, held)
 
 
@@ -73,6 +76,11 @@ def _published() -> Desk:
         if lines := store.current().damage():
             raise Damaged("\n".join(lines)) from error
         raise
+
+
+def refused(page: str, who: Viewer) -> None:
+    """Enter that a page was asked for that is not granted. Raises release.Unwritten."""
+    _record(store_path(), who).note("refusal", asked=page, code="page")
 
 
 def desk() -> Desk:

@@ -5,6 +5,7 @@ import streamlit as st
 from analytics import jobs
 from analytics.answer import Desk
 from analytics.figures.words import t
+from analytics.release import Unwritten
 from analytics.store import Busy, Damaged, NotBuilt
 from analytics.view import asking, controls, door, states, upload, working
 
@@ -18,6 +19,8 @@ def open_or_stop() -> Desk:
             _empty()
         else:
             st.info(t("begin.elsewhere_title"), icon=":material/hourglass_empty:")
+    except Unwritten as error:
+        states.unwritten(error)
     except Damaged as error:
         job = working.panel() if asking.may("build") else None
         if job is None or not job.is_running:

@@ -5,13 +5,25 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from analytics.release import LOCAL, BadGrants, Denied, LoginOver, Server, Viewer, is_loopback
+from analytics.release import (
+    LOCAL,
+    BadGrants,
+    Denied,
+    LoginOver,
+    Record,
+    Server,
+    Unwritten,
+    Viewer,
+    is_loopback,
+    log_of,
+)
 
 LOGIN = ("iss", "sub", "iat")  # what tells logins apart
 _KEPT = 5000  # files made that are remembered
@@ -69,6 +81,8 @@ def name(who: Viewer) -> str:
 def leave() -> None:
     """Log out here first, so that a copy of the cookie counts no longer; then at the browser and the provider."""
     if config := server():
+        with suppress(Denied, Unwritten):  # nobody is kept in by a full disk
+            Record(log_of(store_path()), viewer()).note("logout")
         config.sessions.end(st.user.to_dict())
     st.logout()
 

@@ -13,6 +13,7 @@ from analytics.figures import words  # noqa: E402 - needs the path above
 from analytics.figures.words import t  # noqa: E402 - needs the path above
 from analytics.release import Denied  # noqa: E402 - needs the path above
 from analytics.view import (  # noqa: E402 - needs the path above
+    asking,
     begin,
     choose,
     controls,
@@ -51,6 +52,8 @@ def main() -> None:
         entrance.closed(refused)
         return
     if not viewer.may(page.url_path or "overview"):
+        with states.told():
+            asking.refused(page.url_path or "overview", viewer)
         entrance.refused(viewer)
         return
     desk = begin.open_or_stop()

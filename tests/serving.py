@@ -57,7 +57,7 @@ def serving(store: Path, folder: Path, *more: str, port: int = 0, **environment:
             stdout=out,
             stderr=out,
         )
-    address = f"http://127.0.0.1:{port}"
+    address = f"http://{'localhost' if '--server' in more else '127.0.0.1'}:{port}"
     try:
         for _ in range(120):
             if server.poll() is not None:

@@ -189,7 +189,7 @@ def test_headers_and_compressed_assets(site: str, browser: Browser) -> None:
             return {k.lower(): v for k, v in answer.headers.items()}, answer.read()
 
     headers, html = fetch("/", Accept="text/html")
-    assert "frame-ancestors 'self'" in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
     assert b'<html lang="zh-CN">' in html and int(headers["content-length"]) == len(html)
     assert b'<html lang="en">' in fetch("/tiers?lang=en", Accept="text/html")[1]

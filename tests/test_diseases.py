@@ -95,8 +95,8 @@ def test_facts_of_an_older_version_say_that_they_know_no_diseases(
 ) -> None:
     care = [settle("a", 10, year=2024)]
     deliver(tmp_path, settlement=care, commercial_claim=[paid("a", 9, person=1)], enrolment=PEOPLE)
-    snapshot = built(tmp_path)
-    book = Desk(Store(tmp_path), snapshot)._book
+    built(tmp_path)
+    book = Desk.open(tmp_path)._book
     monkeypatch.setattr(type(book._engine), "ask", _without_diseases(type(book._engine).ask))
     with pytest.raises(ValueError, match=r"disease: this store was built before .* jianfu build"):
         book.ask("paid_per_claim", ["disease"])

@@ -21,6 +21,7 @@ from faults import Warm, copy, flip, generation, quick_build, shown, torn
 
 from analytics import verbs
 from analytics.intake import Refused
+from analytics.release import Unwritten
 from analytics.store import FORMAT, Damaged, NotBuilt, Store, parquet
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="strace, mounts and limits are of Linux")
@@ -135,7 +136,9 @@ def fill(disk: Path, left: int) -> Path:
     return filler
 
 
-def test_a_full_disk(warm: Warm, waiting: Path, tmp_path: Path) -> None:
+def test_a_full_disk(warm: Warm, waiting: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The audit log lies on another disk; where it does not, no number is shown."""
+    monkeypatch.setenv("JIANFU_AUDIT", str(tmp_path / "audit"))
     csv_file(tmp_path / "m.csv", [record(n) for n in range(1, 14)])
     out = tmp_path / "out"
     with small_disk(tmp_path / "disk", 20) as disk:
@@ -149,6 +152,10 @@ def test_a_full_disk(warm: Warm, waiting: Path, tmp_path: Path) -> None:
             assert "no room left on the disk" in out.read_text() or "No space left" in out.read_text()
             assert "Traceback" not in out.read_text() and "[jail]" not in out.read_text()
             assert torn(store) == [] and shown(store) == 0
+            if not left:
+                with monkeypatch.context() as here, pytest.raises(Unwritten):
+                    here.delenv("JIANFU_AUDIT")
+                    shown(store)
             filler.unlink()
             assert not (store / "staging").exists()
         assert warm.run("build", store) == 0 and shown(store) == 1

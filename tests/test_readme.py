@@ -14,7 +14,7 @@ from analytics import cli
 from analytics.intake import TABLES, contract, load_note
 from analytics.intake.corrections import load_fixes
 from analytics.plans import plan_for
-from analytics.release import Server, read_grants, roles, sign_grants
+from analytics.release import Server, log_of, read_grants, roles, sign_grants
 from analytics.synthetic import write_delivery
 from analytics.whatif import load_scenario
 from analytics.whatif.scenario import reform
@@ -131,6 +131,8 @@ def test_asking_for_numbers(
     lines = commands(block_with("jianfu measures"))
     assert len(lines) >= 8
     for words in lines:
+        if words[0] == "replay":
+            words[2] = next(e for e in log_of("store").entries() if "figures" in e)["figures"][0]["figure"]
         assert cli.main(words) == 0, words
         out, _ = capsys.readouterr()
         if words[:2] == ["plans", "pay"]:
@@ -138,7 +140,7 @@ def test_asking_for_numbers(
         if "--out" in words:
             assert Path(words[words.index("--out") + 1]).is_file()
         else:
-            assert len(out.splitlines()) > 1 or words[0] == "verify", words
+            assert len(out.splitlines()) > 1 or words[0] in ("verify", "audit", "replay"), words
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="the snippet is for a POSIX shell")

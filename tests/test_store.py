@@ -167,6 +167,7 @@ def test_only_changed_partitions_are_built_again(
         "person_year-00002.parquet",
         "household_year-00002.parquet",
         "cube-00002.parquet",
+        "protected-00002.parquet",
     }
     assert verbs.verify(copy) == []
 

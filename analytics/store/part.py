@@ -6,8 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from analytics.store.snapshot import Damaged, Folder, Partition, sha256_of
 
 _OWN = ("files", "plans", "checks", "links", "policy_lines")  # of the manifest: rows of one city each
@@ -42,6 +40,8 @@ class Part(Folder):
         """Rows of persons found in several of these cities, written out; a row of another city is not handed on."""
         if len(self.cities) < 2:
             return []
+        import polars as pl  # not before: the gate's child starts without
+
         found = []
         for file in (f for f in whole["files"] if f["table"] == "shared"):
             path = self.path / file["name"]

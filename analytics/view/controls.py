@@ -4,7 +4,7 @@ Choices live in `st.session_state.choices`, not in the widgets: Streamlit forget
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -128,18 +128,16 @@ def one(
     kept = _settle(name, slot, labels, [default if default is not None and default in labels else options[0]])
     if state.fresh or state.get(key) not in labels:
         state[key] = kept[0]
-    label = t(f"control.{name}")
+    label, codes, now = t(f"control.{name}"), list(labels), state[key]
     changed: Callable[[], None] | Literal["rerun"] = on_change or "rerun"
+    # The choice is the default as well: a browser that is interrupted before it has taken over a value sends the default back.
+    more: dict[str, Any] = {"format_func": labels.__getitem__, "key": key, "on_change": changed}
     if buttons:
-        picked = st.segmented_control(
-            label, list(labels), format_func=labels.__getitem__, key=key, required=True, on_change=changed
-        )
+        picked = st.segmented_control(label, codes, default=now, required=True, **more)
     elif slider:
-        picked = st.select_slider(
-            label, list(labels), format_func=labels.__getitem__, key=key, on_change=changed
-        )
+        picked = st.select_slider(label, codes, value=now, **more)
     else:
-        picked = st.selectbox(label, list(labels), format_func=labels.__getitem__, key=key, on_change=changed)
+        picked = st.selectbox(label, codes, index=codes.index(now), **more)
     _keep(name, slot, [str(picked)])
     return str(picked)
 
@@ -190,6 +188,7 @@ def many(
     picked = st.multiselect(
         t(f"control.{name}"),
         list(labels),
+        state[key],
         format_func=labels.__getitem__,
         key=key,
         placeholder=t("control.everything"),
@@ -216,6 +215,7 @@ def few(name: str, options: Sequence[str], show: Callable[[str], str], most: int
     picked = st.multiselect(
         t(f"control.{name}"),
         list(labels),
+        state[key],
         format_func=labels.__getitem__,
         key=key,
         placeholder=t("control.nothing"),

@@ -63,6 +63,11 @@ def _one(name: str, options: Sequence[str], show: Callable[[str], str]) -> str:
     if st.session_state.get(key) not in labels:
         st.session_state[key] = options[0]
     picked = st.segmented_control(
-        t(f"reporting.{name}"), list(labels), format_func=labels.__getitem__, key=key, required=True
+        t(f"reporting.{name}"),
+        list(labels),
+        default=st.session_state[key],
+        format_func=labels.__getitem__,
+        key=key,
+        required=True,
     )
     return str(picked or options[0])

@@ -49,16 +49,16 @@ class _Aim:
     own: float
 
     def met(self, count: Floats, money: Floats) -> Flags:
-        """Which targets this table serves."""
+        """Which targets any of these tables (one a row) serves."""
         sign = 1 if self.up else -1
-        held = self.insider is None or (
-            count[self.insider] >= 1 - _STILL and money[self.insider] >= self.own * (1 - _STILL)
-        )
-        if not held:
-            return np.zeros(len(self.cells), np.bool_)
-        near = sign * (count[self.cells] - self.count) >= -_STILL
-        far = sign * (money[self.cells] - self.money) >= 0
-        return np.asarray(near & far)
+        if self.insider is not None:
+            held = (count[:, self.insider] >= 1 - _STILL) & (
+                money[:, self.insider] >= self.own * (1 - _STILL)
+            )
+            count, money = count[held], money[held]
+        near = sign * (count[:, self.cells] - self.count) >= -_STILL
+        far = sign * (money[:, self.cells] - self.money) >= 0
+        return np.asarray((near & far).any(axis=0))
 
 
 class _Model:
@@ -235,9 +235,9 @@ class _Search:
 
     def meet(self, aim: _Aim) -> None:
         """Find a table for every target of the aim that no table found before serves."""
-        unmet = np.ones(len(aim.cells), np.bool_)
-        for count, money in zip(self.count, self.money, strict=True):
-            unmet &= ~aim.met(count, money)
+        size = len(self.hidden)
+        known = (np.array(rows).reshape(-1, size) for rows in (self.count, self.money))
+        unmet = ~aim.met(*known)
         for k in range(len(aim.cells)):
             if not unmet[k]:
                 continue
@@ -254,7 +254,7 @@ class _Search:
             self.model.charge(at, np.zeros(len(at)))
             self.count.append(self.model.n + found[0])
             self.money.append((self.model.m + found[1]) * self.model.scale)
-            unmet &= ~aim.met(self.count[-1], self.money[-1])
+            unmet &= ~aim.met(self.count[-1][None], self.money[-1][None])
 
 
 def _aim(

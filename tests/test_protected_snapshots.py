@@ -12,7 +12,7 @@ from protected_world import K, Place, of, primary_only, view
 
 from analytics import verbs
 from analytics.answer import Desk
-from analytics.release import Published, policy, protected
+from analytics.release import Published, policy, protected, tables
 from analytics.release.attack import COUNT, attack
 from analytics.release.system import primary
 from analytics.store import Damaged, Folder, Store
@@ -106,3 +106,26 @@ def test_answers_that_contradict_the_lattice_are_left_out(snapshot: Folder, publ
     )
     assert made.rows.filter(pl.col("key").str.contains("catastrophic_headcount")).is_empty()
     assert made.rows.filter(pl.col("key").str.contains('"reach"')).height
+
+
+def test_tables_that_tell_something_beside_those_before_stay_as_they_were(
+    snapshot: Folder, published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And whoever asks is told that these figures are not of this snapshot."""
+    place = published.places[0]
+    cube = next(p for p in snapshot.partitions("cube") if (p.city, p.plan_year) == place)
+    order = next(p["order"] for p in snapshot.manifest["plans"] if (p["city"], p["plan_year"]) == place)
+    before = file_of(snapshot, place)[1].with_columns(n=pl.col("n") + 5)
+    known = tables.undone
+    monkeypatch.setattr(
+        tables, "undone", lambda *a, earlier=None, **k: ["a cell"] if earlier is not None else known(*a, **k)
+    )
+    found = protected(place, pl.read_parquet(cube.path), order, before)
+    assert found.certificate["kept"] and found.rows.equals(before.select(found.rows.columns))
+    assert (
+        "not of this snapshot"
+        not in published.ask("reach", ["city", "plan_year", "tier"]).provenance["protection"]
+    )
+    monkeypatch.setitem(published._told, place, found.certificate)
+    told = published.ask("reach", ["city", "plan_year", "tier"]).provenance["protection"]
+    assert told.endswith(f"as published before, not of this snapshot: {place[0]} {place[1]}")

@@ -60,7 +60,8 @@ class Published:
         about = {
             **origin(self.snapshot, question),
             "prepared": True,
-            "protection": self._protected(places),
+            "protection": self.protection,
+            **self._carried(places),
             "hidden": table.filter(pl.col("status") == HIDDEN).height,
         }
         lines = (f"read from the table protected, {city} {year}" for city, year in places)
@@ -78,14 +79,10 @@ class Published:
         used = Policy.model_validate(rules)
         return f"protected tables (k = {used.k}, rounded to {used.base_count} and {used.base_yuan:,} yuan)"
 
-    def _protected(self, places: Collection[tuple[str, int]]) -> str:
-        """The rules, and which places are told as they were before: the new tables beside those would give something away."""
+    def _carried(self, places: Collection[tuple[str, int]]) -> dict[str, str]:
+        """The places told as they were published before, since the new tables beside those would give something away."""
         kept = ", ".join(f"{city} {year}" for city, year in places if self._told[city, year].get("kept"))
-        return (
-            f"{self.protection}; as published before, not of this snapshot: {kept}"
-            if kept
-            else self.protection
-        )
+        return {"published_before": kept} if kept else {}
 
     @property
     def certificates(self) -> list[dict[str, object]]:

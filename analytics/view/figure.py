@@ -7,7 +7,7 @@ import polars as pl
 import streamlit as st
 from plotly.basedatatypes import BaseFigure
 
-from analytics.figures import about, tables
+from analytics.figures import about, tables, words
 from analytics.figures.charts import Chart
 from analytics.figures.words import t
 from analytics.release import Released, policy
@@ -60,6 +60,9 @@ def show(
             st.caption(about.uncertainty(errors[0]))
         for text in dict.fromkeys(filter(None, map(tables.no_resource, answers))):
             st.caption(text)
+        before = [a.provenance["published_before"] for a in answers if "published_before" in a.provenance]
+        if before:
+            st.caption(t("figure.published_before", places=words.plain(", ".join(dict.fromkeys(before)))))
         if any("hidden" in answer.table["status"] for answer in answers):
             st.caption(t("figure.hidden", k=policy().k))
         explain.drawer(key, answers, called)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, Response, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Response, sync_playwright
 from serving import ARGUMENTS, CHROMIUM, SETTLED, serving
 
 from analytics.view.menu import PAGES
@@ -47,6 +47,17 @@ def plant() -> None:
             continue
 
 
+def over(page: Page, part: Locator, *shares: float) -> None:
+    """Move the mouse over a part of the page, at these shares of its width. What a page that is drawn again has just taken away
+    has no place any more: hovering would wait for it, or fail.
+    """
+    part.evaluate_all("found => found.forEach(e => e.scrollIntoView({block: 'nearest'}))")
+    boxes = part.evaluate_all("found => found.map(e => e.getBoundingClientRect().toJSON())")
+    for box in boxes:
+        for share in shares if box["width"] and box["height"] else ():
+            page.mouse.move(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+
+
 def use(page: Page) -> None:
     """Open what is folded, turn to every table, go over every figure and into every table's cells."""
     page.evaluate("() => document.querySelectorAll('details:not([open]) > summary').forEach(s => s.click())")
@@ -57,12 +68,9 @@ def use(page: Page) -> None:
         if frame.is_visible():
             frame.click(position={"x": 60, "y": 55})
     for part in page.locator("h1, h2, h3, [data-testid=stMain] a, [data-testid=stTooltipIcon]").all()[:6]:
-        if part.is_visible():
-            part.hover(force=True)
+        over(page, part, 0.5)
     for plot in page.locator(".js-plotly-plot").all()[:2]:
-        if plot.is_visible() and (box := plot.bounding_box()):
-            for part in (0.2, 0.5, 0.8):
-                page.mouse.move(box["x"] + part * box["width"], box["y"] + box["height"] / 2)
+        over(page, plot, 0.2, 0.5, 0.8)
     page.wait_for_selector(SETTLED)
 
 

@@ -197,19 +197,65 @@ def one_alias(files: Iterable[Path]) -> str:
 
 def counted(jobs: Sequence[Job], columns: Iterable[str], amounts: Mapping[str, Sequence[str]]) -> str:
     """The settlements that count; without any refund these are simply the normal ones. `amounts`: as AMOUNTS."""
-    undone = any(job.inputs["settlement_undone"] for job in jobs)
-    field = "one.{0}_fen + coalesce(undone.{0}_fen, 0)" if undone else "one.{0}_fen"
-    chosen = [f"one.{c}" for c in columns]
-    chosen += [f"{' + '.join(field.format(f) for f in fields)} AS {name}" for name, fields in amounts.items()]
-    rows = source(jobs, "settlement")
+    name = f"({undone(jobs, amounts)})" if is_undone(jobs) else ""
+    return _joined(jobs, "counted", columns, amounts, "{0} + coalesce(undone.{1}, 0)" if name else "{0}", name)
+
+
+def in_parts(jobs: Sequence[Job], columns: Iterable[str], amounts: Mapping[str, Sequence[str]]) -> tuple[str, str]:
+    """For sums: the settlements that count, with all of their amounts, and what was refunded of some (empty where nothing
+    can be). Needs the table `undone`, where `is_undone`; few are, so their amounts are not carried beside all others.
+    """
+    name, chosen = "undone" if is_undone(jobs) else "", tuple(columns)
+    flag = f"(SELECT {leading(jobs)}setl_id, updt_time, is_gone FROM undone)" if name else ""
+    left = _joined(jobs, "refunded", chosen, amounts, "undone.{1}", name) if name else ""
+    return _joined(jobs, "counted", chosen, amounts, "{0}", flag), left
+
+
+def undone(jobs: Sequence[Job], amounts: Mapping[str, Sequence[str]]) -> str:
+    """SELECT of undone.sql."""
     money = dict.fromkeys(f"{f}_fen" for fields in amounts.values() for f in fields)
-    if not undone:
+    rows = source(jobs, "settlement_undone", read=" ".join([_UNDONE, *money]))
+    return query("undone").fill(at=leading(jobs), settlement_undone=rows)
+
+
+def is_undone(jobs: Sequence[Job]) -> bool:
+    """Whether anything may be undone at all."""
+    return any(job.inputs["settlement_undone"] for job in jobs)
+
+
+def _joined(
+    jobs: Sequence[Job], name: str, columns: Iterable[str], amounts: Mapping[str, Sequence[str]], field: str, beside: str
+) -> str:
+    """`field`: SQL of an amount, of {0} as it was settled and {1} the column of the table `beside`."""
+    chosen = [f"one.{c}" for c in columns]
+    for title, fields in amounts.items():
+        each = [field.format(f"one.{f}_fen", f"{f}_fen") for f in fields]
+        # an amount fits 32 bits, the sum of two may not
+        chosen.append(" + ".join(f"({e})::BIGINT" if beside or len(each) > 1 else e for e in each) + f" AS {title}")
+    rows = source(jobs, "settlement")
+    if not beside:
         return f"SELECT {', '.join(chosen)} FROM {rows} AS one WHERE row_kind = 'normal'"
-    return query("counted").fill(
-        columns=", ".join(chosen),
-        settlement=rows,
-        settlement_undone=source(jobs, "settlement_undone", read=" ".join([_UNDONE, *money])),
-    )
+    same = [*(f"one.{c} = undone.{c}" for c in ("setl_id", *at(jobs))), "one.updt_time IS NOT DISTINCT FROM undone.updt_time"]
+    return query(name).fill(columns=", ".join(chosen), settlement=rows, undone=beside, same=" AND ".join(same))
+
+
+def enrolled(jobs: Sequence[Job]) -> str:
+    """What to read enrolment from, every row with each plan year asked about."""
+    rows = source(jobs, "enrolment")
+    if not at(jobs):
+        return f"(SELECT *, {jobs[0].plan_year} AS plan_year FROM {rows} WHERE city = {literal(jobs[0].city)})"
+    places = ", ".join(f"({literal(job.city)}, {job.plan_year})" for job in jobs)
+    return f"{rows} JOIN (VALUES {places}) AS place (city, plan_year) USING (city)"
+
+
+def at(jobs: Sequence[Job]) -> tuple[str, ...]:
+    """Columns that tell the rows of several jobs apart; of one job none are needed."""
+    return ("city", "plan_year") if len(jobs) > 1 else ()
+
+
+def leading(jobs: Sequence[Job]) -> str:
+    """The same at the head of a list of columns."""
+    return "".join(f"{c}, " for c in at(jobs))
 
 
 @cache

@@ -13,7 +13,21 @@ import duckdb
 
 from analytics import reference
 from analytics.facts.checks import own_checks, rules
-from analytics.facts.jobs import AMOUNTS, Job, Made, Row, counted, one_alias, query, source
+from analytics.facts.jobs import (
+    AMOUNTS,
+    Job,
+    Made,
+    Row,
+    at,
+    enrolled,
+    in_parts,
+    is_undone,
+    leading,
+    one_alias,
+    query,
+    source,
+    undone,
+)
 from analytics.facts.product import MAYBE, claim, policy_year
 from analytics.store import FORMAT, literal, parquet, workbench
 from analytics.tiers import TIER, TIERS, full_order
@@ -39,7 +53,7 @@ RANKS = {
     "insurance_type": ("resident", "other", "employee"),
     "sex": ("unknown", "male", "female"),
 }
-_COUNTED = ("city", "plan_year", "person_key", "mdtrt_id", "birth_year", *RANKS)
+_COUNTED = ("person_key", "mdtrt_id", "birth_year", *RANKS)
 # A file says which columns may be NULL, and DuckDB looks at the whole table for that: at city-years worked together, too.
 # Behind a list these columns may always be.
 _MAYBE = {
@@ -98,6 +112,8 @@ class Work:
         return made
 
     def _claims(self, jobs: Sequence[Job]) -> dict[tuple[str, int], Row]:
+        if is_undone(jobs):
+            self._do(f"CREATE TEMP TABLE undone AS {undone(jobs, AMOUNTS)}")
         self._do(f"CREATE TEMP TABLE person_year AS {self._person_year(jobs)}")
         self._do(f"CREATE TEMP TABLE household_year AS {self._household_year(jobs)}")
         done = self.con.execute(query("totals").fill(tolerance=str(rules()["I11"].tolerance_fen)))
@@ -134,26 +150,33 @@ class Work:
         return self.con.execute(sql).fetchall()
 
     def _person_year(self, jobs: Sequence[Job]) -> str:
-        ages = (f"WHEN age BETWEEN {b['from']} AND {b['to']} THEN {literal(b['id'])}" for b in _age_bands())
+        ages = (f"WHEN age <= {b['to']} THEN {literal(b['id'])}" for b in _age_bands())
         ranks = (
-            f"{literal(o)}[max(list_position({literal(o)}, {n}))] AS settled_{n}" for n, o in RANKS.items()
+            f"({literal(o)}::{n}[])[max(list_position({literal(o)}, {n}))] AS settled_{n}"
+            for n, o in RANKS.items()
         )
         claimed = (
             f"sum(paid_amt_fen::DOUBLE) FILTER (tier = {literal(k)})::BIGINT AS {k}_claimed_fen" for k in TIER
         )
         settled = {t.id: f"{t.id}_settled_fen" for t in TIERS if t.national_fields}
         paid = (f"{settled.get(t.id, 0)} + {t.id}_claimed_fen AS {t.paid}" for t in TIERS)
-        tables = ("commercial_claim", "enrolment", "person", "household_member")
+        alone = not at(jobs)
+        kept, refunded = in_parts(jobs, (*at(jobs), *_COUNTED), AMOUNTS)
+        in_part = refunded and self._do("SELECT 1 FROM undone WHERE NOT is_gone LIMIT 1")
         return query("person_year").fill(
-            counted=counted(jobs, _COUNTED, AMOUNTS),
+            at=leading(jobs),
+            place=f"{literal(jobs[0].city)} AS city, {jobs[0].plan_year} AS plan_year" if alone else "city, plan_year",
+            counted=kept,
+            summed="SELECT *, 1 AS n FROM counted" + (f" UNION ALL SELECT *, 0 AS n FROM ({refunded})" if in_part else ""),
             ranks=", ".join(ranks),
             claimed=", ".join(claimed),
-            places=", ".join(f"({literal(job.city)}, {job.plan_year})" for job in jobs),
+            enrolled=enrolled(jobs),
             group_rank=f"-list_position({literal(GROUPS)}, person_group)",
-            age_band=f"(CASE {' '.join(ages)} ELSE 'unknown' END)",
+            sold="CROSS JOIN sold" if alone else "LEFT JOIN sold USING (city, plan_year)",
+            age_band=f"(CASE WHEN age < {_age_bands()[0]['from']} THEN 'unknown' {' '.join(ages)} ELSE 'unknown' END)",
             statutory=" + ".join(settled.values()),
             paid=", ".join(paid),
-            **{table: source(jobs, table) for table in tables},
+            **{table: source(jobs, table) for table in ("commercial_claim", "person", "household_member")},
         )
 
     def _household_year(self, jobs: Sequence[Job]) -> str:

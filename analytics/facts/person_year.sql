@@ -1,52 +1,53 @@
 -- grain: one person in one city and plan year; everybody insured or treated, patients or not
 -- tables: settlement, settlement_undone, commercial_claim, enrolment, person, household_member
--- slots: counted, ranks, claimed, places, commercial_claim, enrolment, group_rank, household_member, person, age_band, paid, statutory
+-- slots: at, place, counted, summed, ranks, claimed, enrolled, commercial_claim, group_rank, sold, household_member, person, age_band, paid, statutory
+-- Where one city-year is built alone the person is the whole key: the place (`at`) is not looked at row by row.
 WITH counted AS NOT MATERIALIZED ({counted}),
 settled AS (
     SELECT
-        city, plan_year, person_key,
-        count(*) AS n_settlements,
+        {at}person_key,
+        sum(n::DOUBLE)::INTEGER AS n_settlements,
         {ranks},
         max(birth_year) AS settled_birth_year,
         sum(COLUMNS('_fen$')::DOUBLE)::BIGINT,
         sum(cost_fen::DOUBLE) FILTER (care_type = 'inpatient')::BIGINT AS inpatient_cost_fen,
         sum(in_policy_fen::DOUBLE) FILTER (care_type = 'inpatient')::BIGINT AS inpatient_in_policy_fen,
         sum(basic_settled_fen::DOUBLE) FILTER (care_type = 'inpatient')::BIGINT AS inpatient_basic_fen
-    FROM counted GROUP BY ALL
+    FROM ({summed}) GROUP BY ALL
 ),
 admitted AS (
     -- a stay with several settlements is one admission
-    SELECT city, plan_year, person_key, count(*) AS n_admissions
-    FROM (SELECT DISTINCT city, plan_year, person_key, mdtrt_id FROM counted WHERE care_type = 'inpatient') GROUP BY ALL
+    SELECT {at}person_key, count(*) AS n_admissions
+    FROM (SELECT DISTINCT {at}person_key, mdtrt_id FROM counted WHERE care_type = 'inpatient') GROUP BY ALL
 ),
 claimed AS (
-    SELECT city, plan_year, person_key, sum(paid_amt_fen::DOUBLE)::BIGINT AS claimed_fen, {claimed}
+    SELECT {at}person_key, sum(paid_amt_fen::DOUBLE)::BIGINT AS claimed_fen, {claimed}
     FROM {commercial_claim} GROUP BY ALL
 ),
 insured AS (
     SELECT
-        city, plan_year, person_key,
+        {at}person_key,
         true AS is_enrolled,
         arg_max(insurance_type, row(start_date, insutype)) AS insurance_type,
         arg_max(person_group, {group_rank}) AS person_group,
         bool_or(is_pre_existing) AS is_pre_existing,
         bool_or(is_retired) AS is_retired,
         max(product_code) FILTER (coalesce(product_year, plan_year) = plan_year) AS product
-    FROM {enrolment} JOIN (VALUES {places}) AS place (city, plan_year) USING (city)
+    FROM {enrolled}
     WHERE year(start_date) <= plan_year AND coalesce(year(end_date), plan_year) >= plan_year
     GROUP BY ALL
 ),
 sold AS (
     -- a year in which nobody is known to hold a product tells nothing of who holds one
-    SELECT city, plan_year, true AS is_sold FROM insured WHERE product IS NOT NULL GROUP BY ALL
+    SELECT {at}bool_or(product IS NOT NULL) AS is_sold FROM insured GROUP BY ALL
 ),
 base AS MATERIALIZED (
-    SELECT *
+    SELECT {place}, *
     FROM settled
-    FULL JOIN insured USING (city, plan_year, person_key)
-    FULL JOIN claimed USING (city, plan_year, person_key)
-    LEFT JOIN admitted USING (city, plan_year, person_key)
-    LEFT JOIN sold USING (city, plan_year)
+    FULL JOIN insured USING ({at}person_key)
+    FULL JOIN claimed USING ({at}person_key)
+    LEFT JOIN admitted USING ({at}person_key)
+    {sold}
 ),
 known AS (
     -- several files may hold one person

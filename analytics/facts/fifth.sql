@@ -1,7 +1,18 @@
--- grain: an expression over households: in which fifth of the persons, by household income per member, the household lies
+-- grain: as `rows`, with the fifth of the persons, by household income per member, in which the household lies
+-- tables: households
+-- slots: rows
 -- "1" is the poorest. Households of equal income lie together, where the middle of them falls; without income: unknown.
-(CASE WHEN income_fen IS NULL OR coalesce(n_members, 0) < 1 THEN 'unknown' ELSE least(1 + floor(5 * (
-    2 * sum(CASE WHEN income_fen IS NOT NULL AND n_members >= 1 THEN weight * n_members END)
-        OVER (PARTITION BY city, plan_year ORDER BY income_fen::DOUBLE / n_members NULLS LAST RANGE UNBOUNDED PRECEDING)
-    - sum(weight * n_members) OVER (PARTITION BY city, plan_year, income_fen::DOUBLE / n_members)
-) / (2 * sum(CASE WHEN income_fen IS NOT NULL AND n_members >= 1 THEN weight * n_members END) OVER (PARTITION BY city, plan_year))), 5)::INTEGER::VARCHAR END)::income_group
+WITH household AS MATERIALIZED (
+    SELECT *, CASE WHEN n_members >= 1 THEN income_fen::DOUBLE / n_members END AS per_member FROM ({rows})
+),
+equal AS (
+    SELECT city, plan_year, per_member, sum(weight * n_members) AS persons FROM household WHERE per_member IS NOT NULL GROUP BY ALL
+),
+placed AS (
+    SELECT city, plan_year, per_member, 5 * (2 * sum(persons) OVER poorer - persons) / (2 * sum(persons) OVER place) AS fifth
+    FROM equal
+    WINDOW place AS (PARTITION BY city, plan_year), poorer AS (PARTITION BY city, plan_year ORDER BY per_member ROWS UNBOUNDED PRECEDING)
+)
+SELECT household.* EXCLUDE (per_member),
+    (CASE WHEN fifth IS NULL THEN 'unknown' ELSE least(1 + floor(fifth), 5)::INTEGER::VARCHAR END)::income_group AS income_group
+FROM household LEFT JOIN placed USING (city, plan_year, per_member)

@@ -258,6 +258,11 @@ def leading(jobs: Sequence[Job]) -> str:
     return "".join(f"{c}, " for c in at(jobs))
 
 
+def place(jobs: Sequence[Job]) -> str:
+    """The columns city and plan_year, where rows have them only as far as `at` says."""
+    return ", ".join(at(jobs)) or f"{literal(jobs[0].city)} AS city, {jobs[0].plan_year} AS plan_year"
+
+
 @cache
 def query(name: str) -> Query:
     """A `.sql` file of this wing."""

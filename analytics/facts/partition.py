@@ -24,6 +24,7 @@ from analytics.facts.jobs import (
     is_undone,
     leading,
     one_alias,
+    place,
     query,
     source,
     undone,
@@ -160,19 +161,18 @@ class Work:
         )
         settled = {t.id: f"{t.id}_settled_fen" for t in TIERS if t.national_fields}
         paid = (f"{settled.get(t.id, 0)} + {t.id}_claimed_fen AS {t.paid}" for t in TIERS)
-        alone = not at(jobs)
         kept, refunded = in_parts(jobs, (*at(jobs), *_COUNTED), AMOUNTS)
         in_part = refunded and self._do("SELECT 1 FROM undone WHERE NOT is_gone LIMIT 1")
         return query("person_year").fill(
             at=leading(jobs),
-            place=f"{literal(jobs[0].city)} AS city, {jobs[0].plan_year} AS plan_year" if alone else "city, plan_year",
+            place=place(jobs),
             counted=kept,
             summed="SELECT *, 1 AS n FROM counted" + (f" UNION ALL SELECT *, 0 AS n FROM ({refunded})" if in_part else ""),
             ranks=", ".join(ranks),
             claimed=", ".join(claimed),
             enrolled=enrolled(jobs),
             group_rank=f"-list_position({literal(GROUPS)}, person_group)",
-            sold="CROSS JOIN sold" if alone else "LEFT JOIN sold USING (city, plan_year)",
+            sold="LEFT JOIN sold USING (city, plan_year)" if at(jobs) else "CROSS JOIN sold",
             age_band=f"(CASE WHEN age < {_age_bands()[0]['from']} THEN 'unknown' {' '.join(ages)} ELSE 'unknown' END)",
             statutory=" + ".join(settled.values()),
             paid=", ".join(paid),
@@ -180,13 +180,14 @@ class Work:
         )
 
     def _household_year(self, jobs: Sequence[Job]) -> str:
-        packed = "{" + ", ".join(f"{d}: {d}" for d in DIMENSIONS) + "}"
-        return query("household_year").fill(
+        rows = query("household_year").fill(
+            at=leading(jobs),
+            place=place(jobs),
             dimensions=", ".join(DIMENSIONS),
-            packed=packed,
-            fifth=query("fifth").text,
             household_economy=source(jobs, "household_economy"),
+            years=", ".join(sorted({str(job.plan_year) for job in jobs})),
         )
+        return query("fifth").fill(rows=rows)
 
     def _survey(self, job: Job) -> None:
         rows = source([job], "household_year")
@@ -194,11 +195,11 @@ class Work:
         paid = dict(zip(TIER, self._do(f"SELECT {sums} FROM {rows}")[0], strict=True))
         survey = query("household_survey").fill(
             household_year=rows,
-            fifth=query("fifth").text,
             no_dimension=", ".join(f"'unknown' AS {name}" for name in DIMENSIONS),
             paid_total=" + ".join(f"coalesce({t.paid}, 0)" for t in TIERS),
             paid=", ".join(f"coalesce({t.paid}, 0) AS {t.paid}" for t in TIERS),
         )
+        survey = query("fifth").fill(rows=survey)
         covered = [k for k in full_order(job.plan_order) if paid[k]]
         self._do(f"CREATE TEMP TABLE survey_{job.number} AS {survey}")
         self._write(job, "household_year", "survey", covered, f"survey_{job.number}")

@@ -10,7 +10,7 @@ from typing import Literal
 import duckdb
 
 from analytics.facts.jobs import HERE, Job, Made, Row, source
-from analytics.facts.product import covered
+from analytics.facts.product import treated
 from analytics.reference import Form, Text, load_toml
 from analytics.store import Query
 
@@ -59,9 +59,8 @@ def wide_checks(con: duckdb.DuckDBPyConnection, jobs: Sequence[Job]) -> dict[str
     claims = [job for job in jobs if job.inputs["commercial_claim"]]
     if claims:
         query = Query.load(HERE / "links.sql").fill(
-            commercial_claim=source(claims, "commercial_claim"), settlement=source(claims, "settlement", around=True),
-            covered=covered(claims),
-        )  # fmt: skip
+            commercial_claim=source(claims, "commercial_claim"), treated=treated(con, claims)
+        )
         for city, plan_year, product, level, n, fen in con.execute(query).fetchall():
             links[city, plan_year][product, LEVELS[level - 1]] = (n, fen)
     return {job.check_key: _wide(job, refunds.get(job.place, (0,) * 6), links[job.place]) for job in jobs}

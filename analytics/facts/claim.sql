@@ -1,22 +1,16 @@
 -- grain: one payment of one liability by an insurer or a charity; nothing paid is no payment
--- tables: commercial_claim, person_year, settlement of the years the plan year covers
--- slots: commercial_claim, settlement, covered, dimensions, described
+-- tables: commercial_claim, person_year, treated
+-- slots: commercial_claim, treated, dimensions, described
 -- The place of care and, where the payment states none itself, the disease are those of the settlement a payment names, else of
 -- the encounter; where it names neither, nobody knows. Paid before it was claimed tells no number of days.
 WITH payment AS MATERIALIZED (FROM {commercial_claim} WHERE paid_amt_fen > 0),
-treated AS NOT MATERIALIZED (
-    SELECT one.city, covered.plan_year, setl_id, mdtrt_id, nullif(cross_region, 'unknown') <> 'local' AS is_away,
-        nullif(disease, 'unknown') AS disease
-    FROM {settlement} AS one JOIN (VALUES {covered}) AS covered (city, year, plan_year)
-    ON one.city = covered.city AND one.plan_year = covered.year
-),
 settled AS (
     SELECT city, plan_year, setl_id, bool_or(is_away) AS is_away, min(disease) AS disease
-    FROM treated SEMI JOIN payment USING (city, plan_year, setl_id) GROUP BY ALL
+    FROM {treated} SEMI JOIN payment USING (city, plan_year, setl_id) GROUP BY ALL
 ),
 stayed AS (
     SELECT city, plan_year, mdtrt_id, bool_or(is_away) AS is_away, min(disease) AS disease
-    FROM treated SEMI JOIN payment USING (city, plan_year, mdtrt_id) GROUP BY ALL
+    FROM {treated} SEMI JOIN payment USING (city, plan_year, mdtrt_id) GROUP BY ALL
 )
 SELECT
     city, plan_year, person_key, household_key, {dimensions}, product_code AS product, payment.tier AS tier,

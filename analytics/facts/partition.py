@@ -30,7 +30,7 @@ from analytics.facts.jobs import (
     undone,
 )
 from analytics.facts.product import MAYBE, claim, policy_year
-from analytics.store import FORMAT, literal, parquet, workbench
+from analytics.store import FACTS_FORMAT, literal, parquet, workbench
 from analytics.tiers import TIER, TIERS, full_order
 
 DIMENSIONS = (
@@ -137,7 +137,9 @@ class Work:
 
     def _products(self, jobs: Sequence[Job]) -> None:
         """The facts of the products, where there are any."""
-        for table, sql in (("policy_year", policy_year(jobs)), ("claim", claim(jobs))):
+        claims = [job for job in jobs if job.inputs["commercial_claim"]]
+        facts = {"policy_year": policy_year(jobs)} | ({"claim": claim(self.con, claims)} if claims else {})
+        for table, sql in facts.items():
             self._do(f"CREATE TEMP TABLE {table} AS {sql}")
             held = set(self._do(f"SELECT DISTINCT city, plan_year FROM {table}"))
             for job in jobs:
@@ -219,7 +221,7 @@ class Work:
 
     def _copy(self, job: Job, table: str, kind: str, select: str) -> None:
         target = self.staging / file_name(table, job.number, kind)
-        self._do(f"COPY ({select}) TO {literal(target)} ({FORMAT})")
+        self._do(f"COPY ({select}) TO {literal(target)} ({FACTS_FORMAT})")
         self.written.append((job, table, kind))
 
     def _stated(self) -> list[Any]:

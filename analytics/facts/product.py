@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import duckdb
+
 from analytics.facts.jobs import Job, query, source
 from analytics.store import literal
 
@@ -27,17 +29,26 @@ def policy_year(jobs: Sequence[Job]) -> str:
     )
 
 
-def claim(jobs: Sequence[Job]) -> str:
-    """SELECT of claim.sql, likewise."""
+def claim(con: duckdb.DuckDBPyConnection, jobs: Sequence[Job]) -> str:
+    """SELECT of claim.sql, likewise, of jobs with commercial claims."""
     return query("claim").fill(
-        commercial_claim=source(jobs, "commercial_claim"),
-        settlement=source(jobs, "settlement", around=True, grown=True),
-        covered=covered(jobs),
-        **_persons(),
+        commercial_claim=source(jobs, "commercial_claim"), treated=treated(con, jobs), **_persons()
     )
 
 
-def covered(jobs: Sequence[Job]) -> str:
+def treated(con: duckdb.DuckDBPyConnection, jobs: Sequence[Job]) -> str:
+    """Name of a table of treated.sql, made the first time these jobs ask for it."""
+    name = "_".join(["treated", *(str(job.number) for job in jobs)])
+    rows = query("treated").fill(
+        settlement=source(jobs, "settlement", around=True, grown=True),
+        commercial_claim=source(jobs, "commercial_claim"),
+        covered=_covered(jobs),
+    )
+    con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {name} AS {rows}").fetchall()
+    return name
+
+
+def _covered(jobs: Sequence[Job]) -> str:
     """Rows (city, year of care, plan year): where the settlements a claim of these jobs may rest on stand."""
     return ", ".join(
         f"({literal(job.city)}, {year}, {job.plan_year})" for job in jobs for year in job.covered_years

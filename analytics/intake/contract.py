@@ -140,7 +140,8 @@ class Dialect(Form):
 
 
 class Contract(Form):
-    """A canonical table: what one row is, its columns, how it is cut on disk, and its checks. Rows keep the order they came in.
+    """A canonical table: what one row is, its columns, how it is cut on disk, and its checks. Rows lie in the `order` of some
+    columns (empty ones last), among equals and without it in that in which they came.
 
     `whole`: name of a flag -> columns; the flag says of every row whether its file has them all.
     """
@@ -149,6 +150,7 @@ class Contract(Form):
     title: Text
     grain: str
     partition: tuple[str, ...]
+    order: tuple[str, ...] = ()
     column: tuple[Column, ...]
     derived: tuple[Derived, ...]
     unique: tuple[str, ...] = ()

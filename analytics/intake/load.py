@@ -357,6 +357,7 @@ class Load:
     def _write(self) -> list[dict[str, Any]]:
         """One file per partition, rows in the contract's order, names of our own making; and the persons of two keys."""
         columns = ", ".join(self.rules.stored)
+        order = ", ".join([*(f"{c} NULLS LAST" for c in self.rules.order), PLACE])
         cut = self.rules.partition
         people = bool(self.rules.of_type("certificate"))
         certified = people and any(r.key_values("certificate") for r in self.readings)
@@ -380,7 +381,7 @@ class Load:
             name = f"{self.rules.table}-{number:05d}.parquet"
             target = literal(str(self.staging / name))
             work.append(
-                f"COPY (SELECT {columns} FROM {self.good} WHERE {where} ORDER BY {PLACE}) TO {target} ({FORMAT})"
+                f"COPY (SELECT {columns} FROM {self.good} WHERE {where} ORDER BY {order}) TO {target} ({FORMAT})"
             )
             files.append(
                 {"table": self.rules.table, "name": name, "rows": rows, **key}

@@ -3,9 +3,10 @@
 from analytics.store.engine import Engine, QueryTimeout, check_settings, closed, seconds_of, workbench
 from analytics.store.part import Part
 from analytics.store.snapshot import Busy, Damaged, Folder, NotBuilt, Partition, Store, sha256_of
-from analytics.store.sql import FORMAT, Query, literal, parquet
+from analytics.store.sql import FACTS_FORMAT, FORMAT, Query, literal, parquet
 
 __all__ = [
+    "FACTS_FORMAT",
     "FORMAT",
     "Busy",
     "Damaged",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FORMAT = "FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2"  # how every file of a store is written
+# Facts are read far more often than written: a twentieth more bytes than zstd, a seventh less time to write and a third less to read.
+FACTS_FORMAT = FORMAT.replace("zstd", "lz4_raw")
 _HEADER = re.compile(r"^-- (grain|slots|tables|parameters): (.*)$", re.MULTILINE)
 _SLOT = re.compile(r"\{(\w+)\}")
 

@@ -137,7 +137,7 @@ class Scaled:
             f"FROM (SELECT *, unnest(range({self.copies})) AS c FROM {parquet(paths)}) AS one "
             f"JOIN who ON who.person_key = one.person_key AND j = (c % {COPIES}) // 2"
         )
-        order = "setl_time, setl_id" if table == "settlement" else "claim_date, claim_id"
+        order = ", ".join((*rules.order, names[0]))
         return f"SELECT * EXCLUDE (c) REPLACE ({self._money(list(rules.money), 'setl_id')}) FROM ({rows}) ORDER BY {order}"
 
     def _money(self, names: list[str], of: str) -> str:

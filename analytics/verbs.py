@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from filelock import FileLock
 
 from analytics import facts, intake, measures, plans, reference, release
@@ -19,6 +18,8 @@ from analytics.quality import quality as _quality
 from analytics.recompute import Again, Recomputer, find
 from analytics.release import LOCAL, Log, Released, Viewer, log_of
 from analytics.store import Damaged, Folder, NotBuilt, QueryTimeout, Store
+from analytics.store.carried import Broken
+from analytics.store.runner import Runner, runner_of
 from analytics.survey import Survey
 from analytics.survey import survey as _survey
 from analytics.synthetic import YEARS, write_delivery
@@ -26,14 +27,15 @@ from analytics.whatif import Scenario, load_scenario
 
 Progress = Callable[[str, int, int], None]
 # What a verb raises when it refuses, see `reasons`; store.Busy is none of them.
-REFUSALS = (intake.Refused, plans.PlanErrors, NotBuilt, Damaged, QueryTimeout, ValueError, OSError)
+REFUSALS = (intake.Refused, plans.PlanErrors, NotBuilt, Damaged, QueryTimeout, Broken, ValueError, OSError)
 
 
 def reasons(error: Exception) -> list[str]:
     """Why a verb refused, one line per problem."""
     if isinstance(error, intake.Refused):
         return error.lines
-    return list(error.problems) if isinstance(error, plans.PlanErrors) else [str(error)]
+    lines = error.problems if isinstance(error, plans.PlanErrors) else [str(error)]
+    return [*lines, *getattr(error, "__notes__", ())]
 
 
 def sample(
@@ -183,32 +185,21 @@ def rotate_key(
     return target.current() if target.is_published else None
 
 
-def build(store: Path | str, *, progress: Progress | None = None) -> Folder:
-    """Build the facts of all deliveries and publish them as a snapshot."""
-    return _build(_of_today(store), progress)
+def build(store: Path | str, *, runner: str = "local", progress: Progress | None = None) -> Folder:
+    """Build the facts of all deliveries and publish them as a snapshot; the same files whatever the `runner` (see
+    store/runner.py). Raises store.carried.Broken where the runner fails.
+    """
+    with runner_of(runner) as at_work:
+        return _build(_of_today(store), progress, at_work)
 
 
-def _build(store: Store, progress: Progress | None) -> Folder:
+def _build(store: Store, progress: Progress | None, runner: Runner | None = None) -> Folder:
     """Facts, the answers prepared from them, and what may be shown of these."""
-
-    def make(
-        place: tuple[str, int], paths: Mapping[str, Sequence[Path]], told: Mapping[str, Any]
-    ) -> pl.DataFrame:
-        return measures.prepare(measures.Staged(place, paths, told))
-
-    def guarded(
-        place: tuple[str, int], answers: Path, told: Mapping[str, Any], before: Path | None
-    ) -> tuple[pl.DataFrame, dict[str, Any]]:
-        order = next(p["order"] for p in told["plans"] if (p["city"], p["plan_year"]) == place)
-        found = release.protected(
-            place, pl.read_parquet(answers), order, pl.read_parquet(before) if before else None
-        )
-        return found.rows, found.certificate
-
     return facts.build(
         store,
-        cube=facts.Cube(measures.made_by(), make),
-        guard=facts.Guard(release.PROTECTED, release.version(), guarded),
+        cube=facts.Cube(measures.made_by(), measures.prepared),
+        guard=facts.Guard(release.PROTECTED, release.version(), release.guarded_tables),
+        runner=runner,
         progress=progress,
     )
 

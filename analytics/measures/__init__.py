@@ -7,7 +7,7 @@ from analytics.measures.cube import HELD, Kept, made_by, questions
 from analytics.measures.evaluate import Book, Raw, Replayed
 from analytics.measures.form import Dimension, Measure, dimensions, grammar, measures, version
 from analytics.measures.largest import LARGEST
-from analytics.measures.prepare import Staged, prepare
+from analytics.measures.prepare import prepared
 from analytics.measures.question import BEFORE_ALL, Question
 from analytics.measures.sealed import Sealed, origin
 
@@ -24,7 +24,6 @@ __all__ = [
     "Raw",
     "Replayed",
     "Sealed",
-    "Staged",
     "coalition",
     "dimensions",
     "grammar",
@@ -32,7 +31,7 @@ __all__ = [
     "made_by",
     "measures",
     "origin",
-    "prepare",
+    "prepared",
     "questions",
     "version",
 ]

@@ -59,7 +59,11 @@ class Book:
     """One snapshot, opened for questions."""
 
     def __init__(
-        self, snapshot: Sealed, replay: Replayed | None = None, threads: int = 2, prepared: bool = True
+        self,
+        snapshot: Sealed,
+        replay: Replayed | None = None,
+        threads: int | None = None,
+        prepared: bool = True,
     ) -> None:
         """`replay`: the ledger of one city-year paid anew, in place of the facts; `prepared`: whether prepared answers are
         used. Raises store.Damaged when a file of the snapshot is not as it was sealed: no figure comes from a changed byte.

@@ -53,3 +53,10 @@ def prepare(staged: Staged) -> pl.DataFrame:
     if (most := book.largest()) is not None:
         parts.append(most)
     return pl.concat(parts, how="diagonal")
+
+
+def prepared(
+    place: tuple[str, int], paths: Mapping[str, Sequence[Path]], told: Mapping[str, Any]
+) -> pl.DataFrame:
+    """As `prepare`, of what a Staged is made of: what facts.Cube asks for."""
+    return prepare(Staged(place, paths, told))

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from analytics.plans import plan_for
 from analytics.quality import quality as _quality
 from analytics.recompute import Again, Recomputer, find
 from analytics.release import LOCAL, Log, Released, Viewer, log_of
-from analytics.store import Damaged, Folder, NotBuilt, QueryTimeout, Store
+from analytics.room import Room
+from analytics.store import Damaged, Folder, NotBuilt, Place, QueryTimeout, Store
 from analytics.store.carried import Broken
 from analytics.store.runner import Runner, runner_of
 from analytics.survey import Survey
@@ -217,11 +219,14 @@ def measure(
     against: tuple[str, str] | None = None,
     raw: bool = False,
     published: bool = False,
+    runner: str = "local",
 ) -> list[Released]:
     """Ask the published snapshot; one protected answer per measure (unprotected with `raw`, for the local user; from the
     protected tables alone with `published`, as a researcher is answered). `se`,
     `se_method`, `against`: standard errors and differences, see measures.Book.ask. `scenario`:
     "observed", "plan" (the plan in force, replayed) or the path of a scenario file; the latter two of one city and year.
+    `runner`: where the parts of a question are asked (see store/runner.py); provenance says how many parts, or "local" for what is
+    asked here. Protection and the audit log stay here.
     """
     viewer = LOCAL
     if published:
@@ -230,11 +235,12 @@ def measure(
                 "published: the protected tables hold no standard errors, differences, scenarios or raw figures"
             )
         viewer = Viewer(LOCAL.user, "researcher")
-    desk = Desk.open(store, viewer)
     ledger = scenario if scenario in ("observed", "plan") else load_scenario(Path(scenario))
     more: dict[str, Any] = {"se": se, "se_method": se_method, "against": against, "protect": not raw}
-    with desk.record.together():
-        return [desk.ask(name, by, where, parameters, scenario=ledger, **more) for name in measures]
+    with runner_of(runner) as at_work:
+        desk = Desk.open(store, viewer, None if runner == "local" else at_work)
+        with desk.record.together():
+            return [desk.ask(name, by, where, parameters, scenario=ledger, **more) for name in measures]
 
 
 def simulate(store: Path | str, scenario: Path | str | Scenario, *, raw: bool = False) -> Outcome:
@@ -243,6 +249,34 @@ def simulate(store: Path | str, scenario: Path | str | Scenario, *, raw: bool = 
     """
     loaded = scenario if isinstance(scenario, Scenario) else load_scenario(Path(scenario))
     return Desk.open(store).simulate(loaded, protect=not raw)
+
+
+def simulations(
+    store: Path | str, scenarios: Sequence[Path | str], *, raw: bool = False, runner: str = "local"
+) -> list[Outcome]:
+    """Carry several scenarios out, each a job of the `runner` (local: one after the other). Raises as `simulate` does."""
+    loaded = [load_scenario(Path(scenario)) for scenario in scenarios]
+    desk = Desk.open(store)
+    made: list[Outcome] | list[None] = [None] * len(loaded)
+    if runner != "local":
+        held = Store(store)
+        job = _Simulation(held.path, held.current().path, not raw)
+        with runner_of(runner) as at_work:
+            made = at_work.map(job, loaded, [Path(s).name for s in scenarios], at=held.path)
+    return [desk.simulate(one, protect=not raw, made=found) for one, found in zip(loaded, made, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Simulation:
+    """A scenario carried out in a worker: what comes back is protected, and enters the audit log where it was asked for."""
+
+    store: Path
+    snapshot: Path
+    protect: bool
+
+    def __call__(self, scenario: Scenario) -> Outcome:
+        place = Place(self.snapshot, scenario.city, scenario.plan_year)
+        return Desk(Room(Store(self.store), place)).carried_out(scenario, self.protect)
 
 
 def survey(

@@ -6,6 +6,7 @@ from analytics.measures.credit import coalition
 from analytics.measures.cube import HELD, Kept, made_by, questions
 from analytics.measures.evaluate import Book, Raw, Replayed
 from analytics.measures.form import Dimension, Measure, dimensions, grammar, measures, version
+from analytics.measures.gather import Spread
 from analytics.measures.largest import LARGEST
 from analytics.measures.prepare import prepared
 from analytics.measures.question import BEFORE_ALL, Question
@@ -24,6 +25,7 @@ __all__ = [
     "Raw",
     "Replayed",
     "Sealed",
+    "Spread",
     "coalition",
     "dimensions",
     "grammar",

@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -159,15 +160,19 @@ def _connected(master: str) -> Any:
     address = _reached(master)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     conf = spark.SparkConf().setMaster(master).setAppName("jianfu")
-    conf.setAll([("spark.ui.enabled", "false"), ("spark.log.level", "ERROR")])
+    conf.setAll([("spark.ui.enabled", "false"), ("spark.ui.showConsoleProgress", "false")])
+    conf.set("spark.log.level", "ERROR")
     if address.startswith("127."):
+        os.environ.setdefault("SPARK_LOCAL_IP", address)
         conf.setAll([("spark.driver.host", address), ("spark.driver.bindAddress", address)])
     for name in _TOLD:
         if name in os.environ:
             conf.setExecutorEnv(name, os.environ[name])
     conf.setExecutorEnv("JIANFU_THREADS", os.environ.get("JIANFU_THREADS", "1"))
     try:
-        return spark.SparkContext(conf=conf)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pandas, which is not used
+            return spark.SparkContext(conf=conf)
     except Exception as error:
         raise Broken(f"{master}: {_reason(error)}") from error
 

@@ -45,22 +45,18 @@ class Asked:
         if self.sure:
             found = with_errors(engine, self.question, self.chosen, self.fact, self.tiers, self.sure)
             return found.table, found.told
-        return engine.ask(self.sql, self.compiled.bound), {}
+        c, sql = self.compiled()
+        return engine.ask(sql, c.bound), {}
 
-    @property
-    def compiled(self) -> Compiled:
-        return Compiled(self.question, self.chosen, self.fact, self.tiers)
-
-    @property
-    def sql(self) -> str:
-        """What is asked of every place."""
-        c = self.compiled
+    def compiled(self) -> tuple[Compiled, str]:
+        """The question, and what is asked of every place."""
+        c = Compiled(self.question, self.chosen, self.fact, self.tiers)
         if not self.sums:
-            return c.sql
+            return c, c.sql
         columns = {c.column(piece) for piece in c.pieces.values()}
         whole = " AND ".join(f"coalesce(bool_and({n} = trunc({n})), true)" for n in sorted(columns))
         most = ", ".join(f"coalesce(sum(abs({n})), 0)" for n in sorted(columns))
-        return (
+        return c, (
             f"WITH {c.rows()},\n{c.totals()},\n"
             f"exact AS (SELECT {whole} AS is_whole, greatest({most}) AS most FROM cut)\nSELECT * FROM summed CROSS JOIN exact"
         )
@@ -100,9 +96,8 @@ class Spread:
         told = {"runner": self.runner.name, "parts": len(parts)}
         if not apart and not (rows["is_whole"].all() and self._most(parts) < _WHOLE):
             return None
-        engine, sql = Engine({}), asked.sql
+        engine, (c, sql) = Engine({}), asked.compiled()
         engine.hold("parts", rows)
-        c = asked.compiled
         if apart:
             by = ", ".join(f"{order(name)}{name}" for name in question.by)
             table = engine.ask(f"SELECT * FROM parts{f' ORDER BY {by}' if by else ''}")
@@ -123,7 +118,7 @@ class Spread:
 
     @staticmethod
     def _most(parts: Sequence[tuple[pl.DataFrame, Any]]) -> float:
-        return sum(table["most"][0] for table, _ in parts if table.height)
+        return sum(float(table["most"][0]) for table, _ in parts if table.height)
 
 
 def _added(asked: Compiled, columns: Sequence[str]) -> str:

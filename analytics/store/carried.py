@@ -34,7 +34,8 @@ class Raised:
     @classmethod
     def of(cls, error: BaseException) -> "Raised":
         trace = "".join(traceback.format_exception(error))
-        raised = cls(type(error), error.args, dict(vars(error)), trace)
+        told = error.__reduce__()[1]  # of an OSError the file too, which its arguments do not name
+        raised = cls(type(error), tuple(told), dict(vars(error)), trace)
         try:
             pickle.loads(pickle.dumps(raised)).error()
         except Exception:  # something in it cannot travel; what it says can
@@ -44,7 +45,6 @@ class Raised:
     def error(self) -> BaseException:
         """The error itself."""
         error = self.kind.__new__(self.kind, *self.args)
-        error.args = self.args
         vars(error).update(self.state)
         error.__cause__ = _There(self.trace)
         return error

@@ -1,6 +1,7 @@
 """One job on threads and on a pool of processes: the same digests; and what comes of it when a worker fails. Spark has a file of its own."""
 
 import importlib
+import json
 import os
 import pickle
 import shutil
@@ -92,7 +93,12 @@ def test_a_pool_gives_the_same_answers(world: Path, pool: Pool) -> None:
     assert ran.count(("pool", 3)) > 8 and ran.count(("pool", 1)) > 2 and ran.count(("local", None)) > 5
     by_kind = {q.split("'")[1]: told for q, (_, told) in got.items() if "(), {}, {})" in q}
     assert by_kind["reach"] == by_kind["catastrophic_headcount"] == ("pool", 3)  # whole numbers, added up
-    assert by_kind["kakwani"] == by_kind["burden_reduction_mean"] == by_kind["shapley_overshoot"] == ("local", None)
+    assert (
+        by_kind["kakwani"]
+        == by_kind["burden_reduction_mean"]
+        == by_kind["shapley_overshoot"]
+        == ("local", None)
+    )
 
 
 def test_what_is_asked_in_parts_is_what_stands_in_the_facts(world: Path, pool: Pool) -> None:
@@ -128,17 +134,19 @@ def test_who_stands_in_several_cities_is_asked_for_on_one_machine(tmp_path: Path
 
 
 def test_a_pool_carries_scenarios_out_alike(world: Path, run: Run) -> None:
-    """One of them reaches nobody in so small a sample: refused in the same words. The audit log is written here, and whole."""
-    want = runners.simulated(world, "local")
-    done = [file for file, found in zip(runners.SCENARIOS, want, strict=True) if isinstance(found, tuple)]
-    assert done
-    code, out, err = run("simulate", world, *runners.SCENARIOS, "--runner", "pool", "--format", "json")
-    refused = [found for found in want if isinstance(found, str)]
-    assert (code == 0) == (not refused) and (not refused or any(found in err for found in refused))
-    found = [runners.digest(one.table()) for one in verbs.simulations(world, done, runner="pool")]
-    assert found == [one[0] for one in want if isinstance(one, tuple)]
-    code, out, _ = run("audit", "verify", world)
-    assert code == 0, out
+    """Two at once, one after the other in the answer. The audit log is written here, and whole."""
+    asked = [
+        "simulate",
+        world,
+        *(file for file in runners.SCENARIOS if "weihai" not in file.name),
+        "--format",
+        "json",
+    ]
+    code, here, err = run(*asked)
+    assert code == 0 and [len(one["rows"]) > 20 for one in json.loads(here)] == [True, True], err
+    code, there, err = run(*asked, "--runner", "pool")
+    assert code == 0 and there == here, err
+    assert run("audit", "verify", world)[0] == 0
 
 
 # --- what goes wrong
@@ -156,9 +164,7 @@ def test_an_error_travels_whole(kind: str) -> None:
 
 
 def test_an_error_that_cannot_travel_is_told() -> None:
-    assert carried.worked(runners.refuse, "lock") == carried.Raised(
-        RuntimeError, ("Exception: <built-in method lock>",), {}, ANY
-    )
+    assert carried.worked(runners.refuse, "lock") == carried.Raised(RuntimeError, ANY, {}, ANY)
 
 
 def test_an_error_of_a_worker_names_its_part() -> None:
@@ -195,10 +201,8 @@ def test_a_killed_process_is_named_and_what_was_published_stays(
 def test_workers_end_with_who_began_them(how: signal.Signals, tmp_path: Path) -> None:
     job = f"__import__('pathlib').Path({str(tmp_path)!r}, str(__import__('os').getpid())).touch() or __import__('time').sleep(600)"
     program = (
-        "import signal; from pathlib import Path; from analytics.store.runner import Pool
-"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)
-"  # of whoever ignores it, a child does too
+        "import signal; from pathlib import Path; from analytics.store.runner import Pool\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # of whoever ignores it, a child does too
         f"with Pool(2) as pool: pool.map(eval, [{job!r}] * 3, list('abc'), at=Path('.'))"
     )
     begun = subprocess.Popen(

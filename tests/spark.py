@@ -72,6 +72,9 @@ def _start(name: str, what: str, *arguments: str) -> None:
         "SPARK_DAEMON_MEMORY": "256m",
         "SPARK_MASTER_OPTS": "-Dspark.master.rest.enabled=false",
         "SPARK_LOG_DIR": str(HERE),
+        "PYTHONPATH": os.pathsep.join(
+            [str(ROOT), str(ROOT / "tests")]
+        ),  # its workers run this checkout, and jobs of tests
     }
     with (HERE / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(

@@ -283,4 +283,4 @@ def test_a_worker_that_does_not_fit_says_so(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "analytics.store", None)
     monkeypatch.delitem(sys.modules, "analytics.store.carried")
     ((kind, value),) = map(pickle.loads, task(iter([b""])))
-    assert kind == "misfit" and "no jianfu" in value and "PYSPARK_PYTHON" in value
+    assert kind == "misfit" and "lacks what the work needs" in value and "PYSPARK_PYTHON" in value

@@ -3,6 +3,7 @@
 import importlib
 import os
 import pickle
+import re
 import shutil
 import socket
 import sys
@@ -119,10 +120,9 @@ def _result(value: Any, name: str) -> Any:
 def _reason(error: Exception) -> str:
     """What Spark says of a failure, on a line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = next(
-        (line for line in lines if "Job aborted" in line or "Error:" in line or "Exception:" in line), ""
-    )
-    return f"a worker was lost or could not begin: {(told or lines[0])[:300]}; what was published before is still served"
+    aborted = [line for line in lines if "Job aborted" in line]
+    told = [line for line in lines if re.match(r"[A-Z]\w*Error: ", line)] or aborted or lines
+    return f"a worker was lost or could not begin: {told[0][:400]}; what was published before is still served"
 
 
 def _shipped(program: str, at: str) -> Callable[[Iterator[bytes]], Iterator[bytes]]:
@@ -135,13 +135,15 @@ def _shipped(program: str, at: str) -> Callable[[Iterator[bytes]], Iterator[byte
             try:
                 from analytics.store import carried
 
-                trouble = carried.misfit(program, at)
+                if trouble := carried.misfit(program, at):
+                    yield pickle.dumps(("misfit", trouble))
+                    continue
+                job, argument = pickle.loads(part)
             except ImportError as error:
-                trouble = f"a worker's Python has no jianfu ({error}); install it there, or name its Python in PYSPARK_PYTHON"
-            if trouble:
+                trouble = f"a worker's Python lacks what the work needs ({error}); install jianfu there, or name its Python in PYSPARK_PYTHON"
                 yield pickle.dumps(("misfit", trouble))
                 continue
-            yield pickle.dumps(("came", carried.worked(*pickle.loads(part))))
+            yield pickle.dumps(("came", carried.worked(job, argument)))
 
     return task
 

@@ -45,3 +45,18 @@ def credit(kind: str, tiers: Sequence[str], position: int) -> tuple[str, int]:
         if not s & bit
     ]
     return " + ".join(terms), factorial(n)
+
+
+def extremes(value: str, tiers: Sequence[str], replayed: bool) -> tuple[str, str]:
+    """SQL of the value at the least and at the greatest burden any coalition leaves: where they are equal no coalition changes it,
+    since a value does not fall while the burden grows.
+    """
+    if replayed:
+        every = ", ".join(coalition(mask) for mask in range(1 << len(tiers)))
+        own = (f"least({every})", f"greatest({every})")
+    else:
+        own = tuple(
+            "(own_before_fen" + "".join(f" - {side}(coalesce({TIER[k].paid}, 0), 0)" for k in tiers) + ")"
+            for side in ("greatest", "least")
+        )
+    return _OWN.sub(own[0], value), _OWN.sub(own[1], value)

@@ -8,7 +8,6 @@ from typing import Any, get_args
 import polars as pl
 
 from analytics import reference
-from analytics.measures.compile import Compiled
 from analytics.measures.contrast import contrast
 from analytics.measures.cube import PLACE, Kept, made_by
 from analytics.measures.decompose import decompose
@@ -20,6 +19,7 @@ from analytics.measures.question import Question
 from analytics.measures.rows import Fact
 from analytics.measures.sealed import Sealed, origin
 from analytics.measures.uncertainty import Sure, with_errors
+from analytics.measures.wide import compiled
 from analytics.store import Engine
 from analytics.tiers import LEDGERS, TIER, TIERS
 
@@ -142,7 +142,7 @@ class Book:
             provenance["uncertainty"] = answer.told
             self._must_tell(question, answer.table)
             return Raw(question, answer.table, answer.sql, answer.bound, settled, provenance)
-        asked = Compiled(question, chosen, fact, tiers)
+        asked = compiled(question, chosen, fact, tiers)
         if kept is not None:
             return Raw(question, kept, asked.sql, asked.bound, settled, {**provenance, "prepared": True})
         table = self._engine.ask(asked.sql, asked.bound)

@@ -1,7 +1,8 @@
 """A measure of tiers in one pass over its fact: every tier has columns of its own, which become rows at the very end.
 
-The rows it gives are those of Compiled, which makes a row per tier of every row first: several times the work. What that
-is needed for (ranks, cuts by what was still owed before a tier, the deviations of standard errors) is asked that way.
+The rows it gives are those of Compiled, which makes a row per tier of every row first: twice the work. What that is needed for
+(ranks, cuts by what was still owed before a tier, the deviations of standard errors) is asked that way, and so is a measure of
+few rows of each tier, which that leaves out early.
 """
 
 import re
@@ -29,7 +30,7 @@ def compiled(
     form = question.measure
     bands = {dimensions()[name].bands for name in (*question.by, *question.where)}
     fits = form.grain in LEDGERS and "tier" in question.by and "burden_fen" not in bands
-    fits = fits and not form.quantile and not any(one.times for one in form.sums.values())
+    fits = fits and form.where == "true" and not form.quantile and not any(one.times for one in form.sums.values())
     return (Wide if fits else Compiled)(question, chosen, fact, tiers, source=source, more=more)
 
 
@@ -72,13 +73,9 @@ cut AS (
 
     def _columns(self, i: int, step: Step, still: bool = False) -> list[str]:
         """Columns of `cut` of a tier. `still`: of rows whose value no set of tiers changes."""
-        conditions = [step.there] if step.there else []
-        if self.question.measure.where != "true":
-            conditions.append(f"({self._of(self.question.measure.where, step)})")
-        inside = " AND ".join(conditions)
         usable = self._of(self.usable(), step)
-        able = " AND ".join(c for c in (inside, usable) if c and c != "true") or "true"
-        columns = [f"coalesce({inside or 'true'}, false) AS in_{i}", f"coalesce({able}, false) AS ok_{i}"]
+        able = " AND ".join(c for c in (step.there, usable) if c and c != "true") or "true"
+        columns = [f"coalesce({step.there or 'true'}, false) AS in_{i}", f"coalesce({able}, false) AS ok_{i}"]
         for piece in self.distinct():
             of = self._of(piece.of, step)
             if of == "credit":

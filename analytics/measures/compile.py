@@ -133,7 +133,7 @@ cut AS (
             before += f"standard AS (\n{self._standard()}\n),\n"
             source += " JOIN standard USING (city, plan_year, age_band, sex)"
         return f"""\
-{before}fact AS (
+{before}fact AS {"MATERIALIZED " if line else ""}(
     SELECT *{"".join(f", {e}" for e in self._extra())}
     FROM {source}{" LEFT JOIN line USING (city, plan_year)" if line else ""}
     WHERE {" AND ".join([keep(n) for n in self.question.where if n not in late] or ["true"])}
@@ -180,7 +180,8 @@ cut AS (
             extra.append(f"{rules.scales[chosen['scale']].sql} AS scale")
         if size := self._size():
             line = "line" if self._line_name() in rules.lines else "$poverty_line_fen"
-            extra += [f"{size} AS size", f"floor({line} * size + 0.5)::BIGINT AS need"]
+            need = f"({line} * size)" if size == "n_members" else f"floor({line} * size + 0.5)"  # whole already
+            extra += [f"{size} AS size", f"{need}::BIGINT AS need"]
         if "resource" in chosen:
             extra.append(f"{rules.resources[chosen['resource']].sql} AS resource")
         if "weight" in chosen:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from analytics.measures.compile import Compiled
-from analytics.measures.credit import credit, extremes, flags
+from analytics.measures.credit import credit, extremes, flags, listed, values
 from analytics.measures.form import dimensions
 from analytics.measures.question import Question
 from analytics.measures.rows import Fact, Step, cut, keep, left_over, over, steps, term
@@ -60,14 +60,19 @@ class Wide(Compiled):
             return f"{self.head(late)},\ncut AS (\n    SELECT {', '.join([*names, *each])}\n    FROM fact WHERE {kept}\n)"
         form, replayed = self.question.measure, self.chosen["game"] == "replay"
         value = term(form.numerator, sign=over(self.chosen), wide=self.read.wide)
+        if form.credit != "shapley":
+            used = {name for column in each for name in re.findall(r"\bv\d+\b", column)}
+            needed = [c for c in flags(value, self.tiers, replayed) if c.rpartition(" ")[2] in used]
+            return f"""\
+{self.head(late)},
+cut AS (SELECT {", ".join([*names, *each])} FROM (SELECT *, {", ".join(needed)} FROM fact WHERE {kept}))"""
         low, high = extremes(value, self.tiers, replayed)
-        values = ", ".join(flags(value, self.tiers, replayed))
         still = [column for i, step in enumerate(self._steps) for column in self._columns(i, step, still=True)]
         return f"""\
 {self.head(late)},
 moving AS (SELECT *, {low} IS DISTINCT FROM {high} AS moves FROM fact WHERE {kept}),
 cut AS (
-    SELECT {", ".join([*names, *each])} FROM (SELECT *, {values} FROM moving WHERE moves)
+    SELECT {", ".join([*names, *each])} FROM (SELECT *, [{", ".join(values(value, self.tiers, replayed))}] AS v FROM moving WHERE moves)
     UNION ALL SELECT {", ".join([*names, *still])} FROM moving WHERE NOT moves
 )"""
 
@@ -82,7 +87,8 @@ cut AS (
                 if still:
                     columns.append(f"0::DOUBLE AS {piece.column}_{i}")
                     continue
-                of, _ = credit(self.question.measure.credit, self.tiers, self.tiers.index(step.tier))
+                at, kind = self.tiers.index(step.tier), self.question.measure.credit
+                of = listed(self.tiers, at) if kind == "shapley" else credit(kind, self.tiers, at)[0]
             columns.append(f"CASE WHEN ok_{i} THEN (({of}){self.factor})::DOUBLE END AS {piece.column}_{i}")
         return columns
 

@@ -180,7 +180,9 @@ cut AS (
             extra.append(f"{rules.scales[chosen['scale']].sql} AS scale")
         if size := self._size():
             line = "line" if self._line_name() in rules.lines else "$poverty_line_fen"
-            need = f"({line} * size)" if size == "n_members" else f"floor({line} * size + 0.5)"  # whole already
+            need = (
+                f"({line} * size)" if size == "n_members" else f"floor({line} * size + 0.5)"
+            )  # whole already
             extra += [f"{size} AS size", f"{need}::BIGINT AS need"]
         if "resource" in chosen:
             extra.append(f"{rules.resources[chosen['resource']].sql} AS resource")

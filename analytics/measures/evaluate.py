@@ -12,6 +12,8 @@ from analytics.measures.contrast import contrast
 from analytics.measures.cube import PLACE, Kept, made_by
 from analytics.measures.decompose import decompose
 from analytics.measures.form import Grain, dimensions, grammar, measures
+from analytics.measures.histogram import histogram
+from analytics.measures.histogram import question as question_of_bins
 from analytics.measures.largest import largest
 from analytics.measures.parade import parade
 from analytics.measures.parade import question as question_of_parade
@@ -202,6 +204,16 @@ class Book:
     def largest(self) -> pl.DataFrame | None:
         """The largest contributions to the sums of one city-year, see largest.py; None where there are no persons."""
         return largest(self._engine, "person_year") if "person_year" in self._tables else None
+
+    def histogram(self, where: Mapping[str, Sequence[str | int]]) -> pl.DataFrame | None:
+        """Burdens against every resource a city-year has, see histogram.py; None where there are none."""
+        found = []
+        for resource in grammar().parameters["resource"].values:
+            try:
+                found.append(histogram(self._engine, *self._prepared(question_of_bins(where, resource))))
+            except ValueError:
+                continue  # no such resource here
+        return pl.concat(found) if found else None
 
     def parade(
         self,

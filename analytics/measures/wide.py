@@ -30,7 +30,12 @@ def compiled(
     form = question.measure
     bands = {dimensions()[name].bands for name in (*question.by, *question.where)}
     fits = form.grain in LEDGERS and "tier" in question.by and "burden_fen" not in bands
-    fits = fits and form.where == "true" and not form.quantile and not any(one.times for one in form.sums.values())
+    fits = (
+        fits
+        and form.where == "true"
+        and not form.quantile
+        and not any(one.times for one in form.sums.values())
+    )
     return (Wide if fits else Compiled)(question, chosen, fact, tiers, source=source, more=more)
 
 
@@ -67,7 +72,9 @@ class Wide(Compiled):
 {self.head(late)},
 cut AS (SELECT {", ".join([*names, *each])} FROM (SELECT *, {", ".join(needed)} FROM fact WHERE {kept}))"""
         low, high = extremes(value, self.tiers, replayed)
-        still = [column for i, step in enumerate(self._steps) for column in self._columns(i, step, still=True)]
+        still = [
+            column for i, step in enumerate(self._steps) for column in self._columns(i, step, still=True)
+        ]
         return f"""\
 {self.head(late)},
 moving AS (SELECT *, {low} IS DISTINCT FROM {high} AS moves FROM fact WHERE {kept}),
@@ -95,7 +102,9 @@ cut AS (
     def _of(self, expression: str, step: Step) -> str:
         """An expression of the ledger in terms of the columns of the fact."""
         written = re.sub(r"\bleft_over\b", lambda _: f"({left_over(self.chosen)})", expression)
-        return re.sub(r"\b[a-z_]+\b", lambda m: f"({step.columns[m[0]]})" if m[0] in step.columns else m[0], written)
+        return re.sub(
+            r"\b[a-z_]+\b", lambda m: f"({step.columns[m[0]]})" if m[0] in step.columns else m[0], written
+        )
 
     def totals(self) -> str:
         """CTEs from `cut` to `summed`, which has a row per group and tier."""
@@ -110,11 +119,16 @@ cut AS (
             sums += [f"count_if(in_{i} AND has_nothing) AS n_no_resource_{i}"] if self.nothing else []
         for i, step in enumerate(own):
             columns = [f"coalesce({self.column(p)}_{i}, 0) AS {p.column}" for p in self.pieces.values()]
-            columns += [f"n_{i}::BIGINT AS n", *(f"n_hit_{k + 1}_{i}::BIGINT AS n_hit_{k + 1}" for k in range(len(hits)))]
+            columns += [
+                f"n_{i}::BIGINT AS n",
+                *(f"n_hit_{k + 1}_{i}::BIGINT AS n_hit_{k + 1}" for k in range(len(hits))),
+            ]
             columns.append(f"(n_in_{i} - n_{i})::BIGINT AS n_excluded")
             columns += [f"n_no_resource_{i}::BIGINT AS n_no_resource"] if self.nothing else []
             tier = f" AND {keep('tier')}" if "tier" in self.question.where else ""
-            parts.append(f"SELECT {names}{literal(step.tier)} AS tier, {', '.join(columns)} FROM wide WHERE n_in_{i} > 0{tier}")
+            parts.append(
+                f"SELECT {names}{literal(step.tier)} AS tier, {', '.join(columns)} FROM wide WHERE n_in_{i} > 0{tier}"
+            )
         union = "\n    UNION ALL ".join(parts)
         group = f" GROUP BY {', '.join(self._names())}" if self._names() else ""
         return f"wide AS (\n    SELECT {names}{', '.join(sums)}\n    FROM cut{group}\n),\nsummed AS (\n    {union}\n)"

@@ -1,6 +1,6 @@
 """A snapshot of any size, for benchmarks of those who read: the facts of a small sample, repeated under new keys into 42 city-years.
 
-    .venv/bin/python tests/benchmarks/grown.py FOLDER --rows 10000000
+.venv/bin/python tests/benchmarks/grown.py FOLDER --rows 10000000
 """
 
 import argparse
@@ -60,14 +60,18 @@ def grown(folder: Path, rows: int, prepared: int = 3) -> Folder:
             spent += time.process_time() - began
             name = f"cube-{number:05d}.parquet"
             answers.write_parquet(staging / name, compression="zstd", statistics=False)
-            files.append({"table": "cube", "name": name, "rows": answers.height, "city": code, "plan_year": year})
+            files.append(
+                {"table": "cube", "name": name, "rows": answers.height, "city": code, "plan_year": year}
+            )
         facts["prepared_cpu_seconds"] = round(spent, 2)
         snapshot = store.seal("snapshots", staging, files, facts)
         store.publish(snapshot)
     return snapshot
 
 
-def _copied(con: duckdb.DuckDBPyConnection, source: Sequence[Path], target: Path, year: int, copies: int) -> int:
+def _copied(
+    con: duckdb.DuckDBPyConnection, source: Sequence[Path], target: Path, year: int, copies: int
+) -> int:
     """One fact file of so many copies; how many rows it holds."""
     read = parquet(source)
     types = {name: kind for name, kind, *_ in con.execute(f"DESCRIBE SELECT * FROM {read}").fetchall()}
@@ -75,7 +79,9 @@ def _copied(con: duckdb.DuckDBPyConnection, source: Sequence[Path], target: Path
     change = {"plan_year": f"{year}::INTEGER AS plan_year"}
     for key in ("person_key", "household_key"):
         if key in types:
-            change[key] = f"CASE WHEN {key} IS NOT NULL THEN (hash({key}, c, {year}) >> 1)::BIGINT END AS {key}"
+            change[key] = (
+                f"CASE WHEN {key} IS NOT NULL THEN (hash({key}, c, {year}) >> 1)::BIGINT END AS {key}"
+            )
     for name in types:
         if name.endswith("_fen") and name not in ("policy_line_fen", "premium_fen"):
             by = "g" if name in OF_HOME else "f"
@@ -99,7 +105,16 @@ def main() -> None:
     snapshot = grown(args.folder, args.rows, args.prepared)
     rows = {t: sum(p.rows for p in snapshot.partitions(t)) for t in (*TABLES, "cube")}
     size = {t: sum(p.path.stat().st_size for p in snapshot.partitions(t)) for t in (*TABLES, "cube")}
-    print(json.dumps({"seconds": time.perf_counter() - began, "prepared_cpu": snapshot.manifest["prepared_cpu_seconds"], "rows": rows, "bytes": size}))
+    print(
+        json.dumps(
+            {
+                "seconds": time.perf_counter() - began,
+                "prepared_cpu": snapshot.manifest["prepared_cpu_seconds"],
+                "rows": rows,
+                "bytes": size,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -72,8 +72,9 @@ def extremes(value: str, tiers: Sequence[str], replayed: bool) -> tuple[str, str
         every = ", ".join(coalition(mask) for mask in range(1 << len(tiers)))
         own = (f"least({every})", f"greatest({every})")
     else:
-        own = tuple(
-            "(own_before_fen" + "".join(f" - {side}(coalesce({TIER[k].paid}, 0), 0)" for k in tiers) + ")"
+        less, more = (
+            "".join(f" - {side}(coalesce({TIER[k].paid}, 0), 0)" for k in tiers)
             for side in ("greatest", "least")
         )
+        own = (f"(own_before_fen{less})", f"(own_before_fen{more})")
     return _OWN.sub(own[0], value), _OWN.sub(own[1], value)

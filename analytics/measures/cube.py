@@ -113,7 +113,11 @@ class Kept:
             if name not in lead and len({place[position] for place in places}) != 1:
                 return None  # sums over places
         name, threshold = key(question, by, chosen), ""
-        listed = chosen.get("threshold") in grammar().parameters["threshold"].values
+        listed = set(question.thresholds or (chosen.get("threshold", ""),)) <= {
+            *grammar().parameters["threshold"].values
+        }
+        if "threshold" in by and not listed:
+            return self._at_any_threshold(question, chosen, places)
         if places and (places[0], name) not in self._held and listed and "threshold" not in by:
             name, threshold = key(question, ("threshold", *by), chosen), chosen["threshold"]
         found = [self._held.get((place, name)) for place in places]
@@ -127,6 +131,8 @@ class Kept:
         whole = pl.concat(parts, how="diagonal")
         if some:
             whole = whole.filter(pl.col("tier").is_in(some))
+        if "threshold" in by:
+            whole = whole.filter(pl.col("threshold").is_in(question.thresholds))
         return whole.drop(
             [
                 c

@@ -47,7 +47,7 @@ def histogram(engine: Engine, asked: Question, chosen: Mapping[str, str], fact: 
         owns=", ".join(owns),
         stages="\n    UNION ALL ".join(parts),
         reached="own" if reached else "own - 1",
-        edge="bin BETWEEN 0 AND $top AND w <> 0 AND own = resource * bin" if reached else "false",
+        edge="bin BETWEEN 0 AND $top AND own = resource * bin" if reached else "false",
     )
     bound = {k: v for k, v in compiled.bound.items() if not k.startswith("threshold")}
     rows = engine.ask(sql, bound | {"per": 10_000 // STEP, "top": TOP})

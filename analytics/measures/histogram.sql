@@ -24,5 +24,5 @@ binned AS (
 )
 SELECT stage, bin, count(*) AS n, count_if(w <> 0)::BIGINT AS n_hit, fsum(w) AS w, fsum(w * ratio) AS r,
     count(w_person) AS n_person, count_if(w_person <> 0)::BIGINT AS n_hit_person, fsum(w_person) AS w_person, fsum(w_person * ratio) AS r_person,
-    count_if({edge})::BIGINT AS n_edge, count_if({edge} AND w_person IS NOT NULL)::BIGINT AS n_edge_person, count_if(resource <= 0)::BIGINT AS n_no_resource
+    count_if({edge} AND w <> 0)::BIGINT AS n_edge, count_if({edge} AND w_person <> 0)::BIGINT AS n_edge_person, count_if(resource <= 0)::BIGINT AS n_no_resource
 FROM binned GROUP BY stage, bin ORDER BY stage, bin

@@ -17,7 +17,12 @@ from analytics.plans.schedule import Schedule, by_class
 from analytics.plans.waterfall import needs, rows_of
 
 PERSON = ("insurance_type", "person_group", "is_pre_existing", "is_retired", "product")
-YEARS = ("product_years", "insured_years", "zero_claim_years", "capacity")  # those of OPTIONAL that sort persons
+YEARS = (
+    "product_years",
+    "insured_years",
+    "zero_claim_years",
+    "capacity",
+)  # those of OPTIONAL that sort persons
 CARE = ("hospital_level", "care_type", "cross_region")
 _OF_DAYS = ("period", "waiting_days")
 _BITS = np.iinfo(np.int64).bits - 2  # rows a whole number can name
@@ -66,33 +71,37 @@ def program(plan: Plan, kinds: pl.DataFrame, dated: bool = True) -> Rows:
     steps = [step for schedule in schedules for step in schedule.steps]
     if any(step.rate_bp < 0 for step in steps):
         raise Declined("a rate is below zero")
-    rules = [row.rule for row in rows]
     period = plan.period
     within = [
         (_day(period.start), _day(period.end))
         if period and rule.voluntary and dated
         else (kernel.NO_DAY, -(kernel.NO_DAY + 1))
-        for rule in rules
+        for rule in plan.tier
     ]
-    whole = np.int64
+    terms = [
+        {
+            "base": _base(row.rule),
+            "share": int(row.rule.advance_share * kernel.WHOLE),
+            "event": row.rule.per == "event",
+            "limited": row.is_limited,
+            "pooled": row.is_pooled,
+            "kept": row.is_shared,
+            "used": _bits(row.rows_used),
+            "spent": _bits(row.rows_spent),
+            "from_day": first,
+            "to_day": last,
+            "wait": (row.rule.waiting_days or 0) if dated else 0,
+        }
+        for row, (first, last) in zip(rows, within, strict=True)
+    ]
+    bands = [(s.over, kernel.NEVER if s.up_to is None else s.up_to - s.over, s.rate_bp) for s in steps]
     return Rows(
-        base=_array([_base(rule) for rule in rules], whole),
-        share=_array([int(rule.advance_share * kernel.WHOLE) for rule in rules], whole),
-        event=_array([rule.per == "event" for rule in rules], np.bool_),
-        limited=_array([row.is_limited for row in rows], np.bool_),
-        pooled=_array([row.is_pooled for row in rows], np.bool_),
-        kept=_array([row.is_shared for row in rows], np.bool_),
-        used=_array([_bits(row.rows_used) for row in rows], whole),
-        spent=_array([_bits(row.rows_spent) for row in rows], whole),
-        day=_array(within, whole).reshape(len(rows), 2),
-        wait=_array([(rule.waiting_days or 0) if dated else 0 for rule in rules], whole),
+        terms=_array([[row[name] for name in kernel.TERMS] for row in terms]).reshape(len(rows), -1),
         schedule=_columns(kinds, [f"s{row.number}" for row in rows], np.int32),
-        grows=_columns(kinds, [f"g{row.number}" for row in rows], whole),
-        cap=_array([-1 if s.payout_ceiling is None else s.payout_ceiling for s in schedules], whole),
-        step=_array(np.cumsum([0, *(len(s.steps) for s in schedules)]), whole),
-        over=_array([step.over for step in steps], whole),
-        width=_array([kernel.NEVER if s.up_to is None else s.up_to - s.over for s in steps], whole),
-        rate=_array([step.rate_bp for step in steps], whole),
+        grows=_columns(kinds, [f"g{row.number}" for row in rows], np.int64),
+        cap=_array([-1 if s.payout_ceiling is None else s.payout_ceiling for s in schedules]),
+        start=_array(np.cumsum([0, *(len(s.steps) for s in schedules)])),
+        steps=_array(bands).reshape(len(bands), -1),
     )
 
 
@@ -101,14 +110,13 @@ def floors(rows: Rows, who_of_kind: Array, sorts_of_person: int, first: int) -> 
     with one before `first` is taken to pay always: what that one saw of the year is not known any more."""
     lowest = np.full(len(rows.cap), kernel.NEVER, np.int64)
     for s in range(len(lowest)):
-        steps = slice(rows.step[s], rows.step[s + 1])
-        paying = rows.over[steps][rows.rate[steps] > 0]
-        lowest[s] = paying.min(initial=kernel.NEVER)
-    found = np.full((sorts_of_person, len(rows.base)), kernel.NEVER, np.int64)
-    for r in range(len(rows.base)):
+        steps = rows.steps[rows.start[s] : rows.start[s + 1]]
+        lowest[s] = steps[steps[:, kernel.RATE] > 0, kernel.OVER].min(initial=kernel.NEVER)
+    found = np.full((sorts_of_person, len(rows.terms)), kernel.NEVER, np.int64)
+    for r in range(len(rows.terms)):
         scheduled = rows.schedule[:, r]
         floor = np.where(scheduled >= 0, lowest[scheduled], kernel.NEVER) if len(lowest) else found[:0, r]
-        if int(rows.used[r]) & ((1 << first) - 1):
+        if int(rows.terms[r, kernel.USED]) & ((1 << first) - 1):
             floor = np.where(scheduled >= 0, -1, kernel.NEVER)
         np.minimum.at(found[:, r], who_of_kind, floor)
     return found
@@ -117,7 +125,7 @@ def floors(rows: Rows, who_of_kind: Array, sorts_of_person: int, first: int) -> 
 def carries(rows: Rows, first: int) -> bool:
     """Whether a row from `first` on must know what a row before it saw or spent."""
     before = (1 << first) - 1
-    return any((int(u) | int(s)) & before for u, s in zip(rows.used[first:], rows.spent[first:], strict=True))
+    return any(int(row[kernel.USED] | row[kernel.SPENT]) & before for row in rows.terms[first:])
 
 
 def _base(rule: TierRule) -> int:
@@ -136,8 +144,8 @@ def _day(day: date) -> int:
     return (day - _EPOCH).days
 
 
-def _array(values: Any, kind: Any) -> Array:
-    return np.ascontiguousarray(np.array(values, dtype=kind))
+def _array(values: Any) -> Array:
+    return np.ascontiguousarray(np.array(values, dtype=np.int64))
 
 
 def _columns(frame: pl.DataFrame, names: Sequence[str], kind: Any) -> Array:

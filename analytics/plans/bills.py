@@ -26,8 +26,7 @@ class Settled:
     """Bills of many persons, in order of person and date. `first`: where each person's bills begin, and one more; `sort`: of
     care, a row of `cares`; `persons`: their ids."""
 
-    gross: Array
-    owed: tuple[Array, Array, Array, Array]
+    money: Array
     sort: Array
     day: Array
     first: Array
@@ -54,22 +53,25 @@ def settled(claims: pl.DataFrame) -> Settled:
     starts = np.flatnonzero((persons != persons.shift(1)).fill_null(True).to_numpy())
     if persons.n_unique() != len(starts):
         raise ValueError("rows of one person do not stand together: order them by person and date")
-    names = [COST_PARTS["_in"], *COST_PARTS.values()]
+    names = [
+        *COST_PARTS.values(),
+        COST_PARTS["_in"],
+    ]  # in-policy cost is both: a part owed, and the gross base
     total = sum(int(claims[name].cast(pl.Int64).sum()) for name in COST_PARTS.values())
-    low = min((int(claims[name].min() or 0) for name in names), default=0)  # type: ignore[call-overload]
+    low, high = (
+        min(int(claims[name].min() or 0) for name in names),  # type: ignore[call-overload]
+        max(int(claims[name].max() or 0) for name in names),  # type: ignore[call-overload]
+    )
     if total > _MOST or low < 0:
         raise Declined("amounts are below zero, or too large to be multiplied by a rate in 64 bits")
-    small = max((int(claims[name].max() or 0) for name in names), default=0) <= _SMALL  # type: ignore[call-overload]
-    kind = np.int32 if small else np.int64
-    parts = {name: np.ascontiguousarray(claims[name].to_numpy().astype(kind)) for name in names}
+    money = np.empty((len(names), claims.height), np.int32 if high <= _SMALL else np.int64)
+    for part, name in enumerate(names):
+        money[part] = claims[name].to_numpy()
     sort, cares = numbered(claims.select(CARE))
-    days = (
-        _days(claims["claim_date"]) if "claim_date" in claims.columns else np.empty(0, np.int32)
-    )
+    days = _days(claims["claim_date"]) if "claim_date" in claims.columns else np.empty(0, np.int32)
     first = np.append(starts, claims.height).astype(np.int64)
-    owed = tuple(parts[name] for name in COST_PARTS.values())
-    gross = parts[names[0]]
-    return Settled(gross, owed, sort.astype(np.uint8 if cares.height < 1 << 8 else np.int32), days, first, cares, persons.to_numpy()[starts])  # type: ignore[arg-type]
+    small = np.uint8 if cares.height <= np.iinfo(np.uint8).max else np.int32
+    return Settled(money, sort.astype(small), days, first, cares, persons.to_numpy()[starts])
 
 
 def sorted_by(bills: Settled, persons: pl.DataFrame, columns: Sequence[str]) -> Sorted:
@@ -83,11 +85,9 @@ def sorted_by(bills: Settled, persons: pl.DataFrame, columns: Sequence[str]) -> 
     kind = np.zeros(len(there), np.int32)
     kind[pairs] = np.arange(len(pairs))
     kinds = pl.concat([sorts[pairs // max(cares, 1)], bills.cares[pairs % max(cares, 1)]], how="horizontal")
-    since = (
-        _days(persons["cover_start"]) if "cover_start" in persons.columns else np.empty(0, np.int32)
-    )
+    since = _days(persons["cover_start"]) if "cover_start" in persons.columns else np.empty(0, np.int32)
     return Sorted(
-        Bills(bills.gross, bills.owed, bills.sort, bills.day, bills.first, who.astype(np.int32), since, kind.reshape(sorts.height, cares)),
+        Bills(bills.money, bills.sort, bills.day, bills.first, who.astype(np.int32), since, kind.reshape(sorts.height, cares)),
         kinds,
         (pairs // max(cares, 1)).astype(np.int64),
         sorts.height,
@@ -118,21 +118,20 @@ def pay(
 ) -> "Payment":  # fmt: skip
     """Pay persons (`some`: their places; all where not given) by rows `first` to `last`. `keep`: also what is left of every
     bill and what the year sums to; `by_bill`: payments of every bill by row."""
-    last = len(rows.base) if last is None else last
+    last = len(rows.terms) if last is None else last
     who = np.arange(len(bills.first) - 1) if some is None else some
-    count = len(bills.gross)
+    count = len(bills.sort)
     paid = np.zeros((len(who), last - first), np.int64)
     owed = np.zeros(len(who), np.int64)
-    kept = count if keep else 0
-    state = tuple(np.empty(kept, bills.gross.dtype) for _ in kernel.PARTS)
-    sums = np.zeros((len(kernel.PARTS) + 1, len(bills.first) - 1 if keep else 0), np.int64)
+    state = np.empty((len(bills.money), count if keep else 0), bills.money.dtype)
+    sums = np.zeros((len(bills.money), len(bills.first) - 1 if keep else 0), np.int64)
     each = np.zeros((count if by_bill else 0, last - first), np.int64)
     shared(
         len(who),
         lambda a, b: kernel.pay(rows, bills, first, last, who, a, b, paid, owed, state, sums, each),
         threads,
     )
-    return Payment(paid, owed, state, sums, each)  # type: ignore[arg-type]
+    return Payment(paid, owed, state, sums, each)
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ class Payment:
 
     paid: Array
     owed: Array
-    state: tuple[Array, Array, Array, Array]
+    state: Array
     sums: Array
     by_bill: Array
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 PARTS = IN, ADVANCE, OUT, DRUG = tuple(range(4))  # what is owed of a bill
-GROSS, ALL = -1, len(PARTS)  # as a base: the gross in-policy cost, all that is owed
+GROSS, ALL = len(PARTS), -1  # as a base: the gross in-policy cost, all that is owed
 WHOLE = 10_000  # basis points of one
 HALF = WHOLE // 2
 NEVER = np.iinfo(np.int64).max  # as a floor: is not paid; as a width: without end
@@ -21,41 +21,34 @@ NO_DAY = np.iinfo(np.int32).min
 Array = npt.NDArray[Any]
 
 
+# What is known of a row: `base`, `share` of advance self-pay, whether it pays per `event`, is `limited` to what is still owed,
+# pays off several parts over the year (`pooled`), is `kept` in mind by later rows; bits of earlier rows that share its
+# deductible (`used`), its ceiling (`spent`); first and last day, and days to wait.
+TERMS = ("base", "share", "event", "limited", "pooled", "kept", "used", "spent", "from_day", "to_day", "wait")
+BASE, SHARE, EVENT, LIMITED, POOLED, KEPT, USED, SPENT, FROM, TO, WAIT = range(len(TERMS))
+OVER, WIDTH, RATE = 0, 1, 2  # of a step of a schedule
+
+
 class Rows(NamedTuple):
-    """The rows of a plan, in order of payment. By row: `base`, `share` of advance self-pay, whether it pays per `event`, is
-    `limited` to what is still owed, pays off several parts over the year (`pooled`), is `kept` in mind by later rows; `used`
-    and `spent`: bits of earlier rows that share its deductible, its ceiling; first and last `day`, and days to `wait`. By kind
-    of bill and row: `schedule` (-1: the row does not look at it) and what the ceiling `grows` by. By schedule: `cap` (-1:
-    none) and its steps from `step[s]` to `step[s + 1]`: `over`, `width`, `rate`.
+    """The rows of a plan, in order of payment: `terms[row]`. By kind of bill and row: `schedule` (-1: the row does not look at
+    it) and what the ceiling `grows` by. By schedule: `cap` (-1: none) and its `steps`, from `start[s]` to `start[s + 1]`.
     """
 
-    base: Array
-    share: Array
-    event: Array
-    limited: Array
-    pooled: Array
-    kept: Array
-    used: Array
-    spent: Array
-    day: Array
-    wait: Array
+    terms: Array
     schedule: Array
     grows: Array
     cap: Array
-    step: Array
-    over: Array
-    width: Array
-    rate: Array
+    start: Array
+    steps: Array
 
 
 class Bills(NamedTuple):
-    """The bills of a city-year, person by person in order of date. By bill: `gross` in-policy cost, the four parts `owed`
-    (one array each), `sort` of care and `day`; by person: `first` bill (and one more), `who` (a sort of person) and day
+    """The bills of a city-year, person by person in order of date. By bill: `money` (the parts owed, and last the gross
+    in-policy cost), `sort` of care and `day`; by person: `first` bill (and one more), `who` (a sort of person) and day
     `since` when cover runs. `kind[who, sort]`: the kind of bill. Days are empty where no plan asked for them.
     """
 
-    gross: Array
-    owed: tuple[Array, Array, Array, Array]
+    money: Array
     sort: Array
     day: Array
     first: Array
@@ -72,43 +65,28 @@ def compiled(function: Callable[..., Any]) -> Any:
         return numba.njit(nogil=True)(function)
 
 
-def _earned(rows: Rows, s: int, x: int) -> int:
+def _earned(start: Array, steps: Array, s: int, x: int) -> int:
     due = 0
-    for k in range(rows.step[s], rows.step[s + 1]):
-        above = x - rows.over[k]
+    for k in range(start[s], start[s + 1]):
+        above = x - steps[k, OVER]
         if above > 0:
-            due += min(above, rows.width[k]) * rows.rate[k]
+            due += min(above, steps[k, WIDTH]) * steps[k, RATE]
     return (due + HALF) // WHOLE
 
 
 earned = compiled(_earned)
 
 
-def _limit(rows: Rows, s: int, kind: int, r: int, gone: int) -> int:
-    """The payout ceiling of a person: grown by loyalty, less what earlier rows have paid under it."""
-    if rows.cap[s] < 0:
-        return NEVER
-    cap = rows.cap[s] + rows.grows[kind, r]
-    return max(cap - gone, 0) if rows.spent[r] else cap
-
-
-limit = compiled(_limit)
-
-
-def _looks(rows: Rows, bills: Bills, r: int, kind: int, p: int, at: int) -> bool:
-    """Whether a row looks at the bill `at` of person `p`."""
-    if rows.schedule[kind, r] < 0:
+def _in_time(terms: Array, day: int, since: int) -> bool:
+    """Whether a row looks at a bill of this day, of cover that runs since then; what is not known is in time."""
+    if day == NO_DAY:
+        return True
+    if day < terms[FROM] or day > terms[TO]:
         return False
-    if bills.day.size and bills.day[at] != NO_DAY:
-        day = bills.day[at]
-        if day < rows.day[r, 0] or day > rows.day[r, 1]:
-            return False
-        if rows.wait[r] > 0 and bills.since.size and bills.since[p] != NO_DAY:
-            return day >= bills.since[p] + rows.wait[r]  # type: ignore[no-any-return]
-    return True
+    return terms[WAIT] == 0 or since == NO_DAY or day >= since + terms[WAIT]  # type: ignore[no-any-return]
 
 
-looks = compiled(_looks)
+in_time = compiled(_in_time)
 
 
 def _parts(base: int, share: int) -> tuple[int, int]:
@@ -162,11 +140,12 @@ pool = compiled(_pool)
 
 
 def _row(
-    rows: Rows, r: int, m: int, kinds: Array, mine: Array, gross: Array, left: Array, pay: Array, used: Array, gone: int,
+    rows: Rows, r: int, m: int, kinds: Array, mine: Array, left: Array, pay: Array, used: Array, gone: int,
     totals: Array, now: Array, room: Array, new: Array,
 ) -> int:  # fmt: skip
     """What row `r` pays on each of a person's `m` bills (`pay`), taken off what is `left`; gives the sum."""
-    base, share, event = rows.base[r], rows.share[r], rows.event[r]
+    terms, start, steps = rows.terms[r], rows.start, rows.steps
+    base, share, event, limited = terms[BASE], terms[SHARE], terms[EVENT] > 0, terms[LIMITED] > 0
     a, z = parts(base, share)
     full, extra, run, paid, open_, here = 0, 0, 0, 0, 0, 0
     for j in range(m):
@@ -174,39 +153,40 @@ def _row(
         s = mine[j]
         if s < 0:
             continue
-        if base == GROSS:
-            b = gross[j]
-        elif base == ALL:
-            b = left[IN, j] + left[ADVANCE, j] + left[OUT, j] + left[DRUG, j]
-        else:
-            b = left[base, j]
+        b = left[IN, j] + left[ADVANCE, j] + left[OUT, j] + left[DRUG, j] if base == ALL else left[base, j]
         more = left[ADVANCE, j] if share > 0 else 0
-        cap = limit(rows, s, kinds[j], r, gone)
+        cap = NEVER
+        if rows.cap[s] >= 0:  # of the person: grown by loyalty, less what earlier rows have paid under it
+            cap = rows.cap[s] + rows.grows[kinds[j], r]
+            cap = max(cap - gone, 0) if terms[SPENT] else cap
         if event:
             counted = b + (more * share + HALF) // WHOLE
             now[j] = counted
-            due = earned(rows, s, used[j] + counted)
+            due = earned(start, steps, s, used[j] + counted)
             if used[j] > 0:
-                due -= earned(rows, s, used[j])
-            if rows.limited[r]:
+                due -= earned(start, steps, s, used[j])
+            if limited:
                 due = min(due, left[IN, j])
             pay[j] = due if cap == NEVER else min(run + due, cap) - min(run, cap)
             run += due
         elif b or more:
-            off = earned(rows, s, used[j]) if used[j] > 0 else 0
-            before = min(earned(rows, s, used[j] + full + (extra * share + HALF) // WHOLE) - off, cap)
+            off = earned(start, steps, s, used[j]) if used[j] > 0 else 0
+            before = min(earned(start, steps, s, used[j] + full + (extra * share + HALF) // WHOLE) - off, cap)
             full += b
             extra += more
-            pay[j] = min(earned(rows, s, used[j] + full + (extra * share + HALF) // WHOLE) - off, cap) - before
+            pay[j] = (
+                min(earned(start, steps, s, used[j] + full + (extra * share + HALF) // WHOLE) - off, cap)
+                - before
+            )
         paid += pay[j]
-        if rows.limited[r] and not event:
+        if limited and not event:
             open_ += left[IN, j]
             here += min(pay[j], left[IN, j])
-    if rows.kept[r]:
+    if terms[KEPT]:
         year = full + (extra * share + HALF) // WHOLE
         for j in range(m):
             totals[r, j] = year if not event else now[j] if mine[j] >= 0 else 0
-    if rows.limited[r] and not event and paid > here:
+    if limited and not event and paid > here:
         # a bill whose own rest is too small for what it earned leaves the difference to the other bills of the year
         late, run, paid = min(paid, open_) - here, 0, 0
         for j in range(m):
@@ -218,7 +198,7 @@ def _row(
                 paid += pay[j]
     if not paid:
         return 0
-    if rows.pooled[r]:
+    if terms[POOLED]:
         pool(m, a, z, mine, left, pay, room, new)
         return paid
     for j in range(m):
@@ -235,79 +215,68 @@ row = compiled(_row)
 
 def _pay(
     rows: Rows, bills: Bills, first: int, last: int, some: Array, lo: int, hi: int,
-    paid: Array, owed: Array, state: tuple[Array, Array, Array, Array], sums: Array, by_bill: Array,
+    paid: Array, owed: Array, state: Array, sums: Array, by_bill: Array,
 ) -> None:  # fmt: skip
     """Pay the persons `some[lo:hi]` by the rows `first` to `last`, the last one not included. Gives at each one's place in
-    `some` what every row `paid` in the year and what is `owed` after it; where they are not empty, also what is owed of each
-    bill by part (`state`), `sums` over the year by person (the gross cost and the four parts) and payments by bill and row.
+    `some` what every row `paid` in the year and what is `owed` after it; where they are not empty, also the money of each bill
+    (`state`) and its `sums` over the year by person, and payments by bill and row.
     """
-    n = rows.base.size
+    n, dated, covered = rows.terms.shape[0], bills.day.size > 0, bills.since.size > 0
     most = 0
     for i in range(lo, hi):
         most = max(most, bills.first[some[i] + 1] - bills.first[some[i]])
     kinds, mine = np.empty(most, np.int64), np.empty(most, np.int64)
-    gross, pay, used = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
+    pay, used = np.empty(most, np.int64), np.empty(most, np.int64)
     now, room = np.empty(most, np.int64), np.empty(most, np.int64)
-    left, new = np.empty((len(PARTS), most), np.int64), np.empty((len(PARTS), most), np.int64)
+    left, new = np.empty((len(PARTS) + 1, most), np.int64), np.empty((len(PARTS), most), np.int64)
     totals, spent = np.zeros((n, most), np.int64), np.zeros(n, np.int64)
     for i in range(lo, hi):
         p = some[i]
         start = bills.first[p]
         m = bills.first[p + 1] - start
+        since = bills.since[p] if covered else NO_DAY
         for j in range(m):
             kinds[j] = bills.kind[bills.who[p], bills.sort[start + j]]
-            gross[j] = bills.gross[start + j]
-            left[IN, j] = bills.owed[IN][start + j]
-            left[ADVANCE, j] = bills.owed[ADVANCE][start + j]
-            left[OUT, j] = bills.owed[OUT][start + j]
-            left[DRUG, j] = bills.owed[DRUG][start + j]
+            for part in range(len(PARTS) + 1):
+                left[part, j] = bills.money[part, start + j]
         for r in range(first, last):
-            any_, gone = False, 0
+            any_, gone, terms = False, 0, rows.terms[r]
             for j in range(m):
-                mine[j] = -1
-                if looks(rows, bills, r, kinds[j], p, start + j):
-                    mine[j] = rows.schedule[kinds[j], r]
-                    any_ = True
+                mine[j] = rows.schedule[kinds[j], r]
+                if mine[j] >= 0 and dated and not in_time(terms, bills.day[start + j], since):
+                    mine[j] = -1
+                any_ = any_ or mine[j] >= 0
                 used[j] = 0
             spent[r] = 0
             if not any_:
-                if rows.kept[r]:
+                if terms[KEPT]:
                     totals[r, :m] = 0
                 paid[i, r - first] = 0
                 continue
-            if rows.used[r]:
+            if terms[USED]:
                 for k in range(first, r):
-                    if rows.used[r] >> k & 1:
+                    if terms[USED] >> k & 1:
                         for j in range(m):
                             used[j] += totals[k, j]
             for k in range(first, r):
-                if rows.spent[r] >> k & 1:
+                if terms[SPENT] >> k & 1:
                     gone += spent[k]
-            spent[r] = row(rows, r, m, kinds, mine, gross, left, pay, used, gone, totals, now, room, new)
+            spent[r] = row(rows, r, m, kinds, mine, left, pay, used, gone, totals, now, room, new)
             paid[i, r - first] = spent[r]
             if by_bill.size:
                 for j in range(m):
                     by_bill[start + j, r - first] = pay[j]
-        rest = 0
-        for part in range(len(PARTS)):
-            part_sum = 0
+        owed[i] = 0
+        for part in range(len(PARTS) + 1):
+            total = 0
             for j in range(m):
-                part_sum += left[part, j]
-            rest += part_sum
+                total += left[part, j]
+                if state.size:
+                    state[part, start + j] = left[part, j]
+            if part < len(PARTS):
+                owed[i] += total
             if sums.size:
-                sums[part + 1, p] = part_sum
-        owed[i] = rest
-        if sums.size:
-            year = 0
-            for j in range(m):
-                year += gross[j]
-            sums[0, p] = year
-        if state[IN].size:
-            for j in range(m):
-                state[IN][start + j] = left[IN, j]
-                state[ADVANCE][start + j] = left[ADVANCE, j]
-                state[OUT][start + j] = left[OUT, j]
-                state[DRUG][start + j] = left[DRUG, j]
+                sums[part, p] = total
 
 
 pay = compiled(_pay)
@@ -315,28 +284,30 @@ pay = compiled(_pay)
 
 def _most(rows: Rows, r: int, sums: Array, p: int) -> int:
     """An upper bound of the base of the year."""
-    if rows.base[r] == ALL:
-        return sums[1 + IN, p] + sums[1 + ADVANCE, p] + sums[1 + OUT, p] + sums[1 + DRUG, p]  # type: ignore[no-any-return]
-    if rows.share[r] > 0:
-        return sums[1 + IN, p] + (sums[1 + ADVANCE, p] * rows.share[r] + HALF) // WHOLE  # type: ignore[no-any-return]
-    return sums[rows.base[r] + 1, p]  # type: ignore[no-any-return]
+    base, share = rows.terms[r, BASE], rows.terms[r, SHARE]
+    if base == ALL:
+        return sums[IN, p] + sums[ADVANCE, p] + sums[OUT, p] + sums[DRUG, p]  # type: ignore[no-any-return]
+    more = (sums[ADVANCE, p] * share + HALF) // WHOLE if share > 0 else 0
+    return sums[base, p] + more  # type: ignore[no-any-return]
 
 
 most_of = compiled(_most)
 
 
-def _reached(rows: Rows, floor: Array, who: Array, first: int, sums: Array, lo: int, hi: int, may: Array) -> None:
+def _reached(
+    rows: Rows, floor: Array, who: Array, first: int, sums: Array, lo: int, hi: int, may: Array
+) -> None:
     """`may[p]`: False only where no row from `first` on can pay the person, whatever the bills are. `floor[who, row]`: the
     lowest base anything is paid above."""
     for p in range(lo, hi):
         may[p] = False
-        for r in range(first, rows.base.size):
+        for r in range(first, rows.terms.shape[0]):
             lowest = floor[who[p], r]
             if lowest == NEVER:
                 continue
             base = most_of(rows, r, sums, p)
             for k in range(r):
-                if rows.used[r] >> k & 1:
+                if rows.terms[r, USED] >> k & 1:
                     base += most_of(rows, k, sums, p)
             if base > lowest:
                 may[p] = True

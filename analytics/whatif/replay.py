@@ -1,6 +1,8 @@
 """One city-year replayed under a plan: the settlements paid again by its rules, in the same ledger columns as the facts.
 
 A tier without rules in the plan keeps what was recorded of it, after all tiers that have rules and as far as something is left.
+The compiled kernel pays where it can; what it declines, and every settlement shown by itself, the plan's SQL pays. Both give
+the same, person by person.
 """
 
 import hashlib
@@ -10,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -21,6 +23,11 @@ from analytics.store import Engine, Folder, NotBuilt
 from analytics.tiers import LEDGERS, TIER, TIERS, full_order
 from analytics.whatif.ledger import ledger_sql
 
+if TYPE_CHECKING:
+    import polars as pl
+
+    from analytics.whatif.held import Cells, Held
+
 STATE = ("_in", "_adv", "_out", "_drug")  # what is owed of each cost part
 _HERE = "claims_looked_at"
 _SAME_HOUSEHOLD = "{0}.household_key = f.household_key AND {0}.is_linked = f.is_linked"
@@ -30,15 +37,18 @@ PERSON = ("insurance_type", "person_group", "is_pre_existing", "is_retired", "pr
 @dataclass(frozen=True)
 class Paid:
     """What a plan paid: `table` has one row per person with settlements (person_id, `<tier>_paid_fen` of every tier in `order`,
-    `<tier>__<liability>_paid_fen`); `sql` is how it was made. `later` is a table of those of them whom a yearly row may pay, `head` names
-    what the rows per settlement left, which many plans share.
+    `<tier>__<liability>_paid_fen`), and `sql` gives it. `cells`: the same paid by the kernel, or None, and `declined` why. Paid by
+    SQL, `later` is a table of those of them whom a yearly row may pay, `head` names what the rows per settlement left, which many
+    plans share.
     """
 
     plan: Plan
     mark: str
-    head: str
     sql: str
     order: tuple[str, ...]
+    head: str = ""
+    cells: "Cells | None" = None
+    declined: str = ""
 
     @property
     def later(self) -> str:
@@ -52,9 +62,11 @@ class Paid:
 class Replay:
     """The settlements of one city and plan year, held in memory, to be paid under one plan after the other."""
 
-    def __init__(self, snapshot: Folder, deliveries: Sequence[Folder], city: str, plan_year: int) -> None:
-        """`deliveries`: those of the store; read are those the snapshot was built of. Raises ValueError where the city-year
-        has no settlements, store.Damaged where a file is not as it was sealed.
+    def __init__(
+        self, snapshot: Folder, deliveries: Sequence[Folder], city: str, plan_year: int, compiled: bool = True
+    ) -> None:
+        """`deliveries`: those of the store; read are those the snapshot was built of. `compiled`: whether the kernel is asked at
+        all. Raises ValueError where the city-year has no settlements, store.Damaged where a file is not as it was sealed.
         """
         built = {d["id"] for d in snapshot.manifest["deliveries"]}
         self.place = city, plan_year
@@ -71,13 +83,22 @@ class Replay:
         )
         self._lock = threading.RLock()
         self._made: dict[str, str] = {}  # name -> kind of what is held
+        self._declined = "" if compiled else "asked to be paid by SQL"  # why no plan is paid by the kernel
 
     def left(self, plan: Plan) -> str:
         """Table of what the plan alone leaves each person with settlements: person_id, left_fen."""
         with self._lock:
-            sql = f"SELECT person_id, left_fen FROM ({_either(*self._paid_sql(plan, plan.order, self._head(plan)))})"
-            self._hold(f"left_{_mark(sql)}", sql)
-            return f"left_{_mark(sql)}"
+            sql = f"SELECT person_id, left_fen FROM ({self._definition(plan)})"
+            name = f"left_{_mark(sql)}"
+            cells, _ = self._cells(plan)
+            if not cells:
+                self._hold(
+                    name,
+                    f"SELECT person_id, left_fen FROM ({_either(*self._paid_sql(plan, plan.order, self._head(plan)))})",
+                )
+            elif name not in self._made:
+                self._give(name, cells.frame().select("person_id", "left_fen"))
+            return name
 
     def pay(self, plan: Plan, in_force: Plan | None = None) -> Paid:
         """Pay the city-year by a plan. `in_force`: the plan it changes; a tier only that one has rules for pays nothing, not
@@ -85,13 +106,58 @@ class Replay:
         """
         with self._lock:
             ruled = {*plan.order, *(in_force.order if in_force else ())}
-            order = (*plan.order, *(k for k in self.recorded if k not in ruled))
+            extra = tuple(k for k in self.recorded if k not in ruled)
+            order = (*plan.order, *extra)
+            cells, declined = self._cells(plan, extra)
+            if cells:
+                sql = self._definition(plan, extra)
+                return Paid(plan, _mark(sql), sql, order, cells=cells)
             head = self._head(plan)
             later, early = self._paid_sql(plan, order, head)
-            paid = Paid(plan, _mark(later + early), head, _either(later, early), order)
+            paid = Paid(plan, _mark(later + early), _either(later, early), order, head, declined=declined)
             self._hold(paid.later, later)
             self._hold(paid.table, _either(f"FROM {paid.later}", early), "VIEW")
             return paid
+
+    def _cells(self, plan: Plan, extra: Sequence[str] = ()) -> "tuple[Cells | None, str]":
+        """The plan paid by the kernel; or None, and why it declines."""
+        from analytics.plans.arrays import Declined
+
+        if self._declined:
+            return None, self._declined
+        try:
+            return self._held.pay(plan, extra, is_calendar(plan)), ""
+        except Declined as why:
+            return None, str(why)
+
+    @cached_property
+    def _held(self) -> "Held":
+        """The settlements as arrays. Raises plans.arrays.Declined."""
+        from analytics.whatif.held import Held
+
+        return Held(self.engine, self._claims, lambda: self._standing, self.recorded)
+
+    def _definition(self, plan: Plan, extra: Sequence[str] = ()) -> str:
+        """SELECT of what the plan pays each person: what the kernel's payments equal, cell by cell."""
+        sums = "".join(f", {_sum(name)} AS {name}" for name in _names(plan))
+        paid = f"SELECT person_id, {_sum('own_fen')} AS left_fen{sums} FROM ({claims_sql(plan, self._relation(plan))}) GROUP BY person_id"
+        if not extra:
+            return paid
+        recorded = ", ".join(f"coalesce({TIER[k].paid}, 0) AS {k}_recorded" for k in extra)
+        return (
+            f"SELECT r.*{_as_recorded(extra)} FROM ({paid}) AS r"
+            f" JOIN (SELECT person_key AS person_id, {recorded} FROM person_year) USING (person_id)"
+        )
+
+    def _table(self, paid: Paid) -> str:
+        """The table of payments, made where it is not yet."""
+        if paid.cells and paid.table not in self._made:
+            self._give(paid.table, paid.cells.frame())
+        return paid.table
+
+    def _give(self, name: str, rows: "pl.DataFrame") -> None:
+        self.engine.hold(name, rows)
+        self._made[name] = "TABLE"
 
     def case(self, keys: Sequence[int], plan: Plan) -> list[dict[str, Any]]:
         """Settlements of one person, for plans.explain; `keys`: what the person may be known by. For the local user only."""
@@ -110,6 +176,8 @@ class Replay:
 
     def spent(self, paid: Paid, tier: str) -> int:
         """What a tier paid in the year, fen. Not to be shown as it is."""
+        if paid.cells:
+            return paid.cells.total(TIER[tier].paid)
         total = self.engine.ask(
             f"SELECT coalesce(sum({TIER[tier].paid}::DOUBLE), 0)::BIGINT AS fen FROM {paid.table}"
         )
@@ -122,7 +190,7 @@ class Replay:
         with self._lock:
             mark = f"{paid.mark}_{was.mark if was else 'recorded'}"
             tables = {name: f"{name}_{mark}" for name in LEDGERS}
-            persons = (paid.table, paid.order), (was.table, was.order) if was else None
+            persons = (self._table(paid), paid.order), (self._table(was), was.order) if was else None
             homes = (
                 (self._by_household(paid), paid.order),
                 (self._by_household(was), was.order) if was else None,
@@ -139,6 +207,8 @@ class Replay:
                 "as_recorded": [k for k in paid.order if k not in paid.plan.order],
                 "special_drugs_known": self.knows_drugs,
                 "sql": paid.sql,
+                "paid_by": "kernel" if paid.cells else "sql",
+                **({"kernel_declined": paid.declined} if paid.declined else {}),
             }
         }
         return Replayed(self.engine, tables, self.place, {**replay, **(told or {})}, paid.order)
@@ -149,6 +219,9 @@ class Replay:
         """Households whose own burden is above each threshold (basis points of the resource column). For searches and for
         measuring; figures to be shown are asked of a Book.
         """
+        if paid.cells:
+            with self._lock:
+                return paid.cells.held.headcounts(paid.cells, thresholds_bp, resource)
         home = "coalesce(household_key, person_id) AS household_key, household_key IS NOT NULL AS is_linked"
         by_home = f"SELECT {home}, {_sum('{0}')} AS eased FROM {{1}} JOIN {self._homes} ON person_key = person_id GROUP BY ALL"
         first = by_home.format(f"(own_before_fen - ({_owed(paid)}))", f"headsum_{paid.head}")
@@ -171,6 +244,8 @@ class Replay:
 
     def differing(self, a: Paid, b: Paid) -> int:
         """Persons of whom some tier is paid differently."""
+        if a.cells and b.cells:
+            return a.cells.differing(b.cells)
         columns = [TIER[k].paid for k in {*a.order, *b.order}]
         sides = [
             ", ".join(c if c.removesuffix("_paid_fen") in side.order else f"0 AS {c}" for c in columns)
@@ -178,8 +253,8 @@ class Replay:
         ]
         differ = " OR ".join(f"a.{c} <> b.{c}" for c in columns)
         return int(self.engine.ask(
-            f"SELECT count(*) AS n FROM (SELECT person_id, {sides[0]} FROM {a.table}) AS a"
-            f" JOIN (SELECT person_id, {sides[1]} FROM {b.table}) AS b USING (person_id) WHERE {differ}"
+            f"SELECT count(*) AS n FROM (SELECT person_id, {sides[0]} FROM {self._table(a)}) AS a"
+            f" JOIN (SELECT person_id, {sides[1]} FROM {self._table(b)}) AS b USING (person_id) WHERE {differ}"
         )["n"][0])  # fmt: skip
 
     @cached_property
@@ -232,11 +307,11 @@ class Replay:
     @property
     def held(self) -> int:
         """Bytes of memory the settlements and ledgers take."""
-        return int(
-            self.engine.ask(
-                "SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT AS bytes FROM duckdb_memory()"
-            )["bytes"][0]
+        arrays = self.__dict__["_held"].bytes if "_held" in self.__dict__ else 0
+        tables = self.engine.ask(
+            "SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT AS bytes FROM duckdb_memory()"
         )
+        return int(tables["bytes"][0]) + int(arrays)
 
     def _hold(self, name: str, sql: str, kind: str = "TABLE") -> None:
         if name not in self._made:
@@ -307,7 +382,7 @@ class Replay:
         self._hold(
             f"spent_{paid.mark}",
             f"SELECT coalesce(household_key, person_id) AS household_key, household_key IS NOT NULL AS is_linked, {sums}"
-            f" FROM {paid.table} JOIN {self._homes} AS p ON p.person_key = person_id GROUP BY ALL",
+            f" FROM {self._table(paid)} JOIN {self._homes} AS p ON p.person_key = person_id GROUP BY ALL",
         )
         return f"spent_{paid.mark}"
 

@@ -57,16 +57,14 @@ def settled(claims: pl.DataFrame) -> Settled:
         *COST_PARTS.values(),
         COST_PARTS["_in"],
     ]  # in-policy cost is both: a part owed, and the gross base
-    total = sum(int(claims[name].cast(pl.Int64).sum()) for name in COST_PARTS.values())
-    low, high = (
-        min(int(claims[name].min() or 0) for name in names),  # type: ignore[call-overload]
-        max(int(claims[name].max() or 0) for name in names),  # type: ignore[call-overload]
-    )
-    if total > _MOST or low < 0:
+    amounts = [claims[name].to_numpy() for name in names]
+    total = sum(int(part.sum(dtype=np.int64)) for part in amounts[: len(COST_PARTS)])
+    if total > _MOST or min(int(part.min(initial=0)) for part in amounts) < 0:
         raise Declined("amounts are below zero, or too large to be multiplied by a rate in 64 bits")
+    high = max(int(part.max(initial=0)) for part in amounts)
     money = np.empty((len(names), claims.height), np.int32 if high <= _SMALL else np.int64)
-    for part, name in enumerate(names):
-        money[part] = claims[name].to_numpy()
+    for part, given in zip(money, amounts, strict=True):
+        part[:] = given
     sort, cares = numbered(claims.select(CARE))
     days = _days(claims["claim_date"]) if "claim_date" in claims.columns else np.empty(0, np.int32)
     first = np.append(starts, claims.height).astype(np.int64)

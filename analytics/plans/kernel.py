@@ -83,7 +83,7 @@ def _in_time(terms: Array, day: int, since: int) -> bool:
         return True
     if day < terms[FROM] or day > terms[TO]:
         return False
-    return terms[WAIT] == 0 or since == NO_DAY or day >= since + terms[WAIT]  # type: ignore[no-any-return]
+    return terms[WAIT] == 0 or since == NO_DAY or day >= since + terms[WAIT]
 
 
 in_time = compiled(_in_time)
@@ -286,9 +286,9 @@ def _most(rows: Rows, r: int, sums: Array, p: int) -> int:
     """An upper bound of the base of the year."""
     base, share = rows.terms[r, BASE], rows.terms[r, SHARE]
     if base == ALL:
-        return sums[IN, p] + sums[ADVANCE, p] + sums[OUT, p] + sums[DRUG, p]  # type: ignore[no-any-return]
+        return sums[IN, p] + sums[ADVANCE, p] + sums[OUT, p] + sums[DRUG, p]
     more = (sums[ADVANCE, p] * share + HALF) // WHOLE if share > 0 else 0
-    return sums[base, p] + more  # type: ignore[no-any-return]
+    return sums[base, p] + more
 
 
 most_of = compiled(_most)

@@ -5,7 +5,6 @@ The compiled kernel pays where it can; what it declines, and every settlement sh
 the same, person by person.
 """
 
-import hashlib
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,13 +21,23 @@ from analytics.plans import Plan, claims_sql, may_pay, needs, split
 from analytics.store import Engine, Folder, NotBuilt
 from analytics.tiers import LEDGERS, TIER, TIERS, full_order
 from analytics.whatif.ledger import ledger_sql
+from analytics.whatif.payments import (
+    STATE,
+    as_recorded,
+    definition,
+    digest,
+    either,
+    names,
+    owed_after,
+    sum_recorded,
+    total,
+)
 
 if TYPE_CHECKING:
     import polars as pl
 
     from analytics.whatif.held import Cells, Held
 
-STATE = ("_in", "_adv", "_out", "_drug")  # what is owed of each cost part
 _HERE = "claims_looked_at"
 _SAME_HOUSEHOLD = "{0}.household_key = f.household_key AND {0}.is_linked = f.is_linked"
 PERSON = ("insurance_type", "person_group", "is_pre_existing", "is_retired", "product")
@@ -88,13 +97,13 @@ class Replay:
     def left(self, plan: Plan) -> str:
         """Table of what the plan alone leaves each person with settlements: person_id, left_fen."""
         with self._lock:
-            sql = f"SELECT person_id, left_fen FROM ({self._definition(plan)})"
-            name = f"left_{_mark(sql)}"
+            sql = f"SELECT person_id, left_fen FROM ({definition(plan, self._relation(plan))})"
+            name = f"left_{digest(sql)}"
             cells, _ = self._cells(plan)
             if not cells:
                 self._hold(
                     name,
-                    f"SELECT person_id, left_fen FROM ({_either(*self._paid_sql(plan, plan.order, self._head(plan)))})",
+                    f"SELECT person_id, left_fen FROM ({either(*self._paid_sql(plan, plan.order, self._head(plan)))})",
                 )
             elif name not in self._made:
                 self._give(name, cells.frame().select("person_id", "left_fen"))
@@ -110,13 +119,13 @@ class Replay:
             order = (*plan.order, *extra)
             cells, declined = self._cells(plan, extra)
             if cells:
-                sql = self._definition(plan, extra)
-                return Paid(plan, _mark(sql), sql, order, cells=cells)
+                sql = definition(plan, self._relation(plan), extra)
+                return Paid(plan, digest(sql), sql, order, cells=cells)
             head = self._head(plan)
             later, early = self._paid_sql(plan, order, head)
-            paid = Paid(plan, _mark(later + early), _either(later, early), order, head, declined=declined)
+            paid = Paid(plan, digest(later + early), either(later, early), order, head, declined=declined)
             self._hold(paid.later, later)
-            self._hold(paid.table, _either(f"FROM {paid.later}", early), "VIEW")
+            self._hold(paid.table, either(f"FROM {paid.later}", early), "VIEW")
             return paid
 
     def _cells(self, plan: Plan, extra: Sequence[str] = ()) -> "tuple[Cells | None, str]":
@@ -136,18 +145,6 @@ class Replay:
         from analytics.whatif.held import Held
 
         return Held(self.engine, self._claims, lambda: self._standing, self.recorded)
-
-    def _definition(self, plan: Plan, extra: Sequence[str] = ()) -> str:
-        """SELECT of what the plan pays each person: what the kernel's payments equal, cell by cell."""
-        sums = "".join(f", {_sum(name)} AS {name}" for name in _names(plan))
-        paid = f"SELECT person_id, {_sum('own_fen')} AS left_fen{sums} FROM ({claims_sql(plan, self._relation(plan))}) GROUP BY person_id"
-        if not extra:
-            return paid
-        recorded = ", ".join(f"coalesce({TIER[k].paid}, 0) AS {k}_recorded" for k in extra)
-        return (
-            f"SELECT r.*{_as_recorded(extra)} FROM ({paid}) AS r"
-            f" JOIN (SELECT person_key AS person_id, {recorded} FROM person_year) USING (person_id)"
-        )
 
     def _table(self, paid: Paid) -> str:
         """The table of payments, made where it is not yet."""
@@ -223,9 +220,12 @@ class Replay:
             with self._lock:
                 return paid.cells.held.headcounts(paid.cells, thresholds_bp, resource)
         home = "coalesce(household_key, person_id) AS household_key, household_key IS NOT NULL AS is_linked"
-        by_home = f"SELECT {home}, {_sum('{0}')} AS eased FROM {{1}} JOIN {self._homes} ON person_key = person_id GROUP BY ALL"
-        first = by_home.format(f"(own_before_fen - ({_owed(paid)}))", f"headsum_{paid.head}")
-        rest = f"rest_{_mark(first + resource)}"
+        by_home = f"SELECT {home}, {total('{0}')} AS eased FROM {{1}} JOIN {self._homes} ON person_key = person_id GROUP BY ALL"
+        first = by_home.format(
+            f"(own_before_fen - ({owed_after([k for k in paid.order if k not in paid.plan.order])}))",
+            f"headsum_{paid.head}",
+        )
+        rest = f"rest_{digest(first + resource)}"
         with self._lock:
             self._hold(
                 rest,
@@ -338,24 +338,24 @@ class Replay:
         """
         first = split(plan)
         some = may_pay(plan, first)
-        can = f"can_{_mark(mark + some)}"
+        can = f"can_{digest(mark + some)}"
         self._hold(can, f"SELECT * FROM headsum_{mark} WHERE {some}")
         tail = claims_sql(plan, _HERE, first=first)
         looked_at = set(re.findall(r"\w+", tail)) | {"person_id", "seq"}
         columns = [c for c in self.engine.ask(f"SELECT * FROM head_{mark} LIMIT 0").columns if c in looked_at]
         claim = f"(SELECT {', '.join(columns)} FROM head_{mark} SEMI JOIN {can} USING (person_id))"
-        early, every = _names(plan, last=first), _names(plan)
-        added = set(_names(plan, since=first))
-        sums = "".join(f", {_sum(name)} AS {name}" for name in every if name in added)
+        early, every = names(plan, last=first), names(plan)
+        added = set(names(plan, since=first))
+        sums = "".join(f", {total(name)} AS {name}" for name in every if name in added)
         kept = "".join(f", {name}" for name in early if name not in added)
         same = "".join(f", {name if name in early else 0} AS {name}" for name in every)
-        later = f"SELECT person_id, {_sum('own_fen')} AS left_fen{sums} FROM ({tail.replace(_HERE, claim)}) GROUP BY person_id"
+        later = f"SELECT person_id, {total('own_fen')} AS left_fen{sums} FROM ({tail.replace(_HERE, claim)}) GROUP BY person_id"
         rest = f"SELECT person_id, {' + '.join(STATE)} AS left_fen{same} FROM headsum_{mark} ANTI JOIN {can} USING (person_id)"
         extra = [k for k in order if k not in plan.order]
         return (
-            f"SELECT r.*{kept}{_as_recorded(extra)}, {_owed_after(extra)} - greatest(left_fen - ({_recorded(extra)}), 0) AS eased_fen"
+            f"SELECT r.*{kept}{as_recorded(extra)}, {owed_after(extra)} - greatest(left_fen - ({sum_recorded(extra)}), 0) AS eased_fen"
             f" FROM ({later}) AS r JOIN {can} USING (person_id)",
-            f"SELECT r.*{_as_recorded(extra)}, 0 AS eased_fen FROM ({rest}) AS r JOIN headsum_{mark} USING (person_id)",
+            f"SELECT r.*{as_recorded(extra)}, 0 AS eased_fen FROM ({rest}) AS r JOIN headsum_{mark} USING (person_id)",
         )
 
     def _head(self, plan: Plan) -> str:
@@ -364,9 +364,9 @@ class Replay:
         """
         first = split(plan)
         head = claims_sql(plan, self._relation(plan), last=first, keep_state=True)
-        mark = _mark(head)
+        mark = digest(head)
         self._hold(f"head_{mark}", head)
-        sums = ", ".join(f"{_sum(c)} AS {c}" for c in ("in_policy_fen", *STATE, *_names(plan, last=first)))
+        sums = ", ".join(f"{total(c)} AS {c}" for c in ("in_policy_fen", *STATE, *names(plan, last=first)))
         alike = ", ".join(f"any_value({c}) AS {c}" for c in PERSON)
         recorded = "".join(f", coalesce(p.{TIER[k].paid}, 0) AS {k}_recorded" for k in self.recorded)
         self._hold(
@@ -378,7 +378,7 @@ class Replay:
 
     def _by_household(self, paid: Paid) -> str:
         """Table of what each household with settlements was paid, by tier."""
-        sums = ", ".join(f"{_sum(TIER[k].paid)} AS {TIER[k].paid}" for k in paid.order)
+        sums = ", ".join(f"{total(TIER[k].paid)} AS {TIER[k].paid}" for k in paid.order)
         self._hold(
             f"spent_{paid.mark}",
             f"SELECT coalesce(household_key, person_id) AS household_key, household_key IS NOT NULL AS is_linked, {sums}"
@@ -396,46 +396,3 @@ class Replay:
 def is_calendar(plan: Plan) -> bool:
     """Whether the product's period lies in the plan year; one that does not is taken as the calendar year in a replay."""
     return plan.period is None or plan.period.start.year == plan.period.end.year == plan.plan_year
-
-
-def _names(plan: Plan, since: int = 0, last: int | None = None) -> list[str]:
-    """Payment columns of some rows of a plan, by liability and by tier."""
-    rows = plan.tier[since:last]
-    return list(
-        dict.fromkeys([f"{r.id}__{r.liability}_paid_fen" for r in rows] + [f"{r.id}_paid_fen" for r in rows])
-    )
-
-
-def _sum(column: str) -> str:
-    return f"sum({column}::DOUBLE)::BIGINT"  # exact below 2^53, and several times faster than a sum of BIGINT
-
-
-def _either(later: str, early: str) -> str:
-    return f"{later}\nUNION ALL BY NAME\n{early}"
-
-
-def _mark(sql: str) -> str:
-    return hashlib.sha256(sql.encode()).hexdigest()[:10]
-
-
-def _recorded(tiers: Sequence[str]) -> str:
-    return " + ".join(f"{k}_recorded" for k in tiers) or "0"
-
-
-def _as_recorded(tiers: Sequence[str]) -> str:
-    """Columns of the tiers without rules: what was recorded of them, one after the other, as far as something is left."""
-    columns, before = "", "0"
-    for k in tiers:
-        so_far = f"{before} + {k}_recorded"
-        columns += f", least({so_far}, left_fen) - least({before}, left_fen) AS {TIER[k].paid}"
-        before = so_far
-    return columns
-
-
-def _owed_after(tiers: Sequence[str]) -> str:
-    """What a person would owe if only the rows per settlement and the tiers without rules paid."""
-    return f"greatest({' + '.join(STATE)} - ({_recorded(tiers)}), 0)"
-
-
-def _owed(paid: Paid) -> str:
-    return _owed_after([k for k in paid.order if k not in paid.plan.order])

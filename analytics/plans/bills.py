@@ -50,8 +50,8 @@ def settled(claims: pl.DataFrame) -> Settled:
     """From a frame with person_id, the columns of CARE, the cost parts in fen and, where known, claim_date; rows of a person
     stand together, in order. Raises Declined for amounts beyond what the kernel reckons with."""
     persons = claims["person_id"]
-    starts = np.flatnonzero((persons != persons.shift(1)).fill_null(True).to_numpy())
-    if persons.n_unique() != len(starts):
+    starts = _starts(persons)
+    if not persons[starts].is_sorted() and persons.n_unique() != len(starts):
         raise ValueError("rows of one person do not stand together: order them by person and date")
     names = [
         *COST_PARTS.values(),
@@ -65,11 +65,37 @@ def settled(claims: pl.DataFrame) -> Settled:
     money = np.empty((len(names), claims.height), np.int32 if high <= _SMALL else np.int64)
     for part, given in zip(money, amounts, strict=True):
         part[:] = given
-    sort, cares = numbered(claims.select(CARE))
+    sort, cares = _sorts(claims.select(CARE))
     days = _days(claims["claim_date"]) if "claim_date" in claims.columns else np.empty(0, np.int32)
     first = np.append(starts, claims.height).astype(np.int64)
-    small = np.uint8 if cares.height <= np.iinfo(np.uint8).max else np.int32
-    return Settled(money, sort.astype(small), days, first, cares, persons.to_numpy()[starts])
+    first = np.append(starts, claims.height).astype(np.int64)
+    return Settled(money, sort, days, first, cares, persons[starts].to_numpy())
+
+
+def _starts(persons: pl.Series) -> Array:
+    """Where another person's bills begin."""
+    if persons.dtype.is_integer():
+        ids = persons.to_numpy()
+        changed = np.flatnonzero(ids[1:] != ids[:-1]) + 1
+        return np.append(np.zeros(min(len(ids), 1), changed.dtype), changed)
+    return np.flatnonzero((persons != persons.shift(1)).fill_null(True).to_numpy())
+
+
+def _sorts(care: pl.DataFrame) -> tuple[Array, pl.DataFrame]:
+    """The number of every bill's sort of care, and the sorts: every combination of the words there are."""
+    number, size, words = np.zeros(care.height, np.int32), 1, []
+    for column in care.iter_columns():
+        coded = column.cast(pl.Categorical)
+        there = coded.unique()
+        codes, known = coded.to_physical(), there.to_physical()
+        none = int(known.cast(pl.Int64).max() or 0) + 1  # type: ignore[arg-type]
+        lookup = np.zeros(none + 1, np.int32)
+        lookup[known.fill_null(none).to_numpy()] = np.arange(len(there)) * size
+        number += lookup[codes.fill_null(none).to_numpy()]
+        words.append((there, size))
+        size *= len(there)
+    every = np.arange(size)
+    return number, pl.DataFrame([there[every // step % len(there)] for there, step in words])
 
 
 def sorted_by(bills: Settled, persons: pl.DataFrame, columns: Sequence[str]) -> Sorted:

@@ -286,9 +286,9 @@ def _most(rows: Rows, r: int, sums: Array, p: int) -> int:
     """An upper bound of the base of the year."""
     base, share = rows.terms[r, BASE], rows.terms[r, SHARE]
     if base == ALL:
-        return sums[IN, p] + sums[ADVANCE, p] + sums[OUT, p] + sums[DRUG, p]
+        return int(sums[IN, p] + sums[ADVANCE, p] + sums[OUT, p] + sums[DRUG, p])
     more = (sums[ADVANCE, p] * share + HALF) // WHOLE if share > 0 else 0
-    return sums[base, p] + more
+    return int(sums[base, p] + more)
 
 
 most_of = compiled(_most)
@@ -334,11 +334,15 @@ def _above(own: Array, resource: Array, thresholds: Array, lo: int, hi: int, cou
 above = compiled(_above)
 
 
-def _homes(own: Array, first: Array, persons: Array, before: Array, left: Array, lo: int, hi: int) -> None:
-    """Takes off what each household owes (`own`) what its persons `first[h]` to `first[h + 1]` owe less of `before`."""
-    for h in range(lo, hi):
-        for i in range(first[h], first[h + 1]):
-            own[h] -= before[persons[i]] - left[persons[i]]
+def _rolled(first: Array, place: Array, amounts: tuple[Array, ...], lo: int, hi: int, sums: Array) -> None:
+    """`sums[k, h]`: of `amounts[k]` at the places `place[first[h]]` up to `place[first[h + 1]]`, for the groups `lo` to `hi`."""
+    for k in range(len(amounts)):
+        column = amounts[k]
+        for h in range(lo, hi):
+            total = 0
+            for i in range(first[h], first[h + 1]):
+                total += column[place[i]]
+            sums[k, h] = total
 
 
-homes = compiled(_homes)
+rolled = compiled(_rolled)

@@ -164,23 +164,22 @@ class Held:
 
     def headcounts(self, cells: Cells, thresholds_bp: Sequence[int], resource: str) -> dict[int, int]:
         """Households whose own burden is above each threshold of a resource column."""
-        first, persons, own = self._homes
-        own, left = own.copy(), cells.owed
-        limits, means = np.array(thresholds_bp, np.int64), self._resource(resource)
-        means = np.minimum(means, kernel.NEVER // max([1, *thresholds_bp]))  # no burden comes near it
-        found: list[Array] = []
+        first, persons, before = self._homes
+        eased, limits = self._before - cells.owed, np.array(thresholds_bp, np.int64)
+        means = np.minimum(
+            self._resource(resource), kernel.NEVER // max([1, *thresholds_bp])
+        )  # no burden comes near it
+        own, counts = np.empty((1, len(before)), np.int64), []
 
         def count(a: int, b: int) -> None:
-            kernel.homes(own, first, persons, self._before, left, a, b)
-            found.append(np.zeros((1, 1, len(limits)), np.int64))
-            kernel.above(own[None, :], means[None, :], limits, a, b, found[-1])
+            kernel.rolled(first, persons, (eased,), a, b, own)
+            own[0, a:b] = before[a:b] - own[0, a:b]
+            piece = np.zeros((1, 1, len(limits)), np.int64)
+            kernel.above(own, means[None, :], limits, a, b, piece)
+            counts.append(piece)
 
-        shared(len(own), count)
-        return dict(
-            zip(
-                thresholds_bp, sum(found, np.zeros((1, 1, len(limits)), np.int64))[0, 0].tolist(), strict=True
-            )
-        )
+        shared(len(before), count)
+        return {z: int(sum(piece[0, 0, i] for piece in counts)) for i, z in enumerate(thresholds_bp)}
 
     def recorded(self, tiers: Sequence[str]) -> Array:
         """Fen recorded of some tiers, by person."""
@@ -243,6 +242,6 @@ def warm() -> None:
     )
     got = paying.pay(rows, bills, keep=True, threads=1)
     kernel.reached(rows, none.astype(np.int64), bills.who, 0, got.sums, 0, 1, np.zeros(1, np.bool_))
-    own = one.copy()
-    kernel.homes(own, np.arange(2), one, one, one, 0, 1)
-    kernel.above(own[None, :], one[None, :], one, 0, 1, np.zeros((1, 1, 1), np.int64))
+    own = np.zeros((1, 1), np.int64)
+    kernel.rolled(np.arange(2), one, (one,), 0, 1, own)
+    kernel.above(own, one[None, :], one, 0, 1, np.zeros((1, 1, 1), np.int64))

@@ -26,7 +26,6 @@ YEARS = (
 CARE = ("hospital_level", "care_type", "cross_region")
 _OF_DAYS = ("period", "waiting_days")
 _BITS = np.iinfo(np.int64).bits - 2  # rows a whole number can name
-_EPOCH = date(1970, 1, 1)
 
 
 class Declined(Exception):
@@ -96,12 +95,12 @@ def program(plan: Plan, kinds: pl.DataFrame, dated: bool = True) -> Rows:
     ]
     bands = [(s.over, kernel.NEVER if s.up_to is None else s.up_to - s.over, s.rate_bp) for s in steps]
     return Rows(
-        terms=_array([[row[name] for name in kernel.TERMS] for row in terms]).reshape(len(rows), -1),
+        terms=_array([[row[name] for name in kernel.TERMS] for row in terms]).reshape(-1, len(kernel.TERMS)),
         schedule=_columns(kinds, [f"s{row.number}" for row in rows], np.int32),
         grows=_columns(kinds, [f"g{row.number}" for row in rows], np.int64),
         cap=_array([-1 if s.payout_ceiling is None else s.payout_ceiling for s in schedules]),
         start=_array(np.cumsum([0, *(len(s.steps) for s in schedules)])),
-        steps=_array(bands).reshape(len(bands), -1),
+        steps=_array(bands).reshape(-1, len(kernel.STEP)),
     )
 
 
@@ -141,7 +140,7 @@ def _bits(numbers: Sequence[int]) -> int:
 
 
 def _day(day: date) -> int:
-    return (day - _EPOCH).days
+    return int(np.datetime64(day, "D").astype(np.int64))
 
 
 def _array(values: Any) -> Array:

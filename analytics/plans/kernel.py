@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 # deductible (`used`), its ceiling (`spent`); first and last day, and days to wait.
 TERMS = ("base", "share", "event", "limited", "pooled", "kept", "used", "spent", "from_day", "to_day", "wait")
 BASE, SHARE, EVENT, LIMITED, POOLED, KEPT, USED, SPENT, FROM, TO, WAIT = range(len(TERMS))
-OVER, WIDTH, RATE = 0, 1, 2  # of a step of a schedule
+STEP = OVER, WIDTH, RATE = tuple(range(2 + 1))  # what is known of a step of a schedule
 
 
 class Rows(NamedTuple):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from analytics.facts import claims
+from analytics.facts.claims import Claims
 from analytics.measures import Replayed
 from analytics.plans import Plan, claims_sql, may_pay, needs, split
 from analytics.store import Engine, Folder, NotBuilt
@@ -78,21 +79,21 @@ class Replay:
         all. Raises ValueError where the city-year has no settlements, store.Damaged where a file is not as it was sealed.
         """
         built = {d["id"] for d in snapshot.manifest["deliveries"]}
-        self.place = city, plan_year
-        self._source = claims([d for d in deliveries if d.id in built], city, plan_year)
+        source = claims([d for d in deliveries if d.id in built], city, plan_year)
         facts = {
-            name: [p for p in snapshot.partitions(name) if (p.city, p.plan_year) == self.place]
+            name: [p for p in snapshot.partitions(name) if (p.city, p.plan_year) == (city, plan_year)]
             for name in LEDGERS
         }
-        for part in (*self._source.files, *(p for parts in facts.values() for p in parts)):
+        for part in (*source.files, *(p for parts in facts.values() for p in parts)):
             part.check()
-        self.engine = Engine(
-            {name: [p.path for p in parts] for name, parts in facts.items()},
-            also=[p.path for p in self._source.files],
-        )
+        files = {name: [p.path for p in parts] for name, parts in facts.items()}
+        self._open(Engine(files, also=[p.path for p in source.files]), source, (city, plan_year), compiled)
+
+    def _open(self, engine: Engine, source: Claims, place: tuple[str, int], compiled: bool) -> None:
+        self.engine, self._source, self.place = engine, source, place
+        self._declined = "" if compiled else "asked to be paid by SQL"  # why no plan is paid by the kernel
         self._lock = threading.RLock()
         self._made: dict[str, str] = {}  # name -> kind of what is held
-        self._declined = "" if compiled else "asked to be paid by SQL"  # why no plan is paid by the kernel
 
     def left(self, plan: Plan) -> str:
         """Table of what the plan alone leaves each person with settlements: person_id, left_fen."""

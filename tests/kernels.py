@@ -7,16 +7,17 @@ import duckdb
 import polars as pl
 from plan_worlds import SCHEMA, Claim
 
-from analytics.plans import Plan, bills
-from analytics.plans.arrays import classes_sql, looks_at_days, program, sorts
+from analytics.plans import Plan, bills, needs
+from analytics.plans.arrays import classes_sql, program, sorts
 
 
 def arranged(plan: Plan, claims: Sequence[Claim]) -> tuple[pl.DataFrame, bills.Sorted]:
     """Claims in order of person and date, `at` their place before, and as arrays."""
     frame = pl.DataFrame(claims, schema=SCHEMA).with_row_index("at").sort("person_id", "seq")
-    settled = bills.settled(frame if looks_at_days(plan) else frame.drop("claim_date"))
+    wanted = needs(plan)
+    settled = bills.settled(frame if "claim_date" in wanted else frame.drop("claim_date"))
     persons = frame.group_by("person_id", maintain_order=True).first()
-    return frame, bills.sorted_by(settled, persons, sorts(plan))
+    return frame, bills.sorted_by(settled, persons, sorts(wanted))
 
 
 def rows_for(plan: Plan, held: bills.Sorted) -> Any:

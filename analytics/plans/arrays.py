@@ -2,7 +2,7 @@
 for every kind of bill; sums, deductibles, bands and ceilings are numbers in arrays.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any
 
@@ -14,7 +14,7 @@ from analytics.plans.kernel import Array, Rows
 from analytics.plans.model import Plan, TierRule
 from analytics.plans.rowsql import Row, growth
 from analytics.plans.schedule import Schedule, by_class
-from analytics.plans.waterfall import needs, rows_of
+from analytics.plans.waterfall import rows_of
 
 PERSON = ("insurance_type", "person_group", "is_pre_existing", "is_retired", "product")
 YEARS = (
@@ -32,14 +32,9 @@ class Declined(Exception):
     """The kernel cannot pay this: why. The SQL can."""
 
 
-def sorts(plan: Plan) -> tuple[str, ...]:
-    """The columns of a person that decide the terms of some row. Raises PlanHoles."""
-    return (*PERSON, *(name for name in YEARS if name in needs(plan)))
-
-
-def looks_at_days(plan: Plan) -> bool:
-    """Whether some row asks when a bill was settled. Raises PlanHoles."""
-    return "claim_date" in needs(plan)
+def sorts(wanted: Collection[str]) -> tuple[str, ...]:
+    """The columns of a person that decide the terms of some row; `wanted`: what the plan `needs`."""
+    return (*PERSON, *(name for name in YEARS if name in wanted))
 
 
 def classes_sql(plan: Plan) -> list[str]:

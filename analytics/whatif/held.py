@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from analytics.plans import Plan, kernel, needs, split
+from analytics.plans import Plan, kernel, split
 from analytics.plans import bills as paying
 from analytics.plans.arrays import CARE, PERSON, carries, classes_sql, floors, program, sorts
 from analytics.plans.bills import Payment, Sorted, shared
@@ -140,9 +140,10 @@ class Held:
         parts += [a for head in self._heads.values() for a in (head.paid, head.owed, head.state, head.sums)]
         return sum(a.nbytes for a in parts) + int(self.persons.estimated_size())
 
-    def pay(self, plan: Plan, extra: Sequence[str] = (), dated: bool = True) -> Cells:
-        """Pay by a plan. `dated`: whether days of bills are looked at. Raises plans.PlanHoles, plans.arrays.Declined."""
-        table, sort = self._by(plan)
+    def pay(self, plan: Plan, wanted: frozenset[str], extra: Sequence[str] = (), dated: bool = True) -> Cells:
+        """Pay by a plan. `wanted`: what it `needs`; `dated`: whether days of bills are looked at. Raises plans.PlanHoles,
+        plans.arrays.Declined."""
+        table, sort = self._by(wanted - {"claim_date"})
         kinds = self._engine.ask(
             f"SELECT {', '.join([*classes_sql(plan), 'number'])} FROM {table} ORDER BY number"
         )
@@ -206,10 +207,9 @@ class Held:
             )["means"].to_numpy()
         return self._means[name]
 
-    def _by(self, plan: Plan) -> tuple[str, Sorted]:
-        """The bills with persons sorted by what the plan tells apart, and the table of their kinds."""
-        columns, extra = sorts(plan), needs(plan) - {"claim_date"}
-        key = (*columns, *sorted(extra))
+    def _by(self, extra: frozenset[str]) -> tuple[str, Sorted]:
+        """The bills with persons sorted by what plans tell apart, some also by `extra` columns, and the table of their kinds."""
+        columns, key = sorts(extra), tuple(sorted(extra))
         if key not in self._sorted:
             persons = self.persons
             if extra:

@@ -98,9 +98,9 @@ class Replay:
     def left(self, plan: Plan) -> str:
         """Table of what the plan alone leaves each person with settlements: person_id, left_fen."""
         with self._lock:
-            sql = f"SELECT person_id, left_fen FROM ({definition(plan, self._relation(plan))})"
-            name = f"left_{digest(sql)}"
-            cells, _ = self._cells(plan)
+            wanted = needs(plan)
+            name = f"left_{digest(definition(plan, self._relation(wanted, plan)))}"
+            cells, _ = self._cells(plan, wanted)
             if not cells:
                 self._hold(
                     name,
@@ -118,9 +118,10 @@ class Replay:
             ruled = {*plan.order, *(in_force.order if in_force else ())}
             extra = tuple(k for k in self.recorded if k not in ruled)
             order = (*plan.order, *extra)
-            cells, declined = self._cells(plan, extra)
+            wanted = needs(plan)
+            cells, declined = self._cells(plan, wanted, extra)
             if cells:
-                sql = definition(plan, self._relation(plan), extra)
+                sql = definition(plan, self._relation(wanted, plan), extra)
                 return Paid(plan, digest(sql), sql, order, cells=cells)
             head = self._head(plan)
             later, early = self._paid_sql(plan, order, head)
@@ -129,14 +130,16 @@ class Replay:
             self._hold(paid.table, either(f"FROM {paid.later}", early), "VIEW")
             return paid
 
-    def _cells(self, plan: Plan, extra: Sequence[str] = ()) -> "tuple[Cells | None, str]":
+    def _cells(
+        self, plan: Plan, wanted: frozenset[str], extra: Sequence[str] = ()
+    ) -> "tuple[Cells | None, str]":
         """The plan paid by the kernel; or None, and why it declines."""
         from analytics.plans.arrays import Declined
 
         if self._declined:
             return None, self._declined
         try:
-            return self._held.pay(plan, extra, is_calendar(plan)), ""
+            return self._held.pay(plan, wanted, extra, is_calendar(plan)), ""
         except Declined as why:
             return None, str(why)
 
@@ -160,7 +163,7 @@ class Replay:
     def case(self, keys: Sequence[int], plan: Plan) -> list[dict[str, Any]]:
         """Settlements of one person, for plans.explain; `keys`: what the person may be known by. For the local user only."""
         with self._lock:
-            relation = self._relation(plan)
+            relation = self._relation(needs(plan), plan)
             listed = ", ".join(map(str, keys))
             known = (
                 f"SELECT person_key FROM alias WHERE number_key IN ({listed})"
@@ -319,9 +322,8 @@ class Replay:
             self.engine.keep(name, sql, kind=kind)
             self._made[name] = kind
 
-    def _relation(self, plan: Plan) -> str:
-        """Settlements, with the columns of persons that the plan looks at beyond those every plan does."""
-        needed = needs(plan)
+    def _relation(self, needed: frozenset[str], plan: Plan) -> str:
+        """Settlements, with the columns of persons that the plan looks at beyond those every plan does (`needed`)."""
         wanted = needed - {"claim_date"}
         columns = "".join(f", s.{name}" for name in sorted(wanted))
         join = f" LEFT JOIN {self._standing} AS s USING (person_id)" if wanted else ""
@@ -364,7 +366,7 @@ class Replay:
         was recorded of each tier (`headsum_`).
         """
         first = split(plan)
-        head = claims_sql(plan, self._relation(plan), last=first, keep_state=True)
+        head = claims_sql(plan, self._relation(needs(plan), plan), last=first, keep_state=True)
         mark = digest(head)
         self._hold(f"head_{mark}", head)
         sums = ", ".join(f"{total(c)} AS {c}" for c in ("in_policy_fen", *STATE, *names(plan, last=first)))

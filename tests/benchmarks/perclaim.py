@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
-from analytics.plans import Plan, bills, claims_sql, kernel
+from analytics.plans import Plan, bills, claims_sql, kernel, needs
 from analytics.plans.arrays import CARE, PERSON, classes_sql, program, sorts
 from analytics.plans.rowsql import COST_PARTS
 from analytics.store import parquet
@@ -58,7 +58,7 @@ def dated(plan: Plan | None, drawn: Path, folder: Path, rows: int, rounds: int) 
             pl.DataFrame(pq.read_table(path, columns=columns, read_dictionary=coded))
             for path, columns, coded in ((claim, wanted, list(CARE)), (persons, None, None))
         )
-        held = bills.sorted_by(bills.settled(frame), people, sorts(plan))
+        held = bills.sorted_by(bills.settled(frame), people, sorts(needs(plan)))
         con.register("kinds", held.kinds)
         classes = con.sql(f"SELECT {', '.join(classes_sql(plan))} FROM kinds").pl()
         return bills.pay(program(plan, classes), held.bills, by_bill=True)

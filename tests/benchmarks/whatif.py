@@ -155,17 +155,16 @@ class City(Replay):
 # --- what-if
 
 
-def slid(plan: Plan, slug: str, number: int) -> Plan:
-    """The plan with the resident serious-illness deductible moved."""
-    change = {
-        "tier": "serious_illness",
-        "insurance_type": "resident",
-        "field": "deductible",
-        "value": 17_000 - 500 * number,
-    }
-    change |= {"liability": "main"}
+def slid(plan: Plan, slug: str, number: int) -> tuple[Plan, int]:
+    """The plan with the deductible of its first yearly row moved, and that deductible in yuan."""
+    rule = next(r for r in plan.tier if r.per == "year" and r.deductible)
+    assert isinstance(rule.deductible, int)
+    value = rule.deductible * (98 - 2 * number) // 100
+    change = {"tier": rule.id, "liability": rule.liability, "insurance_type": rule.insurance_type}
+    change |= {"field": "deductible", "value": value}
     name = {"zh": "滑块", "en": "slider"}
-    return reform(plan, parse_scenario({"name": name, "city": slug, "plan_year": YEAR, "change": [change]}))
+    told = {"name": name, "city": slug, "plan_year": YEAR, "change": [change]}
+    return reform(plan, parse_scenario(told)), value
 
 
 def answer(replay: Replay, changed: Plan, plan: Plan, base: Any) -> tuple[Any, ...]:
@@ -195,8 +194,8 @@ def whatif(slug: str, files: dict[str, Path], persons: int, rounds: int) -> list
     near = next(r for r in plan.rules("medical_assistance")).deductible
     ways: dict[str, list[float]] = {"kernel": [], "counts": [], "sql": [], "hand": []}
     for number in range(rounds):
-        changed = slid(plan, slug, number)
-        ours, seconds = timed(lambda n=number: answer(fast, slid(plan, slug, n), plan, base))
+        changed, deductible = slid(plan, slug, number)
+        ours, seconds = timed(lambda n=number: answer(fast, slid(plan, slug, n)[0], plan, base))
         ways["kernel"].append(seconds)
         _, seconds = timed(lambda c=changed: fast.catastrophic(fast.pay(c, plan), THRESHOLDS, "income_fen"))
         ways["counts"].append(seconds)
@@ -206,7 +205,7 @@ def whatif(slug: str, files: dict[str, Path], persons: int, rounds: int) -> list
         if ours != theirs:
             raise SystemExit(f"not the same answer: {ours} and {theirs}")
         if slug == "weihai":
-            query = by_hand(f"head_{slow_base.head}", 100 * (17_000 - 500 * number), 100 * int(near))
+            query = by_hand(f"head_{slow_base.head}", 100 * deductible, 100 * int(near))
             row, seconds = timed(lambda q=query: slow.engine.ask(q).row(0))
             ways["hand"].append(seconds)
             if row != ours[0]:

@@ -58,27 +58,31 @@ class Cells:
 
     def paid(self, name: str) -> Array:
         """Fen each person was paid, by the name of a column of payments."""
+        return self._paid(name, slice(None), self.some)
+
+    def _paid(self, name: str, who: Any, places: Array, head: bool = True) -> Array:
+        """The same of some persons, among them all of `some`, who stand at `places`; `head`: with rows at the head."""
         tier = name.removesuffix("_paid_fen")
         if name not in self.columns and tier in self.extra:
-            before = self.held.recorded(self.extra[: self.extra.index(tier)])
-            so_far = before + self.held.recorded((tier,))
-            return np.minimum(so_far, self.left) - np.minimum(before, self.left)  # type: ignore[no-any-return]
-        whole = np.zeros(len(self.head.owed), np.int64)
+            left = self.left[who]
+            before = self.held.recorded(self.extra[: self.extra.index(tier)])[who]
+            so_far = before + self.held.recorded((tier,))[who]
+            return np.minimum(so_far, left) - np.minimum(before, left)  # type: ignore[no-any-return]
+        whole = np.zeros(len(self.head.owed[who]), np.int64)
         for position in self.columns.get(name, ()):
-            if position < self.first:
-                whole += self.head.paid[:, position]
-            else:
-                whole[self.some] += self.later.paid[:, position - self.first]
+            if position >= self.first:
+                whole[places] += self.later.paid[:, position - self.first]
+            elif head:
+                whole += self.head.paid[who, position]
         return whole
 
     def total(self, name: str) -> int:
         """Fen paid to all persons."""
         if name not in self.columns:
             return int(self.paid(name).sum())
-        early, late = self.head.paid, self.later.paid
+        early, late = self.held.totals(self.head), self.later.paid
         return sum(
-            int(early[:, r].sum() if r < self.first else late[:, r - self.first].sum())
-            for r in self.columns[name]
+            int(early[r] if r < self.first else late[:, r - self.first].sum()) for r in self.columns[name]
         )
 
     def frame(self) -> pl.DataFrame:
@@ -89,10 +93,14 @@ class Cells:
 
     def differing(self, other: "Cells") -> int:
         """Persons of whom some tier is paid differently."""
+        alike = self.head is other.head and self.extra == other.extra
+        both = np.union1d(self.some, other.some) if alike else np.arange(len(self.left))
+        sides = [(cells, np.searchsorted(both, cells.some)) for cells in (self, other)]
         tiers = {*self.plan.order, *self.extra, *other.plan.order, *other.extra}
-        differ = np.zeros(len(self.left), np.bool_)
+        differ = np.zeros(len(both), np.bool_)
         for name in (TIER[k].paid for k in tiers):
-            differ |= self.paid(name) != other.paid(name)
+            a, b = (cells._paid(name, both, places, not alike) for cells, places in sides)
+            differ |= a != b
         return int(differ.sum())
 
 
@@ -132,6 +140,8 @@ class Held:
         self._sorted: dict[tuple[str, ...], tuple[str, Sorted]] = {}
         self._heads: dict[tuple[Any, ...], Payment] = {}
         self._means: dict[str, Array] = {}
+        self._totals: dict[int, Array] = {}  # by the head they are of, which is held as long
+        self._recorded: dict[tuple[str, ...], Array] = {}
 
     @property
     def bytes(self) -> int:
@@ -182,12 +192,20 @@ class Held:
         shared(len(before), count)
         return {z: int(sum(piece[0, 0, i] for piece in counts)) for i, z in enumerate(thresholds_bp)}
 
+    def totals(self, head: Payment) -> Array:
+        """Fen every row at the head paid to all persons."""
+        if id(head) not in self._totals:
+            self._totals[id(head)] = head.paid.sum(axis=0)
+        return self._totals[id(head)]
+
     def recorded(self, tiers: Sequence[str]) -> Array:
         """Fen recorded of some tiers, by person."""
-        whole = np.zeros(len(self._before), np.int64)
-        for k in tiers:
-            whole += self.persons[k].to_numpy()
-        return whole
+        if tuple(tiers) not in self._recorded:
+            whole = np.zeros(len(self._before), np.int64)
+            for k in tiers:
+                whole += self.persons[k].to_numpy()
+            self._recorded[tuple(tiers)] = whole
+        return self._recorded[tuple(tiers)]
 
     @cached_property
     def _homes(self) -> tuple[Array, Array, Array]:

@@ -322,26 +322,30 @@ def _above(own: Array, resource: Array, thresholds: Array, lo: int, hi: int, cou
     `own[stage]` and `resource[kind]` by household. A resource that is not above zero counts nowhere."""
     for stage in range(own.shape[0]):
         for kind in range(resource.shape[0]):
-            for h in range(lo, hi):
-                means = resource[kind, h]
-                if means > 0 and own[stage, h] > 0:
-                    burden = own[stage, h] * WHOLE
-                    for z in range(thresholds.size):
-                        if burden > means * thresholds[z]:
-                            counts[stage, kind, z] += 1
+            for z in range(thresholds.size):
+                line, found = thresholds[z], 0
+                for h in range(lo, hi):
+                    means = resource[kind, h]
+                    found += (means > 0) & (own[stage, h] * WHOLE > means * line)
+                counts[stage, kind, z] += found
 
 
 above = compiled(_above)
 
 
 def _rolled(first: Array, place: Array, amounts: tuple[Array, ...], lo: int, hi: int, sums: Array) -> None:
-    """`sums[k, h]`: of `amounts[k]` at the places `place[first[h]]` up to `place[first[h + 1]]`, for the groups `lo` to `hi`."""
+    """`sums[k, h]`: of `amounts[k]` at the places `place[first[h]]` up to `place[first[h + 1]]`, for the groups `lo` to `hi`;
+    without places they stand there themselves."""
     for k in range(len(amounts)):
         column = amounts[k]
         for h in range(lo, hi):
             total = 0
-            for i in range(first[h], first[h + 1]):
-                total += column[place[i]]
+            if place.size:
+                for i in range(first[h], first[h + 1]):
+                    total += column[place[i]]
+            else:
+                for i in range(first[h], first[h + 1]):
+                    total += column[i]
             sums[k, h] = total
 
 

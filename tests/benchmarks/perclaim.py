@@ -129,14 +129,17 @@ def matrix(folder: Path, rows: int, rounds: int) -> list[dict[str, Any]]:
         for z in MATRIX
     )
 
+    def ask(pair: tuple[Path, Path]) -> Any:
+        claim, home = pair
+        sums = ", ".join(f"{total(c)} AS {c}" for c in STAGES)
+        rolled = f"SELECT household_key, {sums} FROM {parquet([claim])} GROUP BY household_key"
+        inner = f"SELECT {', '.join(staged)}, {', '.join(RESOURCES)} FROM ({rolled}) JOIN {parquet([home])} USING (household_key)"
+        with duckdb.connect(config={"threads": "1"}) as own:
+            return np.array(own.execute(f"SELECT {counts} FROM ({inner})").fetchall()[0])
+
     def by_sql() -> Any:
-        whole = np.zeros(len(STAGES) * len(RESOURCES) * len(MATRIX), np.int64)
-        for claim, home in files:
-            sums = ", ".join(f"{total(c)} AS {c}" for c in STAGES)
-            rolled = f"SELECT household_key, {sums} FROM {parquet([claim])} GROUP BY household_key"
-            inner = f"SELECT {', '.join(staged)}, {', '.join(RESOURCES)} FROM ({rolled}) JOIN {parquet([home])} USING (household_key)"
-            whole += np.array(con.execute(f"SELECT {counts} FROM ({inner})").fetchall()[0])
-        return whole
+        with ThreadPoolExecutor(2) as pool:
+            return sum(pool.map(ask, files))
 
     def one(pair: tuple[Path, Path]) -> Any:
         claim, home = (pq.read_table(path, use_threads=False) for path in pair)
@@ -145,8 +148,8 @@ def matrix(folder: Path, rows: int, rounds: int) -> list[dict[str, Any]]:
         known = home["household_key"].to_numpy()
         assert np.array_equal(keys[first[:-1]], known)
         own = np.empty((len(STAGES), len(known)), np.int64)
-        columns = tuple(np.array(claim[c].to_numpy()) for c in STAGES)
-        kernel.rolled(first, np.arange(len(keys), dtype=np.int32), columns, 0, len(known), own)
+        columns = tuple(claim[c].to_numpy() for c in STAGES)
+        kernel.rolled(first, np.empty(0, np.int32), columns, 0, len(known), own)
         own[1:] = own[0] - np.cumsum(own[1:], axis=0)
         means = np.stack([home[c].to_numpy() for c in RESOURCES])
         found = np.zeros((len(STAGES), len(RESOURCES), len(MATRIX)), np.int64)

@@ -34,8 +34,9 @@ oidc-demo: $(READY)
 	@test -f $(STORE)/current || $(BIN)/jianfu sample $(STORE)
 	$(BIN)/python tests/oidc.py $(STORE) $(PORT)
 
+# every benchmark into tests/benchmarks/results.md; ROWS: millions of settlements, such as 1,10,50
 bench: $(READY)
-	$(BIN)/python tests/benchmarks/bench.py
+	$(BIN)/python tests/benchmarks/bench.py --rows $(or $(ROWS),1) $(if $(PARTS),--parts $(PARTS))
 
 # Debian and Ubuntu keep ensurepip in a package of its own.
 $(READY): requirements.lock pyproject.toml

@@ -121,19 +121,17 @@ def matrix(folder: Path, rows: int, rounds: int) -> list[dict[str, Any]]:
     staged, owns = [], STAGES[0]
     for k in range(len(STAGES)):
         owns = STAGES[0] + "".join(f" - {c}" for c in STAGES[1 : k + 1])
-        staged.append(f"{owns} AS own{k}")
+        staged.append(f"({owns}) * 10000 AS own{k}")
+    lines = [f"CASE WHEN {res} > 0 THEN {res} * {z} END AS {res}{z}" for res in RESOURCES for z in MATRIX]
     counts = ", ".join(
-        f"count_if({res} > 0 AND own{k} * 10000 > {res} * {z})"
-        for k in range(len(STAGES))
-        for res in RESOURCES
-        for z in MATRIX
+        f"count_if(own{k} > {res}{z})" for k in range(len(STAGES)) for res in RESOURCES for z in MATRIX
     )
 
     def ask(pair: tuple[Path, Path]) -> Any:
         claim, home = pair
         sums = ", ".join(f"{total(c)} AS {c}" for c in STAGES)
         rolled = f"SELECT household_key, {sums} FROM {parquet([claim])} GROUP BY household_key"
-        inner = f"SELECT {', '.join(staged)}, {', '.join(RESOURCES)} FROM ({rolled}) JOIN {parquet([home])} USING (household_key)"
+        inner = f"SELECT {', '.join((*staged, *lines))} FROM ({rolled}) JOIN {parquet([home])} USING (household_key)"
         with duckdb.connect(config={"threads": "1"}) as own:
             return np.array(own.execute(f"SELECT {counts} FROM ({inner})").fetchall()[0])
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from analytics.figures.words import t
-from analytics.view import asking, checks, grid, ledger, upload, workplace
+from analytics.view import asking, checks, grid, ledger, states, upload, workplace
 
 desk = asking.desk()
 if asking.may("books"):
@@ -37,6 +37,7 @@ else:
     st.title(t("access.manifest_title"), anchor=False)
 
 st.header(t("data.snapshot"), anchor=False)
+states.dated(desk.manifest())
 grid.show(
     ledger.facts(desk.snapshot_id, desk.manifest()), t("data.snapshot"), left=2, wide=t("explain.content")
 )

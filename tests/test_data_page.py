@@ -14,7 +14,7 @@ from analytics import verbs
 from analytics.answer import Desk
 from analytics.figures import words
 from analytics.reference import root
-from analytics.view import asking, checks
+from analytics.view import asking, checks, states
 
 FRAME = Path(asking.__file__).with_name("frame.py")
 Visit = Callable[..., AppTest]
@@ -218,6 +218,15 @@ def test_a_sample_needs_no_decision(visit: Visit, sample_store: Path) -> None:
     assert [line["sha256"] for line in files] == [f["sha256"] for f in desk.manifest()["files"]]
     assumed = sum(len(plan.assumed()) for city, year in desk.places if (plan := desk.plan(city, year)))
     assert len(table(at, "假定值")) == assumed
+
+
+def test_answers_prepared_by_another_version_are_named(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = words.both("state.dated_do")["zh"]
+    assert named not in [i.value for i in visit().info]
+    monkeypatch.setattr(states, "made_by", lambda: "another")
+    at = visit()
+    assert named in [i.value for i in at.info]
+    assert words.both("state.rebuild")["zh"] in [b.label for b in at.button]
 
 
 def test_nothing_of_the_data_becomes_markup(visit: Visit, tmp_path: Path) -> None:

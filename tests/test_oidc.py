@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import bureaus
 import oidc
@@ -66,8 +66,8 @@ def settled(page: Page) -> str:
     return page.inner_text("h1")
 
 
-def sign_in(page: Page, site: str, sub: str) -> str:
-    page.goto(site)
+def sign_in(page: Page, site: str, sub: str, to: str = "") -> str:
+    page.goto(site + to)
     assert settled(page) == OWN
     page.click(".st-key-sign_in button")
     page.fill("input[name=sub]", sub)
@@ -146,7 +146,7 @@ def test_a_login_sees_its_own_city_and_fetches_its_own_files(
     assert fetched(f"{site}/_stcore/upload_file/x/y", mine, "PUT")[0] == 403
 
     page.click(".st-key-sign_out button")
-    page.wait_for_selector("input[name=confirm], form, h1")
+    page.wait_for_selector(".st-key-who", state="detached")  # the page that was left is gone
     assert fetched(link, mine)[0] == 403
     with (
         browser.new_context() as thief
@@ -154,6 +154,33 @@ def test_a_login_sees_its_own_city_and_fetches_its_own_files(
         assert arrive(thief, site, mine) == OWN
     entered = [e["kind"] for e in log_of(store).entries() if e.get("user") == "zhuhai"]
     assert entered[0] == "login" and entered[-1] == "logout" and {"answer", "download"} <= set(entered)
+
+
+def test_a_login_leads_to_the_page_that_was_asked_for(
+    context: BrowserContext, site: str, folder: Path
+) -> None:
+    page = context.new_page()
+    sign_in(page, site, "zhuhai", "/tiers?city=zhuhai&lang=zh")
+    assert page.url.startswith(f"{site}/tiers?") and "city=zhuhai" in page.url
+    page.goto(site)  # once
+    page.wait_for_selector(SETTLED)
+    assert "/tiers" not in page.url
+    for wanted, leads in (
+        ("/tiers?lang=en", "/tiers?lang=en"),
+        ("https://elsewhere.example/", "/"),
+        ("//elsewhere.example", "/"),
+        ("/tiers?a=1\r\nSet-Cookie: b=1", "/tiers?a=1%0D%0ASet-Cookie:%20b=1"),
+        ("/auth/logout", "/"),
+    ):
+        context.clear_cookies()
+        context.add_cookies(
+            [
+                cookie(folder, site, "zhuhai"),
+                {"name": "jianfu_next", "value": quote(wanted, safe=""), "url": site},
+            ]
+        )
+        answer = context.request.get(site, headers={"accept": "text/html"}, max_redirects=0)
+        assert (answer.status, answer.headers["location"]) == (307, leads)
 
 
 def test_a_logout_by_address_ends_the_login(context: BrowserContext, site: str, folder: Path) -> None:

@@ -8,11 +8,13 @@ from typing import Any, get_args
 import polars as pl
 
 from analytics import reference
-from analytics.measures.compile import Compiled
 from analytics.measures.contrast import contrast
 from analytics.measures.cube import PLACE, Kept, made_by
 from analytics.measures.decompose import decompose
 from analytics.measures.form import Grain, dimensions, grammar, measures
+from analytics.measures.gather import Spread
+from analytics.measures.histogram import histogram
+from analytics.measures.histogram import question as question_of_bins
 from analytics.measures.largest import largest
 from analytics.measures.parade import parade
 from analytics.measures.parade import question as question_of_parade
@@ -20,6 +22,7 @@ from analytics.measures.question import Question
 from analytics.measures.rows import Fact
 from analytics.measures.sealed import Sealed, origin
 from analytics.measures.uncertainty import Sure, with_errors
+from analytics.measures.wide import compiled
 from analytics.store import Engine
 from analytics.tiers import LEDGERS, TIER, TIERS
 
@@ -59,12 +62,17 @@ class Book:
     """One snapshot, opened for questions."""
 
     def __init__(
-        self, snapshot: Sealed, replay: Replayed | None = None, threads: int = 2, prepared: bool = True
+        self,
+        snapshot: Sealed,
+        replay: Replayed | None = None,
+        threads: int | None = None,
+        prepared: bool = True,
+        spread: Spread | None = None,
     ) -> None:
         """`replay`: the ledger of one city-year paid anew, in place of the facts; `prepared`: whether prepared answers are
-        used. Raises store.Damaged when a file of the snapshot is not as it was sealed: no figure comes from a changed byte.
+        used; `spread`: asks the parts of a question elsewhere. Raises store.Damaged when a file of the snapshot is not as it was sealed: no figure comes from a changed byte.
         """
-        self._kept = Kept({})
+        self._kept, self._spread = Kept({}), spread
         self.snapshot, self.manifest, self._replay = snapshot, snapshot.manifest, replay
         self._counted: dict[tuple[tuple[str, tuple[str, ...]], ...], set[str]] = {}
         self._facts: dict[Grain, Fact] = {}
@@ -130,6 +138,16 @@ class Book:
         several = {"threshold": ",".join(question.thresholds)} if "threshold" in question.by else {}
         settled = chosen | several
         provenance = {**self._provenance(question), **_no_resource(question, chosen)}
+        if self._spread and kept is None:
+            provenance["runner"] = "local"  # unless it is asked in parts
+            sure = Sure.of(question.measure, chosen, se, se_method) if se else None
+            held = {(p.city, p.plan_year) for p in self._files[question.measure.grain]}
+            places = [] if against or self._is_old else [p for p in self._asked(question) if p in held]
+            if found := self._spread.answer(question, chosen, fact, tiers, sure, places):
+                self._must_tell(question, found.table)
+                return Raw(
+                    question, found.table, found.sql, found.bound, settled, {**provenance, **found.told}
+                )
         if against:
             sure = Sure.of(question.measure, chosen, se or "superpopulation", se_method)
             table, sql, bound, told = contrast(self._engine, question, chosen, fact, tiers, sure, against)
@@ -142,7 +160,7 @@ class Book:
             provenance["uncertainty"] = answer.told
             self._must_tell(question, answer.table)
             return Raw(question, answer.table, answer.sql, answer.bound, settled, provenance)
-        asked = Compiled(question, chosen, fact, tiers)
+        asked = compiled(question, chosen, fact, tiers)
         if kept is not None:
             return Raw(question, kept, asked.sql, asked.bound, settled, {**provenance, "prepared": True})
         table = self._engine.ask(asked.sql, asked.bound)
@@ -202,6 +220,16 @@ class Book:
     def largest(self) -> pl.DataFrame | None:
         """The largest contributions to the sums of one city-year, see largest.py; None where there are no persons."""
         return largest(self._engine, "person_year") if "person_year" in self._tables else None
+
+    def histogram(self, where: Mapping[str, Sequence[str | int]]) -> pl.DataFrame | None:
+        """Burdens against every resource a city-year has, see histogram.py; None where there are none."""
+        found = []
+        for resource in grammar().parameters["resource"].values:
+            try:
+                found.append(histogram(self._engine, *self._prepared(question_of_bins(where, resource))))
+            except ValueError:
+                continue  # no such resource here
+        return pl.concat(found) if found else None
 
     def parade(
         self,

@@ -5,7 +5,7 @@ shown) and finds the least and the most every hidden cell can be, by linear prog
 does not end as it should is an error, never a hidden cell that held.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ COUNT, MONEY = 0, 1  # rows of every low and high
 _NEAR = 1e-5  # of a unit: what the solver may be off
 _FINE = 1e-9  # what the solver is asked to keep to
 _PRIMAL = 4
-_ENDS = highspy.HighsModelStatus
+_ENDS, _SENSE = highspy.HighsModelStatus, highspy.ObjSense
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,8 @@ class _Tables:
             ("mip_rel_gap", 0.0),
         ):
             self.solver.setOptionValue(option, value)
+        # The least and the most that any table found so far holds; infinitely far where there is none yet.
+        self.least, self.most = np.full(len(self.values), np.inf), np.full(len(self.values), -np.inf)
         self.solver.addVars(len(self.values), np.zeros(len(self.values)), self.room)
         for e in s.equations:
             for row in (COUNT,) * e.counts + (MONEY,) * e.money:
@@ -160,21 +162,28 @@ class _Tables:
         for column in np.flatnonzero(self.values < self.size).tolist():
             self.solver.changeColIntegrality(column, highspy.HighsVarType.kInteger)
 
-    def range(self, value: int) -> tuple[float, float]:
-        """The least and the most a value can be."""
+    def range(self, value: int, enough: tuple[float, float] = (-np.inf, np.inf)) -> tuple[float, float]:
+        """The least and the most a value can be; a side on which some table found before lies far `enough` is looked at no more."""
         if (column := int(self.column[value])) < 0:
             return float(self.low[value]), float(self.high[value])
         found = []
         self.solver.changeColCost(column, 1.0)
-        for sense in (highspy.ObjSense.kMinimize, highspy.ObjSense.kMaximize):
+        for sense, reached, sign in ((_SENSE.kMinimize, self.least, 1), (_SENSE.kMaximize, self.most, -1)):
+            known = float(self.low[value] + reached[column] * self.each[value])
+            if sign * known <= sign * enough[sign < 0]:
+                found.append(known)
+                continue
             self.solver.changeObjectiveSense(sense)
             status = self.run()
             reach = self.solver.getInfo().objective_function_value
-            if status == _ENDS.kUnbounded and sense == highspy.ObjSense.kMaximize:
+            if status == _ENDS.kUnbounded and sense == _SENSE.kMaximize:
                 reach = np.inf
             elif status != _ENDS.kOptimal or np.isnan(reach):
                 name = self.view.structure.names[value % self.size]
                 raise RuntimeError(f"attack on {name}: the solver ended with {status}; nothing is published")
+            else:
+                table = np.asarray(self.solver.getSolution().col_value)
+                self.least, self.most = np.minimum(self.least, table), np.maximum(self.most, table)
             found.append(float(self.low[value] + reach * self.each[value]))
         self.solver.changeColCost(column, 0.0)
         return found[0], found[1]
@@ -204,11 +213,13 @@ def attack(
     earlier: Seen | None = None,
     insider: tuple[int, int] | None = None,
     integers: bool = False,
+    enough: tuple[Floats, Floats] | None = None,
 ) -> Attack:
     """Between what hidden cells (or `cells`) lie.
 
     `earlier`: another publication of the same cells, believed wherever it does not contradict this one. `insider`: (cell,
-    fen) of a household in this cell, which knows what is its own. `integers`: counts are whole numbers; slow, for a sample.
+    fen) of a household in this cell, which knows what is its own. `integers`: counts are whole numbers; slow, for a sample. `enough`: two rows each of
+    least and most, per cell of the system: a range is worked out only as far as that (see `holding`).
     """
     disbelieved = 0
     if earlier is not None:
@@ -222,7 +233,15 @@ def attack(
     if integers:
         tables.whole()
     chosen = np.flatnonzero(view.hidden) if cells is None else np.array(sorted(cells), np.intp)
-    ranges = [[tables.range(int(i) + row * tables.size) for i in chosen] for row in (COUNT, MONEY)]
+    none = np.full((2, tables.size), -np.inf), np.full((2, tables.size), np.inf)
+    far = [side.ravel().tolist() for side in enough or none]
+    ranges = [
+        [
+            tables.range(value, (far[0][value], far[1][value]))
+            for value in (chosen + row * tables.size).tolist()
+        ]
+        for row in (COUNT, MONEY)
+    ]
     low, high = np.moveaxis(np.array(ranges, float).reshape(2, len(chosen), 2), 2, 0)
     low[COUNT], high[COUNT] = np.ceil(low[COUNT] - _NEAR), np.floor(high[COUNT] + _NEAR)
     return Attack(chosen, low, high, tables.programs, disbelieved, earlier is not None, insider)
@@ -244,6 +263,21 @@ def _together(view: Seen, earlier: Seen) -> tuple[Seen, int]:
     low[keep], high[keep] = np.maximum(low, old_low)[keep], np.minimum(high, old_high)[keep]
     shape = view.low.shape
     return replace(view, low=low.reshape(shape), high=high.reshape(shape)), int(apart.sum() + wrong.sum())
+
+
+def holding(
+    system: System, policy: Policy, own: int = 0, around: Collection[int] = ()
+) -> tuple[Floats, Floats]:
+    """What every cell must be able to be, at least and at most, to be safe and still hold the truth: two rows, counts and money.
+
+    `own`: fen that an insider knows to be in the cells `around` it.
+    """
+    few = (system.count > 0) & (system.count < policy.k)
+    others = system.money - np.where(np.isin(np.arange(len(system)), list(around)), own, 0)
+    away = np.where(others > 0, others * policy.p / 100, 0.0)
+    least = [np.where(few, 1, system.count), np.minimum(system.money - away, system.money)]
+    most = [np.where(few, policy.k, system.count), system.money + away]
+    return np.array(least, float), np.array(most, float)
 
 
 def judge(found: Attack, system: System, policy: Policy, targets: Flags) -> list[Finding]:
@@ -307,12 +341,16 @@ def undone(
                 f"{f.cell}: {who} can tell that it lies between {f.low:.0f} and {f.high:.0f} {what} ({f.kind})"
             )
 
-    by("anybody", attack(view, cells=at))
+    enough = holding(system, policy)
+    by("anybody", attack(view, cells=at, enough=enough))
     if earlier is not None:
-        by("whoever kept the earlier publication", attack(view, cells=at, earlier=earlier))
+        by("whoever kept the earlier publication", attack(view, cells=at, earlier=earlier, enough=enough))
     for i in few[:insiders]:
         own = int(system.money[i]) if system.count[i] == 1 else system.top[i][0][0] if system.top[i] else 0
-        by(f"a household of {system.names[i]}", attack(view, cells=at, insider=(i, own)))
+        by(
+            f"a household of {system.names[i]}",
+            attack(view, cells=at, insider=(i, own), enough=holding(system, policy, own, system.around(i))),
+        )
     if sample:
         by(
             "anybody, in whole numbers,",

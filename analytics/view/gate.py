@@ -1,12 +1,16 @@
-"""What a browser may fetch besides pages where others are served: a file only by the login it was made for, and nothing handed in."""
+"""What a browser may fetch besides pages where others are served: a file only by the login it was made for, and nothing handed in.
+
+A page asked for before the login is where the login leads to.
+"""
 
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote, unquote
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.auth_util import get_cookie_with_chunks
 from streamlit.runtime import get_instance
@@ -15,7 +19,11 @@ from streamlit.web.server.starlette.starlette_app_utils import decode_signed_val
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from analytics.release import BadGrants, LoginOver
-from analytics.view import door
+from analytics.view import door, menu
+
+_NEXT = "jianfu_next"  # cookie: the page asked for before the login
+_NEXT_SECONDS = 600
+_ADDRESSES = {"/", *(f"/{name}" for names in menu.PAGES.values() for name in names)}
 
 
 class Gate:
@@ -36,8 +44,24 @@ class Gate:
                 return await _refused(scope, receive, send)
         elif path == "/auth/logout":
             config.sessions.end(_claims(request))
+        wanted = ""  # to be remembered
+        if (
+            scope["method"] == "GET"
+            and path in _ADDRESSES
+            and "text/html" in request.headers.get("accept", "")
+        ):
+            here = f"{path}?{request.url.query}" if request.url.query else path
+            if not _may_enter(_claims(request)):
+                wanted = here
+            elif here == "/" and _NEXT in request.cookies:
+                return await _onward(request)(scope, receive, send)
 
         async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start" and wanted not in ("", "/"):
+                about = f"Max-Age={_NEXT_SECONDS}; Path=/; HttpOnly; SameSite=Lax"
+                MutableHeaders(scope=message).append(
+                    "set-cookie", f"{_NEXT}={quote(wanted, safe='')}; {about}"
+                )
             if message["type"] == "http.response.start" and config.setup.tls_at_proxy:
                 headers = MutableHeaders(scope=message)
                 cookies = headers.getlist("set-cookie")
@@ -58,6 +82,28 @@ async def _refused(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse("not granted", 403, {"cache-control": "no-store"})(scope, receive, send)
 
 
+def _onward(request: Request) -> RedirectResponse:
+    """To the page asked for before the login; one of ours, whatever the cookie says."""
+    path, _, query = unquote(request.cookies[_NEXT]).partition("?")
+    query = quote(query, safe="=&%,+-._~:")
+    leads = (
+        RedirectResponse(f"{path}?{query}" if query else path)
+        if path in _ADDRESSES
+        else RedirectResponse("/")
+    )
+    leads.delete_cookie(_NEXT, httponly=True, samesite="lax")
+    return leads
+
+
+def _may_enter(claims: Mapping[str, Any]) -> bool:
+    config = door.server()
+    assert config
+    try:
+        return bool(claims) and config.viewer(claims) is not None
+    except (LoginOver, BadGrants):
+        return False
+
+
 def _claims(request: Request) -> Mapping[str, Any]:
     """What the login cookie of a request says, where it is signed by us; empty otherwise."""
 
@@ -75,12 +121,7 @@ def _claims(request: Request) -> Mapping[str, Any]:
 
 def _may_fetch(claims: Mapping[str, Any], name: str) -> bool:
     """Whether a login counts, and the file was made for this very login or a session of it holds it."""
-    config = door.server()
-    assert config
-    try:
-        if config.viewer(claims) is None:
-            return False
-    except (LoginOver, BadGrants):
+    if not _may_enter(claims):
         return False
     runtime, file = get_instance(), name.partition(".")[0]
     stored = runtime.media_file_mgr.read_file(name)

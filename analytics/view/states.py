@@ -1,13 +1,15 @@
 """What a page says when there is nothing to show: waiting, damaged, gone, too slow, unanswerable, protected."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import streamlit as st
 
 from analytics import jobs
 from analytics.figures import words
 from analytics.figures.words import t
+from analytics.measures import made_by
 from analytics.release import Denied, Released, Unwritten
 from analytics.store import Busy, Damaged, QueryTimeout
 from analytics.view import asking, entrance
@@ -69,6 +71,15 @@ def damaged(error: Damaged) -> None:
     lines = str(error).splitlines()[:_MOST]
     st.error(_body("\n".join(lines), t("state.damaged_do")), icon=":material/heart_broken:")
     st.code(f"jianfu verify {shown_path()}\njianfu build {shown_path()}", language="shell")
+    if asking.may("build"):
+        rebuild(t("state.rebuild"))
+
+
+def dated(manifest: Mapping[str, Any]) -> None:
+    """Where the prepared answers of a snapshot are of another version: pages take longer, and nobody gets protected tables."""
+    if manifest.get("prepared_by") == made_by():
+        return
+    st.info(t("state.dated_do"), title=t("state.dated"), icon=":material/update:")
     if asking.may("build"):
         rebuild(t("state.rebuild"))
 

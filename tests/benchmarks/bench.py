@@ -1,145 +1,161 @@
-"""Ingest and build of a settlement delivery, as a ratio to what cannot be avoided: hashing its files plus one naive group-by.
+"""All benchmarks, one after the other, into one table: `make bench`.
 
-    make bench                    1,000,000 settlements, five rounds
-    .venv/bin/python tests/benchmarks/bench.py --rows 5000000 --rounds 3
+    make bench                                                      a million settlements, every part, three rounds
+    make bench ROWS=1,10,50                                         in millions; cost against size is drawn
+    .venv/bin/python tests/benchmarks/bench.py --parts build --rows 200 --rounds 2
 
-Every round runs each way in a process of its own, one after the other, so that a noisy machine disturbs all alike; the
-figure is the ratio of medians. The delivery is drawn once by the synthetic wing and repeated under new identifiers to size.
+Every part is a file here with `results(rows, rounds)`: what took how long, against what it is measured, the ratio in the same
+run and the bound it must hold. Each runs in a process of its own, so that none is charged for another's memory. What was
+measured is kept in results.json, part by part and size by size; results.md and the picture are written from it.
 """
 
 import argparse
 import json
 import os
 import platform
-import shutil
-import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import duckdb
+import plotly.graph_objects as go
 
-from analytics import verbs
-from analytics.store import parquet, sha256_of
-from analytics.synthetic import write_delivery
-
-# What one would write by hand for the same person-years: the same sums and classes, straight off the delivered file.
-NAIVE = """SELECT left(insuplc_admdvs, 4) AS city, year, psn_no, any_value(insutype), any_value(gend), count(*),
-    count(DISTINCT mdtrt_id) FILTER (med_type = '21'), max(dedc_hosp_lv), min(med_type), max(pay_loc),
-    sum(fulamt_ownpay_amt + overlmt_selfpay), sum(hifmi_pay + hifob_pay), sum(cvlserv_pay + hifes_pay), sum(hifdm_pay + oth_pay), {sums}
-FROM {files} WHERE refd_setl_flag <> '1' GROUP BY ALL"""
-MONEY = ["medfee_sumamt", "inscp_scp_amt", "preselfpay_amt", "hifp_pay", "maf_pay", "fund_pay_sumamt", "hosp_part_amt", "psn_part_amt", "acct_pay", "psn_cash_pay"]  # fmt: skip
-CLAIMS_PER_PERSON_YEAR = 5  # of patients, as in an extract with outpatient care
+HERE = Path(__file__).parent
+KEPT, TABLE, PICTURE = HERE / "results.json", HERE / "results.md", HERE / "cost.png"
+GROWTH = 1.05  # cost may grow no faster with size
+PARTS = ("ingest", "build", "measures", "readers", "whatif", "runners")
+LOADED = 1.5  # of the machine before the run: more than this and the figures are marked
+RUN = "import json, sys; from {part} import results; print(json.dumps(results({rows}, {rounds})))"
+Row = dict[str, Any]
 
 
-def draw(folder: Path, rows: int) -> Path:
-    """One Parquet file of `rows` settlements over seven cities and five years."""
-    files = write_delivery(folder / "seed", persons=6000, seed=1)["settlement"]
-    con = duckdb.connect()
-    base, patients = con.execute(
-        f"SELECT count(*), count(DISTINCT psn_no || year) FROM {parquet(files)}"
-    ).fetchall()[0]
-    shared = round(
-        CLAIMS_PER_PERSON_YEAR * patients / base
-    )  # this many copies of a settlement belong to one person
-    copies = -(-rows // base)
-    names = ", ".join(f"{n} || '-' || c AS {n}" for n in ("setl_id", "init_setl_id", "mdtrt_id"))
-    target = folder / "settlement.parquet"
-    con.execute(
-        f"COPY (SELECT * REPLACE ({names}, psn_no || '-' || (c // {shared}) AS psn_no) FROM {parquet(files)}, range({copies}) t(c) "
-        f"ORDER BY setl_time, setl_id LIMIT {rows}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
-    ).fetchall()
-    shutil.rmtree(folder / "seed")
-    return target
+def measured(part: str, rows: int, rounds: int) -> Row:
+    """One part at one size, with the state of the machine."""
+    load, start = os.getloadavg()[0], time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", RUN.format(part=part, rows=rows, rounds=rounds)],
+        cwd=HERE, env={**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parents[1]}"}, stdout=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise SystemExit(f"{part} at {rows:,} rows failed (exit {done.returncode}); nothing of it is kept")
+    return {
+        "part": part, "size": rows, "rounds": rounds, "load": round(load, 1), "took": round(time.perf_counter() - start),
+        "date": time.strftime("%Y-%m-%d"), "rows": json.loads(done.stdout.splitlines()[-1]),
+    }  # fmt: skip
 
 
-def hashed(file: Path, _: Path) -> None:
-    sha256_of(file)
+def machine() -> dict[str, str]:
+    cpu = [line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    memory = [int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")]
+    told = {"cpu": f"{cpu[0] if cpu else platform.machine()}, {os.cpu_count()} cores"}
+    told |= {"memory": f"{memory[0] / 2**20:.0f} GiB"} if memory else {}
+    told["python"] = platform.python_version()
+    return told | {name: version(name) for name in ("duckdb", "polars", "pyarrow", "numba")}
 
 
-def grouped(file: Path, _: Path) -> None:
-    sums = ", ".join(f"sum({name})" for name in MONEY)
-    con = duckdb.connect(config={"threads": 2})
-    con.execute("CREATE TABLE person_year AS " + NAIVE.format(sums=sums, files=parquet([file]))).fetchall()
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text(encoding="utf-8").splitlines() if Path(path).exists() else []
 
 
-def ingested(file: Path, folder: Path) -> None:
-    verbs.ingest(folder / "store", [file], "settlement")
+def table(kept: Row) -> str:
+    """results.md: a section per part, a line per figure and size."""
+    lines = [
+        "# 基准结果 Benchmark results",
+        "",
+        "Written by `make bench`; ratios are of medians in one run.",
+        "",
+    ]
+    lines += [", ".join(f"{k} {v}" for k, v in kept["machine"].items()), ""]
+    for part in PARTS:
+        runs = [run for run in kept["runs"] if run["part"] == part]
+        if not runs:
+            continue
+        lines += [
+            f"## {part}",
+            "",
+            "| rows | what | s | against | s | ratio | bound | peak MB | |",
+            "|---:|---|---:|---|---:|---:|---:|---:|---|",
+        ]
+        lines += [_line(run["size"], row) for run in runs for row in run["rows"]]
+        about = (
+            f"{run['size'] / 1e6:g} M: {run['rounds']} rounds, {run['date']}"
+            + (f", load {run['load']} before it: figures are too high" if run["load"] > LOADED else "")
+            for run in runs
+        )
+        lines += ["", "; ".join(about), ""]
+    return "\n".join(lines)
 
 
-def built(_: Path, folder: Path) -> None:
-    verbs.build(folder / "store")
+def _line(size: int, row: Row) -> str:
+    ratio, bound = row.get("ratio"), row.get("bound")
+    held = "" if ratio is None or bound is None else "holds" if ratio <= bound else "**above**"
+    cells = (
+        f"{row.get('rows', size) / 1e6:g} M", row["what"], _number(row.get("seconds")), row.get("against", ""), _number(row.get("against_seconds")),
+        _number(ratio), _number(bound), _number(row.get("peak_mb"), "{:,.0f}"), row.get("held", held),
+    )  # fmt: skip
+    return "| " + " | ".join(cells) + " |"
 
 
-def pandas_script(file: Path, _: Path) -> None:
-    """What an analyst would write today."""
-    import pandas as pd
-
-    frame = pd.read_parquet(file)
-    frame[MONEY] = frame[MONEY].astype(float)
-    frame.groupby(["year", "psn_no", "insuplc_admdvs", "insutype"])[MONEY].sum()
+def _number(value: float | None, form: str = "{:.3g}") -> str:
+    return "" if value is None else form.format(value)
 
 
-STEPS: dict[str, Callable[[Path, Path], None]] = {
-    f.__name__: f for f in (hashed, grouped, ingested, built, pandas_script)
-}
+def picture(kept: Row) -> bytes | None:
+    """Seconds against rows, both logarithmic, of everything measured at two sizes or more; the dotted line is size^1.05."""
+    lines: dict[str, list[tuple[int, float]]] = {}
+    for run in kept["runs"]:
+        for row in run["rows"]:
+            if row.get("scales") and row.get("seconds"):
+                lines.setdefault(row["what"], []).append((row.get("rows", run["size"]), row["seconds"]))
+    lines = {name: sorted(points) for name, points in lines.items() if len(points) > 1}
+    if not lines:
+        return None
+    figure = go.Figure()
+    for name, points in lines.items():
+        x, y = zip(*points, strict=True)
+        figure.add_scatter(x=x, y=y, name=name, mode="lines+markers")
+        figure.add_scatter(
+            x=x, y=[y[0] * (size / x[0]) ** GROWTH for size in x], mode="lines", showlegend=False,
+            line={"dash": "dot", "color": "#9AA5B1", "width": 1},
+        )  # fmt: skip
+    figure.update_layout(
+        template="plotly_white", width=900, height=520, legend={"orientation": "h", "y": -0.2},
+        margin={"t": 20, "r": 20}, xaxis={"type": "log", "dtick": 1, "title": "settlements"},
+        yaxis={"type": "log", "dtick": 1, "title": "seconds"},
+    )  # fmt: skip
+    sys.path.append(str(HERE.parent))
+    from serving import chromium
 
-
-def step(name: str, file: Path, folder: Path) -> dict[str, float]:
-    """Seconds and peak memory of one step in a process of its own (start-up of the process not counted)."""
-    run = [sys.executable, __file__, "--step", name, "--file", str(file), "--folder", str(folder)]
-    return json.loads(subprocess.run(run, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-
-
-def _peak_mb() -> float:
-    """Peak memory of this process alone (getrusage would pass on what its parent had used)."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+    for browser in chromium():
+        page = browser.new_page(viewport={"width": 900, "height": 520})
+        page.set_content(figure.to_html(include_plotlyjs=True))
+        page.wait_for_selector(".main-svg")
+        return page.screenshot()
+    return None
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--step", choices=STEPS)
-    parser.add_argument("--file", type=Path)
-    parser.add_argument("--folder", type=Path)
-    args = parser.parse_args()
-    if args.step:
-        start = time.perf_counter()
-        STEPS[args.step](args.file, args.folder)
-        seconds = time.perf_counter() - start
-        print(json.dumps({"seconds": seconds, "mb": _peak_mb()}))
-        return
-    folder = Path(tempfile.mkdtemp(prefix="jianfu-bench-"))
-    try:
-        file = draw(folder, args.rows)
-        taken: dict[str, list[dict[str, float]]] = {name: [] for name in STEPS}
-        for _ in range(args.rounds):
-            shutil.rmtree(folder / "store", ignore_errors=True)
-            for name in STEPS:
-                taken[name].append(step(name, file, folder))
-        report(args.rows, file.stat().st_size, taken)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def report(rows: int, size: int, taken: dict[str, list[dict[str, float]]]) -> None:
-    seconds = {name: statistics.median(run["seconds"] for run in runs) for name, runs in taken.items()}
-    floor = seconds["hashed"] + seconds["grouped"]
-    print(
-        f"{rows:,} settlements, {size / 1e6:.0f} MB, {len(taken['hashed'])} rounds, {os.cpu_count()} cores, Python {platform.python_version()}, DuckDB {duckdb.__version__}"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    print(f"{'step':16}{'median s':>10}{'ratio':>8}{'peak MB':>10}")
-    for name, runs in taken.items():
-        print(
-            f"{name:16}{seconds[name]:>10.2f}{seconds[name] / floor:>8.2f}{max(run['mb'] for run in runs):>10.0f}"
-        )
-    whole = (seconds["ingested"] + seconds["built"]) / floor
-    print(f"ingest + build: {whole:.2f} x (hash + naive group-by); bound 4")
+    parser.add_argument("--rows", default="1", help="millions of settlements, several with commas")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--parts", default=",".join(PARTS))
+    args = parser.parse_args()
+    kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {"runs": []}
+    kept["machine"] = machine()
+    for size in (round(float(text) * 1e6) for text in args.rows.split(",")):
+        for part in args.parts.split(","):
+            run = measured(part, size, args.rounds)
+            print(f"{part}, {size / 1e6:g} M rows: {run['took']} s", flush=True)
+            kept["runs"] = [r for r in kept["runs"] if (r["part"], r["size"]) != (part, size)] + [run]
+            kept["runs"].sort(key=lambda r: (PARTS.index(r["part"]), r["size"]))
+            KEPT.write_text(json.dumps(kept, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            TABLE.write_text(table(kept), encoding="utf-8")
+    if drawn := picture(kept):
+        PICTURE.write_bytes(drawn)
 
 
 if __name__ == "__main__":

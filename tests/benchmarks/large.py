@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import duckdb
-from bench import draw
+from ingest import draw
 
 from analytics.store import parquet
 

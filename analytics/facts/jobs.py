@@ -198,10 +198,14 @@ def one_alias(files: Iterable[Path]) -> str:
 def counted(jobs: Sequence[Job], columns: Iterable[str], amounts: Mapping[str, Sequence[str]]) -> str:
     """The settlements that count; without any refund these are simply the normal ones. `amounts`: as AMOUNTS."""
     name = f"({undone(jobs, amounts)})" if is_undone(jobs) else ""
-    return _joined(jobs, "counted", columns, amounts, "{0} + coalesce(undone.{1}, 0)" if name else "{0}", name)
+    return _joined(
+        jobs, "counted", columns, amounts, "{0} + coalesce(undone.{1}, 0)" if name else "{0}", name
+    )
 
 
-def in_parts(jobs: Sequence[Job], columns: Iterable[str], amounts: Mapping[str, Sequence[str]]) -> tuple[str, str]:
+def in_parts(
+    jobs: Sequence[Job], columns: Iterable[str], amounts: Mapping[str, Sequence[str]]
+) -> tuple[str, str]:
     """For sums: the settlements that count, with all of their amounts, and what was refunded of some (empty where nothing
     can be). Needs the table `undone`, where `is_undone`; few are, so their amounts are not carried beside all others.
     """
@@ -224,26 +228,40 @@ def is_undone(jobs: Sequence[Job]) -> bool:
 
 
 def _joined(
-    jobs: Sequence[Job], name: str, columns: Iterable[str], amounts: Mapping[str, Sequence[str]], field: str, beside: str
+    jobs: Sequence[Job],
+    name: str,
+    columns: Iterable[str],
+    amounts: Mapping[str, Sequence[str]],
+    field: str,
+    beside: str,
 ) -> str:
     """`field`: SQL of an amount, of {0} as it was settled and {1} the column of the table `beside`."""
     chosen = [f"one.{c}" for c in columns]
     for title, fields in amounts.items():
         each = [field.format(f"one.{f}_fen", f"{f}_fen") for f in fields]
         # an amount fits 32 bits, the sum of two may not
-        chosen.append(" + ".join(f"({e})::BIGINT" if beside or len(each) > 1 else e for e in each) + f" AS {title}")
+        chosen.append(
+            " + ".join(f"({e})::BIGINT" if beside or len(each) > 1 else e for e in each) + f" AS {title}"
+        )
     rows = source(jobs, "settlement")
     if not beside:
         return f"SELECT {', '.join(chosen)} FROM {rows} AS one WHERE row_kind = 'normal'"
-    same = [*(f"one.{c} = undone.{c}" for c in ("setl_id", *at(jobs))), "one.updt_time IS NOT DISTINCT FROM undone.updt_time"]
-    return query(name).fill(columns=", ".join(chosen), settlement=rows, undone=beside, same=" AND ".join(same))
+    same = [
+        *(f"one.{c} = undone.{c}" for c in ("setl_id", *at(jobs))),
+        "one.updt_time IS NOT DISTINCT FROM undone.updt_time",
+    ]
+    return query(name).fill(
+        columns=", ".join(chosen), settlement=rows, undone=beside, same=" AND ".join(same)
+    )
 
 
 def enrolled(jobs: Sequence[Job]) -> str:
     """What to read enrolment from, every row with each plan year asked about."""
     rows = source(jobs, "enrolment")
     if not at(jobs):
-        return f"(SELECT *, {jobs[0].plan_year} AS plan_year FROM {rows} WHERE city = {literal(jobs[0].city)})"
+        return (
+            f"(SELECT *, {jobs[0].plan_year} AS plan_year FROM {rows} WHERE city = {literal(jobs[0].city)})"
+        )
     places = ", ".join(f"({literal(job.city)}, {job.plan_year})" for job in jobs)
     return f"{rows} JOIN (VALUES {places}) AS place (city, plan_year) USING (city)"
 

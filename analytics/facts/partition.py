@@ -170,7 +170,8 @@ class Work:
             at=leading(jobs),
             place=place(jobs),
             counted=kept,
-            summed="SELECT *, 1 AS n FROM counted" + (f" UNION ALL SELECT *, 0 AS n FROM ({refunded})" if in_part else ""),
+            summed="SELECT *, 1 AS n FROM counted"
+            + (f" UNION ALL SELECT *, 0 AS n FROM ({refunded})" if in_part else ""),
             ranks=", ".join(ranks),
             claimed=", ".join(claimed),
             enrolled=enrolled(jobs),

@@ -46,7 +46,9 @@ class Scaled:
         self.parts = [p for d in seed.deliveries() for p in d.partitions()]
         self.copies = max(1, round(rows / (SETTLED * cities * years / CITIES / YEARS)))
         self.groups = -(-self.copies // COPIES)
-        self.con = duckdb.connect(config={"threads": 2, "memory_limit": "6GB", "temp_directory": str(folder) + "-spill"})
+        self.con = duckdb.connect(
+            config={"threads": 2, "memory_limit": "6GB", "temp_directory": str(folder) + "-spill"}
+        )
         self.places = sorted({(p.city, p.plan_year) for p in self.parts if p.table == "settlement"})
 
     def make(self) -> Store:
@@ -55,7 +57,14 @@ class Scaled:
         if (store.path / "done").exists():
             return store
         self._who()
-        for table in ("household_member", "person", "household_economy", "enrolment", "commercial_claim", "settlement"):
+        for table in (
+            "household_member",
+            "person",
+            "household_economy",
+            "enrolment",
+            "commercial_claim",
+            "settlement",
+        ):
             self._deliver(store, table)
         (store.path / "done").touch()
         return store
@@ -79,12 +88,19 @@ class Scaled:
                 name = f"{table}-{number:05d}.parquet"
                 (rows,) = self._copy(table, city, year, staging / name)
                 place = {"city": city, "plan_year": year}
-                files.append({"table": table, "name": name, "rows": rows, **{k: v for k, v in place.items() if v}})
+                files.append(
+                    {"table": table, "name": name, "rows": rows, **{k: v for k, v in place.items() if v}}
+                )
                 if table == "settlement" and self._files("settlement_undone", city, year):
                     name = f"settlement_undone-{number:05d}.parquet"
                     (rows,) = self._copy("settlement_undone", city, year, staging / name)
                     files.append({"table": "settlement_undone", "name": name, "rows": rows, **place})
-            told = {"table": table, "rows_loaded": sum(f["rows"] for f in files), "synthetic": True, "key": {"id": "bench"}}
+            told = {
+                "table": table,
+                "rows_loaded": sum(f["rows"] for f in files),
+                "synthetic": True,
+                "key": {"id": "bench"},
+            }
             return store.seal("deliveries", staging, files, told)
 
     def _cells(self, table: str) -> list[tuple[str | None, int | None]]:
@@ -96,7 +112,9 @@ class Scaled:
         return [(c, None) for c in cities] if table == "enrolment" else [(None, None)]
 
     def _copy(self, table: str, city: str | None, year: int | None, target: Path) -> list[int]:
-        done = self.con.execute(f"COPY ({self._select(table, city, year)}) TO {literal(target)} ({FORMAT})").fetchall()
+        done = self.con.execute(
+            f"COPY ({self._select(table, city, year)}) TO {literal(target)} ({FORMAT})"
+        ).fetchall()
         return [done[0][0]]
 
     def _files(self, table: str, city: str | None, year: int | None) -> list[Path]:
@@ -143,7 +161,10 @@ class Scaled:
     def _money(self, names: list[str], of: str) -> str:
         """Other amounts for every copy: between 0.9 and 1.1 of what was drawn, in one proportion."""
         kinds = contract("settlement").stored | contract("commercial_claim").stored
-        return ", ".join(f"({n}::BIGINT * (90000 + (hash({of}) % 20000)::BIGINT) // 100000)::{kinds[n]} AS {n}" for n in names)
+        return ", ".join(
+            f"({n}::BIGINT * (90000 + (hash({of}) % 20000)::BIGINT) // 100000)::{kinds[n]} AS {n}"
+            for n in names
+        )
 
 
 def main() -> None:
@@ -152,7 +173,14 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     store = Scaled(folder / "scaled", rows, cities=cities, years=years).make()
     parts = [p for d in store.deliveries() for p in d.partitions()]
-    print(json.dumps({"rows": sum(p.rows for p in parts if p.table == "settlement"), "mb": sum(p.path.stat().st_size for p in parts) / 1e6}))
+    print(
+        json.dumps(
+            {
+                "rows": sum(p.rows for p in parts if p.table == "settlement"),
+                "mb": sum(p.path.stat().st_size for p in parts) / 1e6,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

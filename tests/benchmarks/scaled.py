@@ -129,7 +129,7 @@ class Scaled:
             return self._events(table, paths, year)
         if table == "settlement_undone":
             named = "setl_id || '-' || c AS setl_id, by_setl_id || '-' || c AS by_setl_id"
-            money = self._money([c for c in contract("settlement").money], "setl_id")
+            money = self._money(list(contract("settlement").money), "setl_id")
             rows = f"SELECT * REPLACE ({named}, (by_plan_year - {max(year or 0, 2021)} + {year})::INTEGER AS by_plan_year) FROM {parquet(paths)}, range({self.copies}) t(c)"
             # a row may be undone by one of another year, whose amounts were made otherwise: those of a full refund are not read
             return f"SELECT * REPLACE ({money}) FROM ({rows}) ORDER BY setl_id, updt_time, kind, by_setl_id"

@@ -1,0 +1,125 @@
+"""How settlements lie in the files of a store, and that nothing read from them depends on it."""
+
+import random
+from pathlib import Path
+
+import polars as pl
+import pytest
+from canonical import Rows, built, deliver, enrol, facts, hashes, negative, settle, undo
+from test_ingest import load, row, waiting
+
+from analytics.facts import FACTS
+
+MOST = 2**31 - 1  # fen of one amount of a settlement
+
+
+def test_rows_of_a_person_lie_together_by_time_and_ties_as_they_came(tmp_path: Path) -> None:
+    came = [("P2", 9), ("P1", 9), ("P2", 3), ("P3", 5), ("P1", 9), ("P2", 9), ("P1", 1)]
+    rows = [
+        row(n, psn_no=person, setl_time=f"2021-08-{day:02} 10:00:00") for n, (person, day) in enumerate(came)
+    ]
+    file = load(tmp_path, rows).partitions("settlement")[0].path
+    held = pl.read_parquet(file).select("person_key", "setl_time", "setl_id").rows()
+    assert [h[:2] for h in held] == sorted(h[:2] for h in held)
+    assert [h[0] for h in held] != [
+        h[0] for h in sorted(held, key=lambda h: h[2])
+    ]  # they came in another order
+    runs = [
+        "".join(f"{i[1:]} " for _, _, i in held if came[int(i[1:])][0] == person)
+        for person in ("P1", "P2", "P3")
+    ]
+    assert runs == ["6 1 4 ", "2 0 5 ", "3 "]
+
+
+@pytest.mark.parametrize(
+    ("fen", "loads"), [(MOST, True), (MOST + 1, False), (-MOST, True), (-MOST - 1, False)]
+)
+def test_an_amount_fits_32_bits_or_waits(tmp_path: Path, fen: int, loads: bool) -> None:
+    amount = f"{'-' if fen < 0 else ''}{abs(fen) // 100}.{abs(fen) % 100:02}"
+    delivery = load(tmp_path, [row(1), row(2, act_pay_dedc=amount)])
+    told = [r for reasons in waiting(delivery).values() for r in reasons] if not loads else []
+    assert ("bad_amount(act_pay_dedc)" in told) is not loads
+    values = pl.concat(pl.read_parquet(p.path) for p in delivery.partitions("settlement"))["act_pay_dedc_fen"]
+    assert (fen in values.to_list()) is loads
+
+
+def test_two_amounts_at_the_bound_add_up(tmp_path: Path) -> None:
+    """The files hold 32 bits; a tier of two fields does not fit them."""
+    one = settle("a", 100, cvlserv_pay_fen=MOST, hifes_pay_fen=MOST)
+    deliver(tmp_path, settlement=[one, settle("b", 100)])
+    narrow(tmp_path)
+    assert facts(tmp_path)[2023, 1]["statutory_supplement_paid_fen"] == 2 * MOST
+
+
+def narrow(store: Path) -> None:
+    """Money of the one sealed delivery as ingest writes it: 32 bits."""
+    from analytics.store import Store
+
+    kept = Store(store)
+    (delivery,) = kept.deliveries()
+    manifest = {k: v for k, v in delivery.manifest.items() if k != "files"}
+    frames = {p.path.name: pl.read_parquet(p.path) for p in delivery.partitions()}
+    files = [{k: v for k, v in f.items() if k != "sha256"} for f in delivery.manifest["files"]]
+    with kept.building() as staging:
+        for name, frame in frames.items():
+            frame.with_columns(pl.col("^.*_fen$").cast(pl.Int32)).write_parquet(staging / name)
+        sealed = kept.seal("deliveries", staging, files, manifest)
+    assert sealed.id != delivery.id
+    import shutil
+
+    delivery.path.chmod(0o755)
+    shutil.rmtree(delivery.path)
+
+
+def world() -> Rows:
+    draw = random.Random(7)
+    return [
+        settle(f"s{n:03}", draw.randrange(1, 90_000), person=draw.randrange(1, 40), year=draw.choice((2022, 2023)),
+               care_type=draw.choice(("inpatient", "outpatient")), mdtrt_id=f"M{draw.randrange(150)}")
+        for n in range(200)
+    ]  # fmt: skip
+
+
+def test_the_order_of_rows_decides_nothing(tmp_path: Path) -> None:
+    """Files of an older store, in the order of their delivery, make the same bytes of facts."""
+    rows = world()
+    gone, part = rows[3], rows[5]
+    backs = [negative("r1", gone), negative("r2", part, 4)]
+    told = [undo(gone, "refunded", backs[0]), undo(part, "partly_refunded", backs[1])]
+    enrolled = [enrol(person) for person in range(1, 45)]
+    made = {}
+    for name, order in (
+        ("older", rows),
+        ("sorted", sorted(rows, key=lambda r: (r["person_key"], r["setl_id"]))),
+        ("other", rows[:-1]),
+    ):
+        deliver(tmp_path / name, settlement=[*order, *backs], settlement_undone=told, enrolment=enrolled)
+        made[name] = {n: sha for n, sha in hashes(built(tmp_path / name)).items() if n.startswith(FACTS)}
+    assert made["older"] == made["sorted"] != made["other"]
+
+
+def test_city_years_worked_together_and_alone_hold_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone the person is the whole key; together city and plan year are told from row to row."""
+    import importlib
+
+    rows = world()
+    gone, part = rows[3], rows[5]
+    backs = [negative("r1", gone), negative("r2", part, 4)]
+    told = [undo(gone, "refunded", backs[0]), undo(part, "partly_refunded", backs[1])]
+    made = []
+    for name, together in (("together", 9), ("alone", 1)):
+        monkeypatch.setattr(importlib.import_module("analytics.facts.build"), "TOGETHER", together)
+        deliver(
+            tmp_path / name,
+            settlement=[*rows, *backs],
+            settlement_undone=told,
+            enrolment=[enrol(p) for p in range(1, 45)],
+        )
+        made.append(hashes(built(tmp_path / name)))
+    assert made[0] == made[1]
+    fees = (
+        sum(r["medfee_sumamt_fen"] for r in rows) - gone["medfee_sumamt_fen"] + backs[1]["medfee_sumamt_fen"]
+    )
+    assert sum(r["cost_fen"] for r in facts(tmp_path / "alone").values()) == fees

@@ -126,7 +126,7 @@ def naive(store: Path, out: Path) -> None:
 
 
 def ours(store: Path, out: Path) -> None:
-    build(Store(store), workers=2)
+    build(Store(store))
 
 
 def fingerprint(tables: dict[str, Sequence[Path]]) -> dict[str, list[Any]]:
@@ -261,7 +261,7 @@ def floor(store: Path, _: Path) -> None:
 
 def again(store: Path, _: Path) -> None:
     """Our build after one file of settlements was damaged in the snapshot's facts: one city-year of all."""
-    build(Store(store), workers=2)
+    build(Store(store))
 
 
 WAYS: dict[str, Callable[[Path, Path], None]] = {

@@ -97,15 +97,15 @@ class Compiled:
         """CTEs up to `cut`: a row per row of the ledger with dimensions, sums of one row, and what ranks it."""
         question, form = self.question, self.question.measure
         columns = [name if name in self.more else f"{cut(name)} AS {name}" for name in self.by]
-        usable, rows = self._usable(), "ledger"
+        usable, rows = self.usable(), "ledger"
         head, tail = ("", "") if usable == "true" else ("CASE WHEN usable THEN ", " END")
-        if head and all(re.match(r"w\b", p.of) for p in self._distinct()):
+        if head and all(re.match(r"w\b", p.of) for p in self.distinct()):
             # a row that cannot be used adds nothing: said once, of its weight, which costs less than in every sum
             rows = f"(SELECT * REPLACE ({head}w{tail} AS w) FROM (SELECT *, coalesce({usable}, false) AS usable FROM ledger))"
             columns, head, tail = [*columns, "usable"], "", ""
         else:
             columns += [f"coalesce({usable}, false) AS usable"]
-        columns += [f"{head}(({p.of}){self.factor})::DOUBLE{tail} AS {p.column}" for p in self._distinct()]
+        columns += [f"{head}(({p.of}){self.factor})::DOUBLE{tail} AS {p.column}" for p in self.distinct()]
         columns += [f"{term(_RANKED_BY[by])} AS key_{by}" for by in self.ranks]
         if self.ranks:
             columns.append(f"w{self.factor} AS weighed")
@@ -113,18 +113,8 @@ class Compiled:
         columns += [f"{self.nothing} <= 0 AS has_nothing"] if self.nothing else []
         columns += self.carry
         late = [n for n in question.where if n == "tier" or dimensions()[n].bands]
-        line = self._line()
-        before = f"line AS (\n{line}\n),\n" if line else ""
-        source = self.source or self.fact
-        if self.is_standardised:
-            before += f"standard AS (\n{self._standard()}\n),\n"
-            source += " JOIN standard USING (city, plan_year, age_band, sex)"
         return f"""\
-{before}fact AS (
-    SELECT *{"".join(f", {e}" for e in self._extra())}
-    FROM {source}{" LEFT JOIN line USING (city, plan_year)" if line else ""}
-    WHERE {" AND ".join([keep(n) for n in question.where if n not in late] or ["true"])}
-),
+{self.head(late)},
 ledger AS (
     {self.ledger}
 ),
@@ -134,13 +124,28 @@ cut AS (
     WHERE {" AND ".join([f"({form.where})", *(keep(n) for n in late)])}
 )"""
 
-    def _distinct(self) -> list[Piece]:
+    def head(self, late: Sequence[str]) -> str:
+        """CTEs up to `fact`: the rows asked, but for what filters on the dimensions of `late` leave out, with what a measure may use."""
+        line = self._line()
+        before = f"line AS (\n{line}\n),\n" if line else ""
+        source = self.source or self.fact
+        if self.is_standardised:
+            before += f"standard AS (\n{self._standard()}\n),\n"
+            source += " JOIN standard USING (city, plan_year, age_band, sex)"
+        return f"""\
+{before}fact AS {"MATERIALIZED " if line else ""}(
+    SELECT *{"".join(f", {e}" for e in self._extra())}
+    FROM {source}{" LEFT JOIN line USING (city, plan_year)" if line else ""}
+    WHERE {" AND ".join([keep(n) for n in self.question.where if n not in late] or ["true"])}
+)"""
+
+    def distinct(self) -> list[Piece]:
         """The pieces with an expression of their own: several sums may weigh the same one."""
         return list({p.of: p for p in reversed(self.pieces.values())}.values())[::-1]
 
     def column(self, piece: Piece) -> str:
         """Column of `cut` with the expression of a sum."""
-        return next(p.column for p in self._distinct() if p.of == piece.of)
+        return next(p.column for p in self.distinct() if p.of == piece.of)
 
     def _cases(self) -> list[dict[str, Piece]]:
         """The sums of every threshold asked, by name; without thresholds one case."""
@@ -175,7 +180,10 @@ cut AS (
             extra.append(f"{rules.scales[chosen['scale']].sql} AS scale")
         if size := self._size():
             line = "line" if self._line_name() in rules.lines else "$poverty_line_fen"
-            extra += [f"{size} AS size", f"floor({line} * size + 0.5)::BIGINT AS need"]
+            need = (
+                f"({line} * size)" if size == "n_members" else f"floor({line} * size + 0.5)"
+            )  # whole already
+            extra += [f"{size} AS size", f"{need}::BIGINT AS need"]
         if "resource" in chosen:
             extra.append(f"{rules.resources[chosen['resource']].sql} AS resource")
         if "weight" in chosen:
@@ -223,7 +231,7 @@ cut AS (
         """Condition on the cities and years asked."""
         return " AND ".join(keep(n) for n in self.question.where if n in ("city", "plan_year")) or "true"
 
-    def _usable(self) -> str:
+    def usable(self) -> str:
         chosen, usable = self.chosen, []
         if resource := grammar().resources.get(chosen.get("resource", "")):
             usable.append("resource > 0" if resource.nonpositive == "excluded" else "resource IS NOT NULL")
@@ -292,7 +300,7 @@ cut AS (
         """CTEs of the cells of equal rank, and their fractional rank: the middle of the weight that lies at one value, so that
         the order of rows decides nothing.
         """
-        sums = [f"fsum({p.column}) AS {p.column}" for p in self._distinct()]
+        sums = [f"fsum({p.column}) AS {p.column}" for p in self.distinct()]
         part = ", ".join([*self.by, "usable"])
         return f"""\
 cell_{by} AS (

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from analytics import reference, tiers
 from analytics.measures.form import grammar, measures, version
+from analytics.measures.histogram import answer
 from analytics.measures.question import Question
 from analytics.reference import Form, load_toml
 
@@ -112,12 +113,16 @@ class Kept:
             if name not in lead and len({place[position] for place in places}) != 1:
                 return None  # sums over places
         name, threshold = key(question, by, chosen), ""
-        listed = chosen.get("threshold") in grammar().parameters["threshold"].values
+        listed = set(question.thresholds or (chosen.get("threshold", ""),)) <= {
+            *grammar().parameters["threshold"].values
+        }
+        if "threshold" in by and not listed:
+            return self._at_any_threshold(question, chosen, places)
         if places and (places[0], name) not in self._held and listed and "threshold" not in by:
             name, threshold = key(question, ("threshold", *by), chosen), chosen["threshold"]
         found = [self._held.get((place, name)) for place in places]
         if not found or any(rows is None for rows in found):
-            return None
+            return self._at_any_threshold(question, chosen, places)
         parts = [
             self._unpacked(rows, question, by, threshold, dict(zip(PLACE, place, strict=True)))
             for rows, place in zip(found, places, strict=True)
@@ -126,6 +131,8 @@ class Kept:
         whole = pl.concat(parts, how="diagonal")
         if some:
             whole = whole.filter(pl.col("tier").is_in(some))
+        if "threshold" in by:
+            whole = whole.filter(pl.col("threshold").is_in(question.thresholds))
         return whole.drop(
             [
                 c
@@ -133,6 +140,29 @@ class Kept:
                 if c in whole.columns and whole[c].null_count() == whole.height
             ]
         )
+
+    def _at_any_threshold(
+        self, question: Question, chosen: Mapping[str, str], places: Sequence[tuple[str, int]]
+    ) -> pl.DataFrame | None:
+        """The answer by the histograms of these places, None where they do not tell."""
+        if not set(question.by) <= {*PLACE, "threshold", "tier"}:
+            return None
+        parts = []
+        for place in places:
+            rows = answer(lambda name, place=place: self._bins(place, name), question, chosen)  # type: ignore[misc]
+            if rows is None:
+                return None
+            told = dict(zip(PLACE, place, strict=True))
+            parts.append(
+                rows.select(
+                    *(pl.lit(told[d], _TYPES[d]).alias(d) for d in question.by if d in PLACE), pl.all()
+                )
+            )
+        return pl.concat(parts) if parts else None
+
+    def _bins(self, place: tuple[str, int], name: str) -> pl.DataFrame | None:
+        rows = self._held.get((place, name))
+        return None if rows is None else rows.select(pl.col("bins").explode()).unnest("bins")
 
     @staticmethod
     def _unpacked(
@@ -144,4 +174,6 @@ class Kept:
             rows = rows.filter(pl.col("at").list.get(0, null_on_oob=True) == threshold)
         lead = [pl.lit(place[d], _TYPES[d]).alias(d) for d in question.by if d in PLACE]
         cut = [pl.col("at").list.get(i + first, null_on_oob=True).alias(d) for i, d in enumerate(by)]
-        return rows.select(*lead, *cut, pl.lit(question.measure.id).alias("measure"), pl.exclude("at"))
+        return rows.select(
+            *lead, *cut, pl.lit(question.measure.id).alias("measure"), pl.exclude("at", "bins")
+        )

@@ -8,12 +8,13 @@ from typing import Any, get_args
 import polars as pl
 
 from analytics import reference
-from analytics.measures.compile import Compiled
 from analytics.measures.contrast import contrast
 from analytics.measures.cube import PLACE, Kept, made_by
 from analytics.measures.decompose import decompose
 from analytics.measures.form import Grain, dimensions, grammar, measures
 from analytics.measures.gather import Spread
+from analytics.measures.histogram import histogram
+from analytics.measures.histogram import question as question_of_bins
 from analytics.measures.largest import largest
 from analytics.measures.parade import parade
 from analytics.measures.parade import question as question_of_parade
@@ -21,6 +22,7 @@ from analytics.measures.question import Question
 from analytics.measures.rows import Fact
 from analytics.measures.sealed import Sealed, origin
 from analytics.measures.uncertainty import Sure, with_errors
+from analytics.measures.wide import compiled
 from analytics.store import Engine
 from analytics.tiers import LEDGERS, TIER, TIERS
 
@@ -158,7 +160,7 @@ class Book:
             provenance["uncertainty"] = answer.told
             self._must_tell(question, answer.table)
             return Raw(question, answer.table, answer.sql, answer.bound, settled, provenance)
-        asked = Compiled(question, chosen, fact, tiers)
+        asked = compiled(question, chosen, fact, tiers)
         if kept is not None:
             return Raw(question, kept, asked.sql, asked.bound, settled, {**provenance, "prepared": True})
         table = self._engine.ask(asked.sql, asked.bound)
@@ -218,6 +220,16 @@ class Book:
     def largest(self) -> pl.DataFrame | None:
         """The largest contributions to the sums of one city-year, see largest.py; None where there are no persons."""
         return largest(self._engine, "person_year") if "person_year" in self._tables else None
+
+    def histogram(self, where: Mapping[str, Sequence[str | int]]) -> pl.DataFrame | None:
+        """Burdens against every resource a city-year has, see histogram.py; None where there are none."""
+        found = []
+        for resource in grammar().parameters["resource"].values:
+            try:
+                found.append(histogram(self._engine, *self._prepared(question_of_bins(where, resource))))
+            except ValueError:
+                continue  # no such resource here
+        return pl.concat(found) if found else None
 
     def parade(
         self,

@@ -36,7 +36,7 @@ class Staged:
 
 
 def prepare(staged: Staged) -> pl.DataFrame:
-    """All prepared answers of a city and plan year that it can give, as rows of a cube (see cube.py), and what largest.py tells."""
+    """All prepared answers of a city and plan year that it can give, as rows of a cube (see cube.py), and what largest.py and histogram.py tell."""
     book = Book(staged, threads=1)
     where = dict(zip(("city", "plan_year"), ([v] for v in staged.place), strict=True))
     parts = [
@@ -50,8 +50,7 @@ def prepare(staged: Staged) -> pl.DataFrame:
         except ValueError:
             continue  # told to whoever asks it
         parts.append(packed(key_of(raw.question, by, raw.parameters), raw.table, raw.question.by))
-    if (most := book.largest()) is not None:
-        parts.append(most)
+    parts += [rows for rows in (book.largest(), book.histogram(where)) if rows is not None]
     return pl.concat(parts, how="diagonal")
 
 

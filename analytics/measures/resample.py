@@ -13,6 +13,7 @@ from analytics.measures.compile import Compiled
 from analytics.measures.form import Measure, grammar, uncertainty
 from analytics.measures.question import Question
 from analytics.measures.rows import Fact
+from analytics.measures.wide import compiled
 from analytics.store import Engine, Query
 
 
@@ -48,7 +49,7 @@ class Resample:
     def compiled(self) -> Compiled:
         """The question over the resampled rows, by replicate."""
         question, chosen, fact, tiers = self._of
-        return Compiled(question, chosen, fact, tiers, source=f"({self._source})", more=("replicate",))
+        return compiled(question, chosen, fact, tiers, source=f"({self._source})", more=("replicate",))
 
     def values(self) -> Iterator[tuple[pl.DataFrame, Compiled]]:
         """Groups, replicate and value, some replicates at a time. Raises store.QueryTimeout."""

@@ -22,31 +22,53 @@ class Fact:
     once: bool = False
 
 
+@dataclass(frozen=True)
+class Step:
+    """One tier in terms of the columns of the fact. `columns`: the columns of the ledger; `there`: which rows have it, empty for all."""
+
+    tier: str
+    columns: Mapping[str, str]
+    there: str
+
+
+def steps(question: Question) -> list[Step]:
+    """The tiers of a ledger, before all payments first where the measure looks at that."""
+    form, found = question.measure, []
+    if form.before_all:
+        own = "own_before_fen"
+        same = dict.fromkeys(("before", "after", "own", "burden_fen"), own)
+        found.append(Step(BEFORE_ALL, {"paid": "0", **same}, ""))
+    for t in TIERS:
+        columns = {"paid": t.paid, "before": f"{t.paid} + {t.after}", "after": t.after, "own": t.after}
+        columns |= {"was": t.was} if form.needs else {}
+        columns["burden_fen"] = columns["before"]
+        found.append(Step(t.id, columns, f"{t.paid} IS NOT NULL"))
+    return found
+
+
+def left_over(chosen: Mapping[str, str]) -> str:
+    """SQL of what is left to live on, in terms of `own`; empty where it is not asked for."""
+    if "payments" not in chosen:
+        return ""
+    rules = grammar()
+    paid = rules.payments[chosen["payments"]].sql
+    return rules.negatives[chosen.get("negative", "kept")].sql.replace("left_over", f"({paid})")
+
+
 def ledger(question: Question, chosen: Mapping[str, str]) -> str:
     """The fact itself, or one row per fact row and tier the city-year has."""
     form = question.measure
     if form.grain not in LEDGERS:
         return "SELECT * FROM fact"
-    left = ""
-    if "payments" in chosen:
-        rules = grammar()
-        paid = rules.payments[chosen["payments"]].sql
-        left = f", {rules.negatives[chosen.get('negative', 'kept')].sql.replace('left_over', f'({paid})')} AS left_over"
+    left = f", {sql} AS left_over" if (sql := left_over(chosen)) else ""
     if not question.with_tier:
         own = grammar().own_burdens[chosen.get("own_burden", "net_of_commercial")].sql
         return f"SELECT *, {own} AS own, own_net_fen AS burden_fen{left} FROM fact"
-    parts = [
-        f"SELECT *, '{t.id}' AS tier, {t.paid} AS paid, {t.paid} + {t.after} AS before, {t.after} AS after, {t.after} AS own, "
-        f"{f'{t.was} AS was, ' if form.needs else ''}{t.paid} + {t.after} AS burden_fen{left} FROM fact WHERE {t.paid} IS NOT NULL"
-        for t in TIERS
-    ]
-    if form.before_all:
-        parts.insert(
-            0,
-            f"SELECT *, '{BEFORE_ALL}' AS tier, 0 AS paid, own_before_fen AS before, own_before_fen AS after, own_before_fen AS own, "
-            f"own_before_fen AS burden_fen{left} FROM fact",
-        )
-    return "\n    UNION ALL ".join(parts)
+    return "\n    UNION ALL ".join(
+        f"SELECT *, {literal(step.tier)} AS tier, {', '.join(f'{sql} AS {name}' for name, sql in step.columns.items())}{left} FROM fact"
+        f"{f' WHERE {step.there}' if step.there else ''}"
+        for step in steps(question)
+    )
 
 
 def credited(

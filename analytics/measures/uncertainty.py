@@ -18,6 +18,7 @@ from analytics.measures.form import Measure, uncertainty
 from analytics.measures.question import Question
 from analytics.measures.resample import Resample, carried
 from analytics.measures.rows import Fact
+from analytics.measures.wide import compiled
 from analytics.store import Engine, literal
 
 SAMPLINGS = ("superpopulation", "population")
@@ -285,7 +286,7 @@ def with_errors(
 ) -> Errored:
     """Ask a question with `se`, `ci_low`, `ci_high`; NULL where the whole population is looked at."""
     if sure.sampling == "population":
-        asked = Compiled(question, chosen, fact, tiers)
+        asked = compiled(question, chosen, fact, tiers)
         empty = [pl.lit(None, dtype=pl.Float64).alias(name) for name in ("se", "ci_low", "ci_high")]
         table = engine.ask(asked.sql, asked.bound).with_columns(empty)
         return Errored(table, asked.sql, asked.bound, sure.told)
@@ -294,7 +295,7 @@ def with_errors(
         sql = Errors(asked, sure).sql
         return Errored(engine.ask(sql, asked.bound), sql, asked.bound, sure.told)
     resample = Resample(engine, question, chosen, fact, tiers)
-    asked = Compiled(question, chosen, fact, tiers)
+    asked = compiled(question, chosen, fact, tiers)
     table = engine.ask(asked.sql, asked.bound)
     drawn, last = zip(*resample.values(), strict=True)
     by = list(question.by)

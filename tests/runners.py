@@ -31,7 +31,7 @@ Asked = tuple[str, Sequence[str], Mapping[str, Any], dict[str, Any]]
 
 def world(folder: Path, persons: int = 600) -> Path:
     """A store of three cities in 2023 with facts, without prepared answers: these take most of the time of a build."""
-    files = write_delivery(folder / "drawn", persons=persons, cities=CITIES, years=[2023], seed=11)
+    files = write_delivery(folder / "drawn", persons=persons, cities=CITIES, years=[2023])
     store = Store(folder / "store")
     for table, paths in files.items():
         if paths:

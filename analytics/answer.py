@@ -26,6 +26,7 @@ from analytics.release import (
 )
 from analytics.room import Room
 from analytics.store import Folder, Store
+from analytics.store.runner import Runner
 from analytics.tiers import LEDGERS, full_order
 from analytics.whatif import Replay, Scenario, carry_out, coalitions, scenario_text
 
@@ -85,9 +86,9 @@ class Desk:
             room.book  # noqa: B018 - a damaged file shows here
 
     @classmethod
-    def open(cls, path: Path | str, viewer: Viewer = LOCAL) -> "Desk":
-        """Serve the published snapshot of a store to a viewer. Raises store.NotBuilt or store.Damaged."""
-        return cls(Room.open(path, viewer.cities), viewer)
+    def open(cls, path: Path | str, viewer: Viewer = LOCAL, runner: Runner | None = None) -> "Desk":
+        """Serve the published snapshot of a store to a viewer; `runner`: see Room. Raises store.NotBuilt or store.Damaged."""
+        return cls(Room.open(path, viewer.cities, runner), viewer)
 
     @classmethod
     def anew(
@@ -272,14 +273,12 @@ class Desk:
             raise ValueError(
                 f"the scenario is of {scenario.city} {scenario.plan_year}, the question of {city} {year}"
             )
-        plan, replay = self._in_force(city, year), self._settled(city, year)
+        plan, replay, snapshot = self._in_force(city, year), self._settled(city, year), self._room.snapshot
         if isinstance(scenario, Scenario):
-            pair = carry_out(self._room.snapshot, replay, plan, scenario)
-            book = Book(self._room.snapshot, coalitions(replay, pair.changed, plan)) if game else pair.reform
+            pair = carry_out(snapshot, replay, plan, scenario)
+            book = Book(snapshot, coalitions(replay, pair.changed, plan)) if game else pair.reform
         else:
-            book = Book(
-                self._room.snapshot, coalitions(replay, plan) if game else replay.ledger(replay.pay(plan))
-            )
+            book = Book(snapshot, coalitions(replay, plan) if game else replay.ledger(replay.pay(plan)))
         return book, dict(where)
 
     def _in_force(self, city: str, plan_year: int) -> Plan:
@@ -302,14 +301,15 @@ class Desk:
         return self._settled(city, plan_year)
 
     @_entered
-    def simulate(self, scenario: Scenario, *, protect: bool = True) -> Outcome:
-        """Carry a scenario out. Raises plans.PlanErrors, plans.PlanHoles, whatif.NoEffect, ValueError."""
+    def simulate(self, scenario: Scenario, *, protect: bool = True, made: Outcome | None = None) -> Outcome:
+        """Carry a scenario out; `made`: what another process made of it, by `carried_out`. Raises plans.PlanErrors, plans.PlanHoles, whatif.NoEffect, ValueError."""
         self.viewer.within([scenario.city])
         action = "simulate" if protect else "raw"
         asked = Asked("simulate", action, ledger=scenario_text(scenario), more=(("protect", protect),))
-        return self._give(asked, lambda: self._carried_out(scenario, protect))
+        return self._give(asked, lambda: made or self.carried_out(scenario, protect))
 
-    def _carried_out(self, scenario: Scenario, protect: bool) -> Outcome:
+    def carried_out(self, scenario: Scenario, protect: bool) -> Outcome:
+        """What `simulate` gives, not yet given to anybody."""
         city, year = scenario.city, scenario.plan_year
         plan, replay = self._in_force(city, year), self._settled(city, year)
         pair = carry_out(self._room.snapshot, replay, plan, scenario)

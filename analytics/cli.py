@@ -66,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--years", default="2021-2025", help="such as 2023 or 2021-2025")
     sample.add_argument("--seed", type=int, default=20_260_101)
     console_intake.add(command)
-    command("build", _build, "build the facts and publish a snapshot").add_argument("store")
+    build = command("build", _build, "build the facts and publish a snapshot")
+    build.add_argument("store")
+    console.add_runner(build)
     console_measures.add(command)
     measure = command("measure", _measure, "ask measures of the published snapshot")
     measure.add_argument("store")
@@ -109,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="observed|plan|FILE",
         help="as recorded (default), the plan in force replayed, or a scenario file; the latter two of one city and year",
     )
+    console.add_runner(measure)
     console_whatif.add(command)
     console_plans.add(command)
     console_quality.add(command)
@@ -148,7 +151,7 @@ def _sample(args: argparse.Namespace) -> None:
 
 def _build(args: argparse.Namespace) -> None:
     with console.progress() as progress:
-        print(f"published snapshot {verbs.build(args.store, progress=progress).id}")
+        print(f"published snapshot {verbs.build(args.store, runner=args.runner, progress=progress).id}")
 
 
 def _measure(args: argparse.Namespace) -> None:
@@ -165,6 +168,7 @@ def _measure(args: argparse.Namespace) -> None:
         against=next(iter(console.pairs([args.against], "--against").items())) if args.against else None,
         raw=args.raw,
         published=args.published,
+        runner=args.runner,
     )
     table = pl.concat([answer.table for answer in answers], how="diagonal")
     noted = pl.concat([_noted(answer) for answer in answers], how="diagonal")

@@ -1,5 +1,6 @@
 """What the command line prints: progress on stderr, tables, files."""
 
+import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,16 @@ STEPS = {
     "build": "建事实表 build",
     "protect": "披露控制 protect",
 }
+
+
+def add_runner(command: argparse.ArgumentParser) -> None:
+    """Let a command say where its work is done."""
+    command.add_argument(
+        "--runner",
+        default="local",
+        metavar="local|pool|spark://HOST:PORT",
+        help="on threads of this process (default), a pool of processes, or a Spark cluster that sees the store at the same path",
+    )
 
 
 @contextmanager

@@ -17,6 +17,7 @@ _BOOKS = (
 )  # fmt: skip
 _CHECKS = ("rule", "severity", "status", "rows", "rows_open", "checked", "share", "fee_yuan", "title")
 _SAMPLES = ("delivery", "rule", "file", "row", "state", "reasons", "fee_yuan", "source")
+_SEVERAL = ("plan_year", "persons_in_several_cities", "households_in_several_cities")
 _LINKS = ("city", "plan_year", "product", "level", "claims", "paid_yuan")
 
 
@@ -61,6 +62,7 @@ def run(args: argparse.Namespace) -> None:
             print(f"checks: {', '.join(f'{n} {status}' for status, n in _tally(checks).items())}")
     _print(_SAMPLES, [sample for d in deliveries for sample in d.get("samples", [])])
     _print(_LINKS, built["links"])
+    _print(_SEVERAL, built["in_several_cities"])
 
 
 def _tally(checks: list[dict[str, Any]]) -> dict[str, int]:

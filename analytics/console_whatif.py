@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -16,35 +17,39 @@ from analytics.tiers import TIER
 def add(command: Callable[[str, Any, str], argparse.ArgumentParser]) -> None:
     """Add the command to the parser; `command` takes its name, what runs it and its help."""
     sub = command(
-        "simulate", run, "carry a scenario file out: fit, people touched, spending, burden before and after"
+        "simulate", run, "carry scenario files out: fit, people touched, spending, burden before and after"
     )
     sub.add_argument("store")
-    sub.add_argument("scenario", metavar="SCENARIO.toml")
+    sub.add_argument("scenarios", nargs="+", metavar="SCENARIO.toml")
     sub.add_argument(
         "--raw", action="store_true", help="without disclosure control, for the local user's own eyes"
     )
     sub.add_argument("--format", choices=("table", "csv", "json"), default="table")
     sub.add_argument("--out", help="file to write")
+    console.add_runner(sub)
 
 
 def run(args: argparse.Namespace) -> None:
     """Print the result. Raises plans.PlanErrors, plans.PlanHoles, whatif.NoEffect, ValueError."""
-    outcome = verbs.simulate(args.store, args.scenario, raw=args.raw)
-    table = outcome.table()
+    outcomes = verbs.simulations(args.store, args.scenarios, raw=args.raw, runner=args.runner)
+    tables = [outcome.table() for outcome in outcomes]
     if args.format == "csv":
-        console.put(csv_text(table), args.out, bom=True)
+        if len(tables) > 1:
+            named = zip(args.scenarios, tables, strict=True)
+            tables = [
+                table.select(pl.lit(Path(file).stem).alias("scenario"), pl.all()) for file, table in named
+            ]
+        console.put(csv_text(pl.concat(tables, how="diagonal_relaxed")), args.out, bom=True)
     elif args.format == "json":
-        console.put(
-            json.dumps(
-                {"rows": table.to_dicts(), "provenance": _told(outcome)},
-                ensure_ascii=False,
-                indent=1,
-                default=str,
-            ),
-            args.out,
-        )
+        told = [
+            {"rows": table.to_dicts(), "provenance": _told(outcome)}
+            for outcome, table in zip(outcomes, tables, strict=True)
+        ]
+        whole = told[0] if len(told) == 1 else told
+        console.put(json.dumps(whole, ensure_ascii=False, indent=1, default=str), args.out)
     else:
-        _print(outcome, table)
+        for outcome, table in zip(outcomes, tables, strict=True):
+            _print(outcome, table)
 
 
 def _told(outcome: Outcome) -> dict[str, Any]:

@@ -49,7 +49,8 @@ def quality(store: Store, rows: int = 0, rule: str = "") -> list[dict[str, Any]]
 def store_wide(snapshot: Folder | None) -> dict[str, list[dict[str, Any]]]:
     """What the build checked across deliveries, as it stands in the manifest of a snapshot; empty where nothing is built.
     `checks`: rule, title, category, severity, status, checked, rows, share, fee_yuan, limit, city, plan_year; `links`: city,
-    plan_year, product, level, claims, paid_yuan.
+    plan_year, product, level, claims, paid_yuan; `in_several_cities`: per plan_year with several cities the persons and households
+    that stand in more than one, who are counted once where cities are taken together.
     """
     manifest = snapshot.manifest if snapshot else {}
     checks = [
@@ -72,7 +73,12 @@ def store_wide(snapshot: Folder | None) -> dict[str, list[dict[str, Any]]]:
         }
         for link in manifest.get("links", [])
     ]
-    return {"checks": checks, "links": links}
+    several = [
+        {"plan_year": row["plan_year"]}
+        | {f"{who}_in_several_cities": row.get(who) for who in ("persons", "households")}
+        for row in manifest.get("shared", [])
+    ]
+    return {"checks": checks, "links": links, "in_several_cities": several}
 
 
 def samples(store: Store, rows: int, rule: str = "", delivery: str = "") -> list[dict[str, Any]]:

@@ -7,9 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from analytics.measures import Book
+from analytics.measures import Book, Spread
 from analytics.release import Published
 from analytics.store import Folder, Part, Store
+from analytics.store.runner import Runner
 from analytics.whatif import Replay
 
 REPLAYS = 2  # city-years held in memory to be replayed
@@ -48,10 +49,12 @@ class Room:
         replays: "Replays | None" = None,
         *,
         prepared: bool = True,
+        runner: Runner | None = None,
     ) -> None:
         """`replays`: those other rooms of the snapshot hold; `prepared`: whether answers prepared at the build are used, or all
-        are computed from the facts.
+        are computed from the facts; `runner`: where the parts of a question are asked, else here.
         """
+        self._spread = Spread(runner, snapshot.path) if runner else None
         self.store, self.whole, self._prepared = store, snapshot, prepared
         self.snapshot = snapshot if cities is None else Part(snapshot.path, cities)
         self.cities = cities
@@ -60,14 +63,16 @@ class Room:
         self._giving = threading.Lock()
 
     @classmethod
-    def open(cls, path: Path | str, cities: frozenset[str] | None = None) -> "Room":
+    def open(
+        cls, path: Path | str, cities: frozenset[str] | None = None, runner: Runner | None = None
+    ) -> "Room":
         """The published snapshot of a store. Raises store.NotBuilt or store.Damaged."""
         store = Store(path)
-        return cls(store, store.current(), cities)
+        return cls(store, store.current(), cities, runner=runner)
 
     @cached_property
     def book(self) -> Book:
-        return Book(self.snapshot, prepared=self._prepared)
+        return Book(self.snapshot, prepared=self._prepared, spread=self._spread)
 
     def once(self, key: Any, make: Callable[[], T]) -> T:
         """What was made before under a key, or is made now. Nobody changes an answer, so nobody needs a copy."""

@@ -5,10 +5,10 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from filelock import FileLock
 
 from analytics import facts, intake, measures, plans, reference, release
@@ -18,7 +18,10 @@ from analytics.plans import plan_for
 from analytics.quality import quality as _quality
 from analytics.recompute import Again, Recomputer, find
 from analytics.release import LOCAL, Log, Released, Viewer, log_of
-from analytics.store import Damaged, Folder, NotBuilt, QueryTimeout, Store
+from analytics.room import Room
+from analytics.store import Damaged, Folder, NotBuilt, Place, QueryTimeout, Store
+from analytics.store.carried import Broken
+from analytics.store.runner import Runner, runner_of
 from analytics.survey import Survey
 from analytics.survey import survey as _survey
 from analytics.synthetic import YEARS, write_delivery
@@ -26,14 +29,15 @@ from analytics.whatif import Scenario, load_scenario
 
 Progress = Callable[[str, int, int], None]
 # What a verb raises when it refuses, see `reasons`; store.Busy is none of them.
-REFUSALS = (intake.Refused, plans.PlanErrors, NotBuilt, Damaged, QueryTimeout, ValueError, OSError)
+REFUSALS = (intake.Refused, plans.PlanErrors, NotBuilt, Damaged, QueryTimeout, Broken, ValueError, OSError)
 
 
 def reasons(error: Exception) -> list[str]:
     """Why a verb refused, one line per problem."""
     if isinstance(error, intake.Refused):
         return error.lines
-    return list(error.problems) if isinstance(error, plans.PlanErrors) else [str(error)]
+    lines = error.problems if isinstance(error, plans.PlanErrors) else [str(error)]
+    return [*lines, *getattr(error, "__notes__", ())]
 
 
 def sample(
@@ -183,32 +187,21 @@ def rotate_key(
     return target.current() if target.is_published else None
 
 
-def build(store: Path | str, *, progress: Progress | None = None) -> Folder:
-    """Build the facts of all deliveries and publish them as a snapshot."""
-    return _build(_of_today(store), progress)
+def build(store: Path | str, *, runner: str = "local", progress: Progress | None = None) -> Folder:
+    """Build the facts of all deliveries and publish them as a snapshot; the same files whatever the `runner` (see
+    store/runner.py). Raises store.carried.Broken where the runner fails.
+    """
+    with runner_of(runner) as at_work:
+        return _build(_of_today(store), progress, at_work)
 
 
-def _build(store: Store, progress: Progress | None) -> Folder:
+def _build(store: Store, progress: Progress | None, runner: Runner | None = None) -> Folder:
     """Facts, the answers prepared from them, and what may be shown of these."""
-
-    def make(
-        place: tuple[str, int], paths: Mapping[str, Sequence[Path]], told: Mapping[str, Any]
-    ) -> pl.DataFrame:
-        return measures.prepare(measures.Staged(place, paths, told))
-
-    def guarded(
-        place: tuple[str, int], answers: Path, told: Mapping[str, Any], before: Path | None
-    ) -> tuple[pl.DataFrame, dict[str, Any]]:
-        order = next(p["order"] for p in told["plans"] if (p["city"], p["plan_year"]) == place)
-        found = release.protected(
-            place, pl.read_parquet(answers), order, pl.read_parquet(before) if before else None
-        )
-        return found.rows, found.certificate
-
     return facts.build(
         store,
-        cube=facts.Cube(measures.made_by(), make),
-        guard=facts.Guard(release.PROTECTED, release.version(), guarded),
+        cube=facts.Cube(measures.made_by(), measures.prepared),
+        guard=facts.Guard(release.PROTECTED, release.version(), release.guarded_tables),
+        runner=runner,
         progress=progress,
     )
 
@@ -226,11 +219,14 @@ def measure(
     against: tuple[str, str] | None = None,
     raw: bool = False,
     published: bool = False,
+    runner: str = "local",
 ) -> list[Released]:
     """Ask the published snapshot; one protected answer per measure (unprotected with `raw`, for the local user; from the
     protected tables alone with `published`, as a researcher is answered). `se`,
     `se_method`, `against`: standard errors and differences, see measures.Book.ask. `scenario`:
     "observed", "plan" (the plan in force, replayed) or the path of a scenario file; the latter two of one city and year.
+    `runner`: where the parts of a question are asked (see store/runner.py); provenance says how many parts, or "local" for what is
+    asked here. Protection and the audit log stay here.
     """
     viewer = LOCAL
     if published:
@@ -239,11 +235,12 @@ def measure(
                 "published: the protected tables hold no standard errors, differences, scenarios or raw figures"
             )
         viewer = Viewer(LOCAL.user, "researcher")
-    desk = Desk.open(store, viewer)
     ledger = scenario if scenario in ("observed", "plan") else load_scenario(Path(scenario))
     more: dict[str, Any] = {"se": se, "se_method": se_method, "against": against, "protect": not raw}
-    with desk.record.together():
-        return [desk.ask(name, by, where, parameters, scenario=ledger, **more) for name in measures]
+    with runner_of(runner) as at_work:
+        desk = Desk.open(store, viewer, None if runner == "local" else at_work)
+        with desk.record.together():
+            return [desk.ask(name, by, where, parameters, scenario=ledger, **more) for name in measures]
 
 
 def simulate(store: Path | str, scenario: Path | str | Scenario, *, raw: bool = False) -> Outcome:
@@ -252,6 +249,34 @@ def simulate(store: Path | str, scenario: Path | str | Scenario, *, raw: bool = 
     """
     loaded = scenario if isinstance(scenario, Scenario) else load_scenario(Path(scenario))
     return Desk.open(store).simulate(loaded, protect=not raw)
+
+
+def simulations(
+    store: Path | str, scenarios: Sequence[Path | str], *, raw: bool = False, runner: str = "local"
+) -> list[Outcome]:
+    """Carry several scenarios out, each a job of the `runner` (local: one after the other). Raises as `simulate` does."""
+    loaded = [load_scenario(Path(scenario)) for scenario in scenarios]
+    desk = Desk.open(store)
+    made: list[Outcome] | list[None] = [None] * len(loaded)
+    if runner != "local":
+        held = Store(store)
+        job = _Simulation(held.path, held.current().path, not raw)
+        with runner_of(runner) as at_work:
+            made = at_work.map(job, loaded, [Path(s).name for s in scenarios], at=held.path)
+    return [desk.simulate(one, protect=not raw, made=found) for one, found in zip(loaded, made, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Simulation:
+    """A scenario carried out in a worker: what comes back is protected, and enters the audit log where it was asked for."""
+
+    store: Path
+    snapshot: Path
+    protect: bool
+
+    def __call__(self, scenario: Scenario) -> Outcome:
+        place = Place(self.snapshot, scenario.city, scenario.plan_year)
+        return Desk(Room(Store(self.store), place)).carried_out(scenario, self.protect)
 
 
 def survey(

@@ -10,6 +10,7 @@ import polars as pl
 
 from analytics.facts import build
 from analytics.store import Folder, Store
+from analytics.store.runner import Local
 
 WEIHAI, ZHUHAI = "371000", "440400"  # Weihai's product year 2023 runs from 2023-09-26 to 2024-09-25
 MONEY = tuple(
@@ -149,7 +150,7 @@ def enrol(person: int, **other: Any) -> dict[str, Any]:
 
 
 def built(store: Path) -> Folder:
-    return build(Store(store), workers=1)
+    return build(Store(store), runner=Local(1))
 
 
 def facts(made: Path | Folder, table: str = "person_year") -> dict[tuple[int, int], dict[str, Any]]:

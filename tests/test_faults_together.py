@@ -16,6 +16,7 @@ from faults import PERSONS, READS, YEARS, Warm, copy, generation, quick_build, s
 from analytics import facts
 from analytics.answer import Desk
 from analytics.store import Engine, QueryTimeout, Store, engine
+from analytics.store.runner import Local
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks and signals are of POSIX")
 BUSY = 75
@@ -211,7 +212,7 @@ def test_any_order_and_any_number_of_threads_give_the_same_files(first: Path, tm
         ):  # folders made in another order
             shutil.move(left, tmp_path / left.name)
             shutil.move(tmp_path / left.name, left)
-        made.add((facts.build(Store(store), workers=workers).path / "manifest.json").read_bytes())
+        made.add((facts.build(Store(store), runner=Local(workers)).path / "manifest.json").read_bytes())
     assert len(made) == 1
     deliver(store, settlement=[settle("more", 100, person=1)])
     assert (facts.build(Store(store)).path / "manifest.json").read_bytes() not in made  # they can differ

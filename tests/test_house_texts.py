@@ -70,7 +70,15 @@ def test_files_know_nothing_of_a_machine() -> None:
 
 def test_the_top_level_holds_what_it_may() -> None:
     may = {"app.py", "pages", "analytics", "data", "tests", "pyproject.toml", "requirements.lock"}
-    may |= {"README.md", "Makefile", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}
+    may |= {
+        "requirements-spark.lock",
+        "README.md",
+        "Makefile",
+        "LICENSE",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+    }
     found = {relative(p).split("/")[0] for p in tracked()}
     assert {name for name in found - may if not name.startswith(".")} == set()
 
@@ -118,6 +126,8 @@ def test_the_lock_holds_hashes_and_no_address() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
     assert lock_problems((ROOT / "requirements.lock").read_text("utf-8"), wanted) == []
+    spark = project["project"]["optional-dependencies"]["spark"]
+    assert lock_problems((ROOT / "requirements-spark.lock").read_text("utf-8"), spark) == []
 
 
 # --- measures and plans are checked

@@ -15,6 +15,7 @@ from analytics.intake import TABLES, contract, load_note
 from analytics.intake.corrections import load_fixes
 from analytics.plans import plan_for
 from analytics.release import Server, log_of, read_grants, roles, sign_grants
+from analytics.store.runner import runner_of
 from analytics.synthetic import write_delivery
 from analytics.whatif import load_scenario
 from analytics.whatif.scenario import reform
@@ -96,11 +97,20 @@ def test_the_note_and_the_corrections_it_shows_are_read(tmp_path: Path) -> None:
 
 
 def test_what_if_commands_name_what_there_is() -> None:
-    lines = commands(block_with("jianfu simulate"))
+    lines = commands(block_with("--scenario plan"))
     assert len(lines) >= 5
     for words in lines:
         cli._parser().parse_args(words)
         assert all((ROOT / word).is_file() for word in words if word.endswith(".toml")), words
+
+
+def test_the_runners_it_names_are_runners() -> None:
+    lines = commands(block_with("--runner pool"))
+    assert [words[0] for words in lines] == ["build", "build", "measure", "simulate"]
+    for words in lines:
+        named = cli._parser().parse_args(words).runner
+        with runner_of(named) as runner:
+            assert runner.name == named != "local"
 
 
 def test_the_grants_and_the_configuration_it_shows_are_in_order(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from canonical import WEIHAI, ZHUHAI, built, claim, deliver, enrol, settle
 
 from analytics.answer import Desk
+from analytics.quality import store_wide
 from analytics.room import Room
 from analytics.store import Folder, Store
 
@@ -254,3 +255,22 @@ def test_a_snapshot_from_before_anybody_looked_says_so(world: World) -> None:
     asked = Desk(Room(Store(snapshot.path.parents[1]), old))
     assert asked.ask("own_burden_mean", [], YEAR).provenance["counted"] == "unknown"
     assert "counted" not in asked.ask("own_burden_mean", ["city"], YEAR).provenance
+
+
+def test_who_stands_in_several_cities_is_told_for_every_year(world: World) -> None:
+    """`jianfu quality` counts them from the facts; within one city and year everybody is one row."""
+    _, snapshot = world
+    rows = read(snapshot, "person_year", CITIES)
+    assert len({(r["city"], r["person_key"]) for r in rows}) == len(rows)
+    persons = Counter(r["person_key"] for r in rows)
+    cities = defaultdict(set)
+    for r in rows:
+        if r["household_key"] is not None:
+            cities[r["household_key"]].add(r["city"])
+    want = {
+        "plan_year": 2023,
+        "persons_in_several_cities": sum(n > 1 for n in persons.values()),
+        "households_in_several_cities": sum(len(at) > 1 for at in cities.values()),
+    }
+    assert min(want.values()) > 0
+    assert store_wide(snapshot)["in_several_cities"] == [want]

@@ -1,23 +1,18 @@
 """Build the facts of a store partition by partition and publish them as one snapshot."""
 
-import os
 import shutil
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from hashlib import sha256
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
-from analytics.facts.checks import wide_checks
-from analytics.facts.jobs import Job, Made, Row, code_version, jobs_of
-from analytics.facts.partition import Work, desk, file_name
-from analytics.facts.shared import shared, years
+from analytics.facts.jobs import Job, Made, code_version, jobs_of
+from analytics.facts.partition import file_name
+from analytics.facts.shared import years
+from analytics.facts.work import Answers, Asked, Batch, Bench, Cube, Guard, Year
 from analytics.store import Damaged, Folder, NotBuilt, Store
+from analytics.store.runner import Local, Runner
 from analytics.tiers import LEDGERS, full_order
 
 FACTS = (*LEDGERS, "policy_year", "claim")
@@ -32,49 +27,20 @@ _KEYED = (
 Progress = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True)
-class Cube:
-    """What is prepared of every city and plan year from its facts, and the version of that. `make`: from place, files by
-    table and the facts of the manifest to the rows of a table.
-    """
-
-    version: str
-    make: Callable[[tuple[str, int], Mapping[str, Sequence[Path]], Mapping[str, Any]], pl.DataFrame]
-
-    def key(self, job: Job) -> str:
-        """Equal keys mean equal rows."""
-        return sha256(f"{job.key} {self.version}".encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Guard:
-    """What may be shown of the prepared answers, and the version of that. `make`: from place, their file, the facts of the manifest
-    and the file that was published before (if any) to the rows of a table and what is certified of it.
-    """
-
-    table: str
-    version: str
-    make: Callable[[tuple[str, int], Path, Mapping[str, Any], Path | None], tuple[pl.DataFrame, Row]]
-
-    def key(self, of: str) -> str:
-        """Equal keys mean that nothing has to be protected anew; `of`: key of what is protected."""
-        return sha256(f"{of} {self.table} {self.version}".encode()).hexdigest()
-
-
 def build(
     store: Store,
     *,
     cube: Cube | None = None,
     guard: Guard | None = None,
-    workers: int | None = None,
+    runner: Runner | None = None,
     progress: Progress | None = None,
 ) -> Folder:
     """Build the facts from all deliveries, publish the snapshot, return it. Unchanged partitions are taken over from
     the published snapshot. `cube`: what is prepared besides; `guard`: what is made of that for those who may see no more; what
-    it raises leaves the published snapshot where it is. Raises store.Busy, store.Damaged (an input changed), NotBuilt
-    (no delivery to build from).
+    it raises leaves the published snapshot where it is. `runner`: where the work is done, else on threads; the files are the same
+    wherever. Raises store.Busy, store.Damaged (an input changed), Broken, NotBuilt (no delivery to build from).
     """
-    with store.building() as staging:
+    with store.building() as staging, nullcontext(runner) if runner else Local() as at_work:
         deliveries = store.deliveries()
         jobs = jobs_of(deliveries)
         if not jobs:
@@ -85,47 +51,29 @@ def build(
             delivery.check()
         before, known = _known(store)
         report = progress or (lambda *_: None)
-        parts = [p for d in deliveries for p in d.partitions()]
         todo = [job for job in jobs if not {job.key, job.check_key} <= known.keys()]
         aliases = {p.path for job in todo for side in (job.inputs, job.around) for p in side["person_alias"]}
-        room = threading.local()  # a database per worker with one thread: files are byte-identical each time
-
-        def prepare() -> None:
-            room.con = desk([p.path for p in parts], staging, sorted(aliases))
-
-        def work(batch: Sequence[Job]) -> dict[str, Made]:
-            cursor = room.con.cursor()  # its temporary tables are its own
-            try:
-                facts = Work(cursor, [job for job in batch if job.key not in known], staging).run()
-                return facts | wide_checks(cursor, [job for job in batch if job.check_key not in known])
-            finally:
-                cursor.close()
-
-        def split(key: str, year: int, names: Sequence[str]) -> Made:
-            cursor = room.con.cursor()
-            try:
-                return shared(cursor, staging, key, year, names)
-            finally:
-                cursor.close()
-
+        bench = Bench(staging)
+        bench.lay_out((p.path for d in deliveries for p in d.partitions()), aliases)
         made = {
             key: _taken(before, known[key], staging, job.number)
             for job in jobs
             for key in {job.key, job.check_key} & known.keys()
         }
-        batches = list(_batches(todo))
-        done = len(jobs) - len(todo)
-        with ThreadPoolExecutor(workers or os.cpu_count() or 1, initializer=prepare) as pool:
-            for batch, rows in zip(batches, pool.map(work, batches), strict=True):
-                made |= rows
-                done += len(batch)
-                report("build", done, len(jobs))
-            both = [made[key] for job in jobs for key in (job.key, job.check_key)]
-            for key, (year, names) in years(file for part in both for file in part["files"]).items():
-                if key in known:
-                    both.append(_taken(before, known[key], staging))
-                else:
-                    both.append(pool.submit(split, key, year, names).result())
+        batches = [Batch.of(jobs, known) for jobs in _batches(todo)]
+        ahead = len(jobs) - len(todo)
+
+        def built(n: int) -> None:
+            report("build", ahead + sum(len(batch.names) for batch in batches[:n]), len(jobs))
+
+        for rows in at_work.map(bench.facts, batches, list(map(str, batches)), at=staging, done=built):
+            made |= rows
+        both = [made[key] for job in jobs for key in (job.key, job.check_key)]
+        split = years(file for part in both for file in part["files"])
+        new = [Year(key, *of) for key, of in split.items() if key not in known]
+        found = at_work.map(bench.shared, new, [str(year.year) for year in new], at=staging)
+        of_years = {year.key: one for year, one in zip(new, found, strict=True)}
+        both += [of_years.get(key) or _taken(before, known[key], staging) for key in split]
         facts: dict[str, Any] = {
             "deliveries": [
                 {"id": d.id, "table": d.manifest["table"], "rows": d.manifest["rows_loaded"]}
@@ -149,7 +97,7 @@ def build(
         }
         if cube:
             facts["prepared_by"] = cube.version
-            both += _answers(cube, guard, jobs, made, (before, known), staging, facts, workers, report)
+            both += _answers(cube, guard, jobs, made, (before, known), staging, facts, at_work, report)
         if guard:
             facts["protected_by"] = guard.version
             facts["protection"] = [row for one in both for row in one.get("protection", ())]
@@ -168,58 +116,58 @@ def _answers(
     published: tuple[Path, Mapping[str, Made]],
     staging: Path,
     facts: Mapping[str, Any],
-    workers: int | None,
+    runner: Runner,
     report: Progress,
 ) -> list[Made]:
     """The files of what is prepared of every city and plan year, and of what may be shown of it."""
     before, known = published
-    told = dict(facts)  # as they are now
     shown = {
         (file["city"], file["plan_year"]): before / file["name"]
         for part in known.values()
         for file in part["files"]
         if guard and file["table"] == guard.table
     }
-    todo = threading.Lock(), [0]
+    found: dict[str, Made] = {}
+    todo = []
+    for job in jobs:
+        keys = [cube.key(job)]
+        keys += [guard.key(keys[0])] if guard else []
+        found |= {key: _taken(before, known[key], staging, job.number) for key in keys if key in known}
+        if not found.keys() >= set(keys):
+            answers = found[keys[0]]["files"][0]["name"] if keys[0] in found else ""
+            todo.append(
+                Asked(
+                    job.number,
+                    job.place,
+                    tuple(keys),
+                    made[job.key],
+                    answers,
+                    shown.get(job.place),
+                    _told(facts, job),
+                )
+            )
+    ahead = len(jobs) - len(todo)
 
-    def answered(job: Job) -> list[Made]:
-        key = cube.key(job)
-        if key in known:
-            found = [_taken(before, known[key], staging, job.number)]
-        else:
-            found = [_prepared(cube, job, key, made[job.key], staging, told)]
+    def protected(n: int) -> None:
         if guard:
-            key = guard.key(key)
-            if key in known:
-                found.append(_taken(before, known[key], staging, job.number))
-            else:
-                answers = staging / found[0]["files"][0]["name"]
-                rows, certified = guard.make(job.place, answers, told, shown.get(job.place))
-                found.append(_written(guard.table, job, key, rows, staging))
-                about = {"city": job.city, "plan_year": job.plan_year, "key": key}
-                found[-1]["protection"] = [{**certified, **about}]
-            with todo[0]:
-                todo[1][0] += 1
-                report("protect", todo[1][0], len(jobs))
-        return found
+            report("protect", ahead + n, len(jobs))
 
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        return [one for found in pool.map(answered, jobs) for one in found]
+    names = [f"{asked.place[0]} {asked.place[1]}" for asked in todo]
+    for rows in runner.map(Answers(cube, guard, staging), todo, names, at=staging, done=protected):
+        found |= rows
+    if not todo:
+        protected(0)
+    keyed = ((key, guard.key(key)) if guard else (key,) for key in map(cube.key, jobs))
+    return [found[key] for keys in keyed for key in keys]
 
 
-def _prepared(cube: Cube, job: Job, key: str, made: Made, staging: Path, facts: Mapping[str, Any]) -> Made:
-    """The file of what is prepared of a city and plan year."""
-    paths: dict[str, list[Path]] = defaultdict(list)
-    for file in made["files"]:
-        paths[file["table"]].append(staging / file["name"])
-    return _written("cube", job, key, cube.make(job.place, paths, facts), staging)
-
-
-def _written(table: str, job: Job, key: str, rows: pl.DataFrame, staging: Path) -> Made:
-    name = file_name(table, job.number, table)
-    rows.write_parquet(staging / name, compression="zstd", statistics=False)
-    about = {"city": job.city, "plan_year": job.plan_year, "kind": table, "key": key}
-    return {"files": [{"table": table, "name": name, "rows": rows.height, **about}]}
+def _told(facts: Mapping[str, Any], job: Job) -> dict[str, Any]:
+    """The facts of the manifest as far as they are about one city and plan year."""
+    own = {
+        part: [row for row in facts[part] if (row["city"], row["plan_year"]) == job.place]
+        for part in ("plans", "policy_lines")
+    }
+    return {**facts, **own}
 
 
 def _batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:

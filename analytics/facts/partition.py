@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import duckdb
 
@@ -60,7 +61,7 @@ def desk(read: Sequence[Path], write: Path, aliases: Sequence[Path] = ()) -> duc
     """A connection to build on, with one thread, so that files are byte-identical each time. Dimensions are numbered codes
     there, several times faster to write; in the files they are text.
     """
-    con = workbench(read=read, write=write)
+    con = workbench(read=read, write=write, aside=f"spill-{uuid4()}")
     for name, values in codes().items():
         con.execute(f"CREATE TYPE {name} AS ENUM ({', '.join(map(literal, values))})").fetchall()
     if aliases:

@@ -1,5 +1,6 @@
-"""Who is found in several cities in one year: somebody who moved, a family that lives in two places. Facts stay cut by city;
-a question over several cities reads this to count everybody once. A year without any has no file.
+"""Who is found in several cities in one year: somebody who moved, a family that lives in two places. Within one city and year
+everybody is one row. Facts stay cut by city, since each city's fund paid its own; a question over several cities reads this to
+count everybody once. A year without any has no file.
 """
 
 import hashlib
@@ -33,8 +34,12 @@ def shared(con: duckdb.DuckDBPyConnection, staging: Path, key: str, year: int, n
     """The file of one year, and what the manifest says of it."""
     persons = parquet([staging / name for name in names])
     con.execute(f"CREATE TEMP TABLE shared AS {query('shared').fill(person_year=persons)}").fetchall()
-    ((rows,),) = con.execute("SELECT count(*) FROM shared").fetchall()
+    ((rows, persons, households),) = con.execute(
+        "SELECT count(*), (SELECT count(*) FROM (SELECT person_key FROM shared GROUP BY ALL HAVING min(city) <> max(city))), "
+        "count(DISTINCT household_key) FILTER (is_linked) FROM shared"
+    ).fetchall()
     file = {"table": "shared", "name": f"shared-{year}.parquet", "rows": rows, "key": key, "kind": "claims"}
     if rows:
         con.execute(f"COPY shared TO {literal(staging / file['name'])} ({FORMAT})").fetchall()
-    return {"files": [file] if rows else [], "shared": [{"plan_year": year, "rows": rows, "key": key}]}
+    told = {"plan_year": year, "rows": rows, "persons": persons, "households": households, "key": key}
+    return {"files": [file] if rows else [], "shared": [told]}

@@ -6,8 +6,9 @@ from analytics.measures.credit import coalition
 from analytics.measures.cube import HELD, Kept, made_by, questions
 from analytics.measures.evaluate import Book, Raw, Replayed
 from analytics.measures.form import Dimension, Measure, dimensions, grammar, measures, version
+from analytics.measures.gather import Spread
 from analytics.measures.largest import LARGEST
-from analytics.measures.prepare import Staged, prepare
+from analytics.measures.prepare import prepared
 from analytics.measures.question import BEFORE_ALL, Question
 from analytics.measures.sealed import Sealed, origin
 
@@ -24,7 +25,7 @@ __all__ = [
     "Raw",
     "Replayed",
     "Sealed",
-    "Staged",
+    "Spread",
     "coalition",
     "dimensions",
     "grammar",
@@ -32,7 +33,7 @@ __all__ = [
     "made_by",
     "measures",
     "origin",
-    "prepare",
+    "prepared",
     "questions",
     "version",
 ]

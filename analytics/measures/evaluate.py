@@ -12,6 +12,7 @@ from analytics.measures.contrast import contrast
 from analytics.measures.cube import PLACE, Kept, made_by
 from analytics.measures.decompose import decompose
 from analytics.measures.form import Grain, dimensions, grammar, measures
+from analytics.measures.gather import Spread
 from analytics.measures.histogram import histogram
 from analytics.measures.histogram import question as question_of_bins
 from analytics.measures.largest import largest
@@ -61,12 +62,17 @@ class Book:
     """One snapshot, opened for questions."""
 
     def __init__(
-        self, snapshot: Sealed, replay: Replayed | None = None, threads: int = 2, prepared: bool = True
+        self,
+        snapshot: Sealed,
+        replay: Replayed | None = None,
+        threads: int | None = None,
+        prepared: bool = True,
+        spread: Spread | None = None,
     ) -> None:
         """`replay`: the ledger of one city-year paid anew, in place of the facts; `prepared`: whether prepared answers are
-        used. Raises store.Damaged when a file of the snapshot is not as it was sealed: no figure comes from a changed byte.
+        used; `spread`: asks the parts of a question elsewhere. Raises store.Damaged when a file of the snapshot is not as it was sealed: no figure comes from a changed byte.
         """
-        self._kept = Kept({})
+        self._kept, self._spread = Kept({}), spread
         self.snapshot, self.manifest, self._replay = snapshot, snapshot.manifest, replay
         self._counted: dict[tuple[tuple[str, tuple[str, ...]], ...], set[str]] = {}
         self._facts: dict[Grain, Fact] = {}
@@ -132,6 +138,16 @@ class Book:
         several = {"threshold": ",".join(question.thresholds)} if "threshold" in question.by else {}
         settled = chosen | several
         provenance = {**self._provenance(question), **_no_resource(question, chosen)}
+        if self._spread and kept is None:
+            provenance["runner"] = "local"  # unless it is asked in parts
+            sure = Sure.of(question.measure, chosen, se, se_method) if se else None
+            held = {(p.city, p.plan_year) for p in self._files[question.measure.grain]}
+            places = [] if against or self._is_old else [p for p in self._asked(question) if p in held]
+            if found := self._spread.answer(question, chosen, fact, tiers, sure, places):
+                self._must_tell(question, found.table)
+                return Raw(
+                    question, found.table, found.sql, found.bound, settled, {**provenance, **found.told}
+                )
         if against:
             sure = Sure.of(question.measure, chosen, se or "superpopulation", se_method)
             table, sql, bound, told = contrast(self._engine, question, chosen, fact, tiers, sure, against)

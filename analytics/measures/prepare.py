@@ -52,3 +52,10 @@ def prepare(staged: Staged) -> pl.DataFrame:
         parts.append(packed(key_of(raw.question, by, raw.parameters), raw.table, raw.question.by))
     parts += [rows for rows in (book.largest(), book.histogram(where)) if rows is not None]
     return pl.concat(parts, how="diagonal")
+
+
+def prepared(
+    place: tuple[str, int], paths: Mapping[str, Sequence[Path]], told: Mapping[str, Any]
+) -> pl.DataFrame:
+    """As `prepare`, of what a Staged is made of: what facts.Cube asks for."""
+    return prepare(Staged(place, paths, told))

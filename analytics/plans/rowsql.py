@@ -120,8 +120,10 @@ class Row:
         later = [r for r in rules[position + 1 :] if r.shares_persons_with(self.rule)]
         self.is_shared = self.rule.shared_deductible is not None
         # base that rows before have used up of the same deductible, payments they have made under the same ceiling
-        self.used_by = [f"_total{n}" for n, r in earlier if shares(r, self.rule, "shared_deductible")]
-        self.spent_by = [f"_spent{n}" for n, r in earlier if shares(r, self.rule, "shared_ceiling")]
+        self.rows_used = [n for n, r in earlier if shares(r, self.rule, "shared_deductible")]
+        self.rows_spent = [n for n, r in earlier if shares(r, self.rule, "shared_ceiling")]
+        self.used_by = [f"_total{n}" for n in self.rows_used]
+        self.spent_by = [f"_spent{n}" for n in self.rows_spent]
         self.used = f"({' + '.join(self.used_by)})" if self.used_by else None
         # the base is gross, and a row before may have paid part of it
         gross = self.rule.base == "in_policy_cost"

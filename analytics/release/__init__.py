@@ -13,6 +13,7 @@ from analytics.release.serving import Server, Unsafe, is_loopback
 from analytics.release.sessions import LoginOver, Sessions
 from analytics.release.sheet import csv_text, guarded
 from analytics.release.tables import PROTECTED, Tables, Undone, protected, version
+from analytics.release.tables import guarded as guarded_tables
 
 __all__ = [
     "ACTIONS",
@@ -39,6 +40,7 @@ __all__ = [
     "csv_text",
     "digest",
     "guarded",
+    "guarded_tables",
     "identified",
     "is_loopback",
     "log_of",

@@ -4,22 +4,19 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 import polars.selectors as cs
 
-from analytics import reference, tiers
 from analytics.release.disclosure import Released
+from analytics.store.program import program as program
 
 _DIGITS = (
     10  # of a decimal number that two computations must share: sums of many are not always added in one order
 )
 _USUAL = (("ledger", "observed"), ("se_method", "auto"))  # not written down
 _VERSIONS = ("snapshot", "facts_version", "measures_version", "protection")
-_DRAWS = ("view", "figures", "report")  # wings that draw numbers and decide none
 
 
 @dataclass(frozen=True)
@@ -75,23 +72,6 @@ def digest(table: pl.DataFrame) -> str:
     same = table.with_columns(cs.float().round_sig_figs(_DIGITS) + 0.0)  # no zero below zero
     kinds = ",".join(f"{name}:{kind}" for name, kind in table.schema.items())
     return hashlib.sha256(f"{kinds}\n{same.write_csv(null_value='NULL')}".encode()).hexdigest()[:16]
-
-
-@cache
-def program() -> str:
-    """Hash of the program and the rules as they are now: whatever can move a number."""
-    wings = Path(tiers.__file__).parent
-    files = [
-        p
-        for p in wings.rglob("*")
-        if p.suffix in (".py", ".sql", ".toml") and p.relative_to(wings).parts[0] not in _DRAWS
-    ]
-    data = reference.root() / "data"
-    files += [p for kind in ("plans", "reference") for p in (data / kind).rglob("*") if p.is_file()]
-    hashed = hashlib.sha256()
-    for path in sorted(files):
-        hashed.update(path.name.encode() + b"\0" + path.read_bytes())
-    return hashed.hexdigest()[:12]
 
 
 def _id(asked: Mapping[str, Any]) -> str:

@@ -86,6 +86,15 @@ def protected(
     return Tables(rows, {**_certificate(cells, now, risk, out), **about, "policy": rules.model_dump()})
 
 
+def guarded(
+    place: tuple[str, int], answers: Path, told: Mapping[str, Any], before: Path | None
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """As `protected`, from files: what facts.Guard asks for. `told`: facts of the manifest."""
+    order = next(p["order"] for p in told["plans"] if (p["city"], p["plan_year"]) == place)
+    found = protected(place, pl.read_parquet(answers), order, pl.read_parquet(before) if before else None)
+    return found.rows, found.certificate
+
+
 def _refused(place: tuple[str, int], lines: Sequence[str]) -> str:
     more = f" (and {len(lines) - 5} more)" if len(lines) > 5 else ""
     return (

@@ -1,7 +1,7 @@
 """Where data lies and runs: immutable snapshots published by one rename, and DuckDB opened in one locked way."""
 
 from analytics.store.engine import Engine, QueryTimeout, check_settings, closed, seconds_of, workbench
-from analytics.store.part import Part
+from analytics.store.part import Part, Place
 from analytics.store.snapshot import Busy, Damaged, Folder, NotBuilt, Partition, Store, sha256_of
 from analytics.store.sql import FORMAT, Query, literal, parquet
 
@@ -14,6 +14,7 @@ __all__ = [
     "NotBuilt",
     "Part",
     "Partition",
+    "Place",
     "Query",
     "QueryTimeout",
     "Store",

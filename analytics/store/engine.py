@@ -31,6 +31,7 @@ SETTINGS = {
 }
 MEMORY = os.environ.get("JIANFU_MEMORY", "2GB")
 SPILL = os.environ.get("JIANFU_SPILL", "10GB")  # most that questions may put aside on disk
+THREADS = 2  # of one question, unless JIANFU_THREADS says otherwise
 _NUMBERS = count()
 _AGAIN = 0.1  # seconds between two interrupts of a query past its time
 FileTrouble = duckdb.IOException  # a file DuckDB cannot read or write
@@ -51,10 +52,21 @@ def seconds_of(name: str, default: float) -> float:
     return seconds
 
 
+def count_of(name: str, default: int) -> int:
+    """A number of workers or threads set in the environment. Raises ValueError for what is none."""
+    text = os.environ.get(name, "").strip() or str(default)
+    if not re.fullmatch("0*[1-9][0-9]{0,3}", text):
+        raise ValueError(f"{name}={text}: write a whole number from 1 to 9999, such as {default}")
+    return int(text)
+
+
 def check_settings() -> None:
     """Raises ValueError where the environment sets a limit that is none: what is set, and what to write."""
     seconds_of("JIANFU_QUERY_SECONDS", 60)
     seconds_of("JIANFU_INTAKE_SECONDS", 18)
+    seconds_of("JIANFU_SPARK_SECONDS", 30)
+    count_of("JIANFU_WORKERS", 2)
+    count_of("JIANFU_THREADS", THREADS)
     if not _AMOUNT.fullmatch(MEMORY.strip()):
         raise ValueError(f"JIANFU_MEMORY={MEMORY}: write an amount with its unit, such as 2GB or 512MB")
     if not _AMOUNT.fullmatch(SPILL.strip()):
@@ -72,14 +84,15 @@ class QueryTimeout(RuntimeError):
 
 
 def workbench(
-    *, read: Sequence[Path], write: Path, threads: int = 1, memory: str = MEMORY
+    *, read: Sequence[Path], write: Path, threads: int = 1, memory: str = MEMORY, aside: str = "spill"
 ) -> duckdb.DuckDBPyConnection:
     """A connection for building: reads `read` (files), reads and writes below `write`, nothing else; one thread by
-    default, so that what it writes is byte-identical from run to run.
+    default, so that what it writes is byte-identical from run to run. `aside`: folder there for what memory does not hold, of
+    this connection alone.
     """
     check_settings()
     con = duckdb.connect(":memory:", config={**SETTINGS, "threads": str(threads), "memory_limit": memory})
-    con.execute("SET temp_directory = ?", [str(write / "spill")]).fetchall()
+    con.execute("SET temp_directory = ?", [str(write / aside)]).fetchall()
     con.execute("SET allowed_directories = ?", [[str(write)]]).fetchall()
     con.execute("SET enable_progress_bar = true").fetchall()  # so that query_progress() tells
     con.execute("SET enable_progress_bar_print = false").fetchall()
@@ -120,11 +133,14 @@ class Engine:
         tables: Mapping[str, Sequence[Path]],
         *,
         also: Sequence[Path] = (),
-        threads: int = 2,
+        threads: int | None = None,
         memory: str = MEMORY,
     ) -> None:
-        """`tables`: table name -> its exact Parquet files; each becomes a view of that name. `also`: files that may be read."""
+        """`tables`: table name -> its exact Parquet files; each becomes a view of that name. `also`: files that may be read;
+        `threads`: else JIANFU_THREADS, else two.
+        """
         check_settings()
+        threads = threads or count_of("JIANFU_THREADS", THREADS)
         files = [path for paths in tables.values() for path in paths]
         self._con = duckdb.connect(
             ":memory:", config={**SETTINGS, "threads": str(threads), "memory_limit": memory}

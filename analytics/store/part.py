@@ -61,3 +61,24 @@ class Part(Folder):
             return [line for part in self.partitions() if (line := part.damage)]
         except Damaged as error:
             return [str(error)]
+
+
+@dataclass(frozen=True)
+class Place(Folder):
+    """The part of a snapshot about one city and plan year. Its manifest is that of the whole."""
+
+    city: str = ""
+    plan_year: int = 0
+
+    def partitions(self, table: str | None = None) -> list[Partition]:
+        """Files of the place."""
+        return [p for p in super().partitions(table) if (p.city, p.plan_year) == (self.city, self.plan_year)]
+
+    def damage(self) -> list[str]:
+        """As Folder.damage, of these files only."""
+        return [line for part in self.partitions() if (line := part.damage)]
+
+    def check(self, table: str | None = None) -> None:
+        """As Folder.check, of these files, or those of a table."""
+        for part in self.partitions(table):
+            part.check()

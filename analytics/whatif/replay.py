@@ -1,27 +1,44 @@
 """One city-year replayed under a plan: the settlements paid again by its rules, in the same ledger columns as the facts.
 
 A tier without rules in the plan keeps what was recorded of it, after all tiers that have rules and as far as something is left.
+The compiled kernel pays where it can; what it declines, and every settlement shown by itself, the plan's SQL pays. Both give
+the same, person by person.
 """
 
-import hashlib
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from analytics.facts import claims
+from analytics.facts.claims import Claims
 from analytics.measures import Replayed
 from analytics.plans import Plan, claims_sql, may_pay, needs, split
 from analytics.store import Engine, Folder, NotBuilt
 from analytics.tiers import LEDGERS, TIER, TIERS, full_order
 from analytics.whatif.ledger import ledger_sql
+from analytics.whatif.payments import (
+    STATE,
+    as_recorded,
+    definition,
+    digest,
+    either,
+    names,
+    owed_after,
+    sum_recorded,
+    total,
+)
 
-STATE = ("_in", "_adv", "_out", "_drug")  # what is owed of each cost part
+if TYPE_CHECKING:
+    import polars as pl
+
+    from analytics.whatif.held import Cells, Held
+
 _HERE = "claims_looked_at"
 _SAME_HOUSEHOLD = "{0}.household_key = f.household_key AND {0}.is_linked = f.is_linked"
 PERSON = ("insurance_type", "person_group", "is_pre_existing", "is_retired", "product")
@@ -30,15 +47,18 @@ PERSON = ("insurance_type", "person_group", "is_pre_existing", "is_retired", "pr
 @dataclass(frozen=True)
 class Paid:
     """What a plan paid: `table` has one row per person with settlements (person_id, `<tier>_paid_fen` of every tier in `order`,
-    `<tier>__<liability>_paid_fen`); `sql` is how it was made. `later` is a table of those of them whom a yearly row may pay, `head` names
-    what the rows per settlement left, which many plans share.
+    `<tier>__<liability>_paid_fen`), and `sql` gives it. `cells`: the same paid by the kernel, or None, and `declined` why. Paid by
+    SQL, `later` is a table of those of them whom a yearly row may pay, `head` names what the rows per settlement left, which many
+    plans share.
     """
 
     plan: Plan
     mark: str
-    head: str
     sql: str
     order: tuple[str, ...]
+    head: str = ""
+    cells: "Cells | None" = None
+    declined: str = ""
 
     @property
     def later(self) -> str:
@@ -52,32 +72,43 @@ class Paid:
 class Replay:
     """The settlements of one city and plan year, held in memory, to be paid under one plan after the other."""
 
-    def __init__(self, snapshot: Folder, deliveries: Sequence[Folder], city: str, plan_year: int) -> None:
-        """`deliveries`: those of the store; read are those the snapshot was built of. Raises ValueError where the city-year
-        has no settlements, store.Damaged where a file is not as it was sealed.
+    def __init__(
+        self, snapshot: Folder, deliveries: Sequence[Folder], city: str, plan_year: int, compiled: bool = True
+    ) -> None:
+        """`deliveries`: those of the store; read are those the snapshot was built of. `compiled`: whether the kernel is asked at
+        all. Raises ValueError where the city-year has no settlements, store.Damaged where a file is not as it was sealed.
         """
         built = {d["id"] for d in snapshot.manifest["deliveries"]}
-        self.place = city, plan_year
-        self._source = claims([d for d in deliveries if d.id in built], city, plan_year)
+        source = claims([d for d in deliveries if d.id in built], city, plan_year)
         facts = {
-            name: [p for p in snapshot.partitions(name) if (p.city, p.plan_year) == self.place]
+            name: [p for p in snapshot.partitions(name) if (p.city, p.plan_year) == (city, plan_year)]
             for name in LEDGERS
         }
-        for part in (*self._source.files, *(p for parts in facts.values() for p in parts)):
+        for part in (*source.files, *(p for parts in facts.values() for p in parts)):
             part.check()
-        self.engine = Engine(
-            {name: [p.path for p in parts] for name, parts in facts.items()},
-            also=[p.path for p in self._source.files],
-        )
+        files = {name: [p.path for p in parts] for name, parts in facts.items()}
+        self._open(Engine(files, also=[p.path for p in source.files]), source, (city, plan_year), compiled)
+
+    def _open(self, engine: Engine, source: Claims, place: tuple[str, int], compiled: bool) -> None:
+        self.engine, self._source, self.place = engine, source, place
+        self._declined = "" if compiled else "asked to be paid by SQL"  # why no plan is paid by the kernel
         self._lock = threading.RLock()
         self._made: dict[str, str] = {}  # name -> kind of what is held
 
     def left(self, plan: Plan) -> str:
         """Table of what the plan alone leaves each person with settlements: person_id, left_fen."""
         with self._lock:
-            sql = f"SELECT person_id, left_fen FROM ({_either(*self._paid_sql(plan, plan.order, self._head(plan)))})"
-            self._hold(f"left_{_mark(sql)}", sql)
-            return f"left_{_mark(sql)}"
+            wanted = needs(plan)
+            name = f"left_{digest(definition(plan, self._relation(wanted, plan)))}"
+            cells, _ = self._cells(plan, wanted)
+            if not cells:
+                self._hold(
+                    name,
+                    f"SELECT person_id, left_fen FROM ({either(*self._paid_sql(plan, plan.order, self._head(plan)))})",
+                )
+            elif name not in self._made:
+                self._give(name, cells.frame().select("person_id", "left_fen"))
+            return name
 
     def pay(self, plan: Plan, in_force: Plan | None = None) -> Paid:
         """Pay the city-year by a plan. `in_force`: the plan it changes; a tier only that one has rules for pays nothing, not
@@ -85,18 +116,54 @@ class Replay:
         """
         with self._lock:
             ruled = {*plan.order, *(in_force.order if in_force else ())}
-            order = (*plan.order, *(k for k in self.recorded if k not in ruled))
+            extra = tuple(k for k in self.recorded if k not in ruled)
+            order = (*plan.order, *extra)
+            wanted = needs(plan)
+            cells, declined = self._cells(plan, wanted, extra)
+            if cells:
+                sql = definition(plan, self._relation(wanted, plan), extra)
+                return Paid(plan, digest(sql), sql, order, cells=cells)
             head = self._head(plan)
             later, early = self._paid_sql(plan, order, head)
-            paid = Paid(plan, _mark(later + early), head, _either(later, early), order)
+            paid = Paid(plan, digest(later + early), either(later, early), order, head, declined=declined)
             self._hold(paid.later, later)
-            self._hold(paid.table, _either(f"FROM {paid.later}", early), "VIEW")
+            self._hold(paid.table, either(f"FROM {paid.later}", early), "VIEW")
             return paid
+
+    def _cells(
+        self, plan: Plan, wanted: frozenset[str], extra: Sequence[str] = ()
+    ) -> "tuple[Cells | None, str]":
+        """The plan paid by the kernel; or None, and why it declines."""
+        from analytics.plans.arrays import Declined
+
+        if self._declined:
+            return None, self._declined
+        try:
+            return self._held.pay(plan, wanted, extra, is_calendar(plan)), ""
+        except Declined as why:
+            return None, str(why)
+
+    @cached_property
+    def _held(self) -> "Held":
+        """The settlements as arrays. Raises plans.arrays.Declined."""
+        from analytics.whatif.held import Held
+
+        return Held(self.engine, self._claims, lambda: self._standing, self.recorded)
+
+    def _table(self, paid: Paid) -> str:
+        """The table of payments, made where it is not yet."""
+        if paid.cells and paid.table not in self._made:
+            self._give(paid.table, paid.cells.frame())
+        return paid.table
+
+    def _give(self, name: str, rows: "pl.DataFrame") -> None:
+        self.engine.hold(name, rows)
+        self._made[name] = "TABLE"
 
     def case(self, keys: Sequence[int], plan: Plan) -> list[dict[str, Any]]:
         """Settlements of one person, for plans.explain; `keys`: what the person may be known by. For the local user only."""
         with self._lock:
-            relation = self._relation(plan)
+            relation = self._relation(needs(plan), plan)
             listed = ", ".join(map(str, keys))
             known = (
                 f"SELECT person_key FROM alias WHERE number_key IN ({listed})"
@@ -110,6 +177,8 @@ class Replay:
 
     def spent(self, paid: Paid, tier: str) -> int:
         """What a tier paid in the year, fen. Not to be shown as it is."""
+        if paid.cells:
+            return paid.cells.total(TIER[tier].paid)
         total = self.engine.ask(
             f"SELECT coalesce(sum({TIER[tier].paid}::DOUBLE), 0)::BIGINT AS fen FROM {paid.table}"
         )
@@ -122,7 +191,7 @@ class Replay:
         with self._lock:
             mark = f"{paid.mark}_{was.mark if was else 'recorded'}"
             tables = {name: f"{name}_{mark}" for name in LEDGERS}
-            persons = (paid.table, paid.order), (was.table, was.order) if was else None
+            persons = (self._table(paid), paid.order), (self._table(was), was.order) if was else None
             homes = (
                 (self._by_household(paid), paid.order),
                 (self._by_household(was), was.order) if was else None,
@@ -139,6 +208,8 @@ class Replay:
                 "as_recorded": [k for k in paid.order if k not in paid.plan.order],
                 "special_drugs_known": self.knows_drugs,
                 "sql": paid.sql,
+                "paid_by": "kernel" if paid.cells else "sql",
+                **({"kernel_declined": paid.declined} if paid.declined else {}),
             }
         }
         return Replayed(self.engine, tables, self.place, {**replay, **(told or {})}, paid.order)
@@ -149,10 +220,16 @@ class Replay:
         """Households whose own burden is above each threshold (basis points of the resource column). For searches and for
         measuring; figures to be shown are asked of a Book.
         """
+        if paid.cells:
+            with self._lock:
+                return paid.cells.held.headcounts(paid.cells, thresholds_bp, resource)
         home = "coalesce(household_key, person_id) AS household_key, household_key IS NOT NULL AS is_linked"
-        by_home = f"SELECT {home}, {_sum('{0}')} AS eased FROM {{1}} JOIN {self._homes} ON person_key = person_id GROUP BY ALL"
-        first = by_home.format(f"(own_before_fen - ({_owed(paid)}))", f"headsum_{paid.head}")
-        rest = f"rest_{_mark(first + resource)}"
+        by_home = f"SELECT {home}, {total('{0}')} AS eased FROM {{1}} JOIN {self._homes} ON person_key = person_id GROUP BY ALL"
+        first = by_home.format(
+            f"(own_before_fen - ({owed_after([k for k in paid.order if k not in paid.plan.order])}))",
+            f"headsum_{paid.head}",
+        )
+        rest = f"rest_{digest(first + resource)}"
         with self._lock:
             self._hold(
                 rest,
@@ -171,6 +248,8 @@ class Replay:
 
     def differing(self, a: Paid, b: Paid) -> int:
         """Persons of whom some tier is paid differently."""
+        if a.cells and b.cells:
+            return a.cells.differing(b.cells)
         columns = [TIER[k].paid for k in {*a.order, *b.order}]
         sides = [
             ", ".join(c if c.removesuffix("_paid_fen") in side.order else f"0 AS {c}" for c in columns)
@@ -178,8 +257,8 @@ class Replay:
         ]
         differ = " OR ".join(f"a.{c} <> b.{c}" for c in columns)
         return int(self.engine.ask(
-            f"SELECT count(*) AS n FROM (SELECT person_id, {sides[0]} FROM {a.table}) AS a"
-            f" JOIN (SELECT person_id, {sides[1]} FROM {b.table}) AS b USING (person_id) WHERE {differ}"
+            f"SELECT count(*) AS n FROM (SELECT person_id, {sides[0]} FROM {self._table(a)}) AS a"
+            f" JOIN (SELECT person_id, {sides[1]} FROM {self._table(b)}) AS b USING (person_id) WHERE {differ}"
         )["n"][0])  # fmt: skip
 
     @cached_property
@@ -232,20 +311,19 @@ class Replay:
     @property
     def held(self) -> int:
         """Bytes of memory the settlements and ledgers take."""
-        return int(
-            self.engine.ask(
-                "SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT AS bytes FROM duckdb_memory()"
-            )["bytes"][0]
+        arrays = self.__dict__["_held"].bytes if "_held" in self.__dict__ else 0
+        tables = self.engine.ask(
+            "SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT AS bytes FROM duckdb_memory()"
         )
+        return int(tables["bytes"][0]) + int(arrays)
 
     def _hold(self, name: str, sql: str, kind: str = "TABLE") -> None:
         if name not in self._made:
             self.engine.keep(name, sql, kind=kind)
             self._made[name] = kind
 
-    def _relation(self, plan: Plan) -> str:
-        """Settlements, with the columns of persons that the plan looks at beyond those every plan does."""
-        needed = needs(plan)
+    def _relation(self, needed: frozenset[str], plan: Plan) -> str:
+        """Settlements, with the columns of persons that the plan looks at beyond those every plan does (`needed`)."""
         wanted = needed - {"claim_date"}
         columns = "".join(f", s.{name}" for name in sorted(wanted))
         join = f" LEFT JOIN {self._standing} AS s USING (person_id)" if wanted else ""
@@ -263,24 +341,24 @@ class Replay:
         """
         first = split(plan)
         some = may_pay(plan, first)
-        can = f"can_{_mark(mark + some)}"
+        can = f"can_{digest(mark + some)}"
         self._hold(can, f"SELECT * FROM headsum_{mark} WHERE {some}")
         tail = claims_sql(plan, _HERE, first=first)
         looked_at = set(re.findall(r"\w+", tail)) | {"person_id", "seq"}
         columns = [c for c in self.engine.ask(f"SELECT * FROM head_{mark} LIMIT 0").columns if c in looked_at]
         claim = f"(SELECT {', '.join(columns)} FROM head_{mark} SEMI JOIN {can} USING (person_id))"
-        early, every = _names(plan, last=first), _names(plan)
-        added = set(_names(plan, since=first))
-        sums = "".join(f", {_sum(name)} AS {name}" for name in every if name in added)
+        early, every = names(plan, last=first), names(plan)
+        added = set(names(plan, since=first))
+        sums = "".join(f", {total(name)} AS {name}" for name in every if name in added)
         kept = "".join(f", {name}" for name in early if name not in added)
         same = "".join(f", {name if name in early else 0} AS {name}" for name in every)
-        later = f"SELECT person_id, {_sum('own_fen')} AS left_fen{sums} FROM ({tail.replace(_HERE, claim)}) GROUP BY person_id"
+        later = f"SELECT person_id, {total('own_fen')} AS left_fen{sums} FROM ({tail.replace(_HERE, claim)}) GROUP BY person_id"
         rest = f"SELECT person_id, {' + '.join(STATE)} AS left_fen{same} FROM headsum_{mark} ANTI JOIN {can} USING (person_id)"
         extra = [k for k in order if k not in plan.order]
         return (
-            f"SELECT r.*{kept}{_as_recorded(extra)}, {_owed_after(extra)} - greatest(left_fen - ({_recorded(extra)}), 0) AS eased_fen"
+            f"SELECT r.*{kept}{as_recorded(extra)}, {owed_after(extra)} - greatest(left_fen - ({sum_recorded(extra)}), 0) AS eased_fen"
             f" FROM ({later}) AS r JOIN {can} USING (person_id)",
-            f"SELECT r.*{_as_recorded(extra)}, 0 AS eased_fen FROM ({rest}) AS r JOIN headsum_{mark} USING (person_id)",
+            f"SELECT r.*{as_recorded(extra)}, 0 AS eased_fen FROM ({rest}) AS r JOIN headsum_{mark} USING (person_id)",
         )
 
     def _head(self, plan: Plan) -> str:
@@ -288,10 +366,10 @@ class Replay:
         was recorded of each tier (`headsum_`).
         """
         first = split(plan)
-        head = claims_sql(plan, self._relation(plan), last=first, keep_state=True)
-        mark = _mark(head)
+        head = claims_sql(plan, self._relation(needs(plan), plan), last=first, keep_state=True)
+        mark = digest(head)
         self._hold(f"head_{mark}", head)
-        sums = ", ".join(f"{_sum(c)} AS {c}" for c in ("in_policy_fen", *STATE, *_names(plan, last=first)))
+        sums = ", ".join(f"{total(c)} AS {c}" for c in ("in_policy_fen", *STATE, *names(plan, last=first)))
         alike = ", ".join(f"any_value({c}) AS {c}" for c in PERSON)
         recorded = "".join(f", coalesce(p.{TIER[k].paid}, 0) AS {k}_recorded" for k in self.recorded)
         self._hold(
@@ -303,11 +381,11 @@ class Replay:
 
     def _by_household(self, paid: Paid) -> str:
         """Table of what each household with settlements was paid, by tier."""
-        sums = ", ".join(f"{_sum(TIER[k].paid)} AS {TIER[k].paid}" for k in paid.order)
+        sums = ", ".join(f"{total(TIER[k].paid)} AS {TIER[k].paid}" for k in paid.order)
         self._hold(
             f"spent_{paid.mark}",
             f"SELECT coalesce(household_key, person_id) AS household_key, household_key IS NOT NULL AS is_linked, {sums}"
-            f" FROM {paid.table} JOIN {self._homes} AS p ON p.person_key = person_id GROUP BY ALL",
+            f" FROM {self._table(paid)} JOIN {self._homes} AS p ON p.person_key = person_id GROUP BY ALL",
         )
         return f"spent_{paid.mark}"
 
@@ -321,46 +399,3 @@ class Replay:
 def is_calendar(plan: Plan) -> bool:
     """Whether the product's period lies in the plan year; one that does not is taken as the calendar year in a replay."""
     return plan.period is None or plan.period.start.year == plan.period.end.year == plan.plan_year
-
-
-def _names(plan: Plan, since: int = 0, last: int | None = None) -> list[str]:
-    """Payment columns of some rows of a plan, by liability and by tier."""
-    rows = plan.tier[since:last]
-    return list(
-        dict.fromkeys([f"{r.id}__{r.liability}_paid_fen" for r in rows] + [f"{r.id}_paid_fen" for r in rows])
-    )
-
-
-def _sum(column: str) -> str:
-    return f"sum({column}::DOUBLE)::BIGINT"  # exact below 2^53, and several times faster than a sum of BIGINT
-
-
-def _either(later: str, early: str) -> str:
-    return f"{later}\nUNION ALL BY NAME\n{early}"
-
-
-def _mark(sql: str) -> str:
-    return hashlib.sha256(sql.encode()).hexdigest()[:10]
-
-
-def _recorded(tiers: Sequence[str]) -> str:
-    return " + ".join(f"{k}_recorded" for k in tiers) or "0"
-
-
-def _as_recorded(tiers: Sequence[str]) -> str:
-    """Columns of the tiers without rules: what was recorded of them, one after the other, as far as something is left."""
-    columns, before = "", "0"
-    for k in tiers:
-        so_far = f"{before} + {k}_recorded"
-        columns += f", least({so_far}, left_fen) - least({before}, left_fen) AS {TIER[k].paid}"
-        before = so_far
-    return columns
-
-
-def _owed_after(tiers: Sequence[str]) -> str:
-    """What a person would owe if only the rows per settlement and the tiers without rules paid."""
-    return f"greatest({' + '.join(STATE)} - ({_recorded(tiers)}), 0)"
-
-
-def _owed(paid: Paid) -> str:
-    return _owed_after([k for k in paid.order if k not in paid.plan.order])

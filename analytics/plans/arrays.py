@@ -1,0 +1,148 @@
+"""A plan as arrays for the compiled kernel. Who falls under which schedule is asked of the very conditions the SQL has, once
+for every kind of bill; sums, deductibles, bands and ceilings are numbers in arrays.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from analytics.plans import kernel
+from analytics.plans.kernel import Array, Rows
+from analytics.plans.model import Plan, TierRule
+from analytics.plans.rowsql import Row, growth
+from analytics.plans.schedule import Schedule, by_class
+from analytics.plans.waterfall import rows_of
+
+PERSON = ("insurance_type", "person_group", "is_pre_existing", "is_retired", "product")
+YEARS = (
+    "product_years",
+    "insured_years",
+    "zero_claim_years",
+    "capacity",
+)  # those of OPTIONAL that sort persons
+CARE = ("hospital_level", "care_type", "cross_region")
+_OF_DAYS = ("period", "waiting_days")
+_BITS = np.iinfo(np.int64).bits - 2  # rows a whole number can name
+
+
+class Declined(Exception):
+    """The kernel cannot pay this: why. The SQL can."""
+
+
+def sorts(wanted: Collection[str]) -> tuple[str, ...]:
+    """The columns of a person that decide the terms of some row; `wanted`: what the plan `needs`."""
+    return (*PERSON, *(name for name in YEARS if name in wanted))
+
+
+def classes_sql(plan: Plan) -> list[str]:
+    """Columns over kinds of bills: `s3` which schedule of row 3 holds (-1: none, the row does not look at it), `g3` what
+    the payout ceiling grows by."""
+    columns, number = [], 0
+    for row in rows_of(plan):
+        names = {s: str(number + i) for i, s in enumerate(_schedules(row))}
+        number += len(names)
+        terms = [sql for field, sql in row.conditions.items() if field not in _OF_DAYS]
+        held = by_class(row.rule, row.schedules, lambda schedule, names=names: names[schedule])  # type: ignore[misc]
+        columns.append(f"CASE WHEN {' AND '.join(terms)} THEN {held} ELSE -1 END::INTEGER AS s{row.number}")
+        columns.append(f"{growth(row.rule)} AS g{row.number}")
+    return columns
+
+
+def _schedules(row: Row) -> list[Schedule]:
+    return list(dict.fromkeys(row.schedules.values()))
+
+
+def program(plan: Plan, kinds: pl.DataFrame, dated: bool = True) -> Rows:
+    """The plan as arrays; `kinds`: the columns of `classes_sql`, one row per kind of bill. `dated`: whether days of bills are
+    looked at. Raises Declined for what the arrays cannot say, PlanHoles where a value is missing."""
+    rows = rows_of(plan)
+    if len(rows) > _BITS:
+        raise Declined(f"the plan has {len(rows)} rows; the kernel takes {_BITS}")
+    schedules = [schedule for row in rows for schedule in _schedules(row)]
+    steps = [step for schedule in schedules for step in schedule.steps]
+    if any(step.rate_bp < 0 for step in steps):
+        raise Declined("a rate is below zero")
+    period = plan.period
+    within = [
+        (_day(period.start), _day(period.end))
+        if period and rule.voluntary and dated
+        else (kernel.NO_DAY, -(kernel.NO_DAY + 1))
+        for rule in plan.tier
+    ]
+    terms = [
+        {
+            "base": _base(row.rule),
+            "share": int(row.rule.advance_share * kernel.WHOLE),
+            "event": row.rule.per == "event",
+            "limited": row.is_limited,
+            "pooled": row.is_pooled,
+            "kept": row.is_shared,
+            "used": _bits(row.rows_used),
+            "spent": _bits(row.rows_spent),
+            "from_day": first,
+            "to_day": last,
+            "wait": (row.rule.waiting_days or 0) if dated else 0,
+        }
+        for row, (first, last) in zip(rows, within, strict=True)
+    ]
+    bands = [(s.over, kernel.NEVER if s.up_to is None else s.up_to - s.over, s.rate_bp) for s in steps]
+    return Rows(
+        terms=_array([[row[name] for name in kernel.TERMS] for row in terms]).reshape(-1, len(kernel.TERMS)),
+        schedule=_columns(kinds, [f"s{row.number}" for row in rows], np.int32),
+        grows=_columns(kinds, [f"g{row.number}" for row in rows], np.int64),
+        cap=_array([-1 if s.payout_ceiling is None else s.payout_ceiling for s in schedules]),
+        start=_array(np.cumsum([0, *(len(s.steps) for s in schedules)])),
+        steps=_array(bands).reshape(-1, len(kernel.STEP)),
+    )
+
+
+def floors(rows: Rows, who_of_kind: Array, sorts_of_person: int, first: int) -> Array:
+    """By sort of person and row: the lowest base any of its bills is paid above, NEVER for none. A row under one deductible
+    with one before `first` is taken to pay always: what that one saw of the year is not known any more."""
+    lowest = np.full(len(rows.cap), kernel.NEVER, np.int64)
+    for s in range(len(lowest)):
+        steps = rows.steps[rows.start[s] : rows.start[s + 1]]
+        lowest[s] = steps[steps[:, kernel.RATE] > 0, kernel.OVER].min(initial=kernel.NEVER)
+    found = np.full((sorts_of_person, len(rows.terms)), kernel.NEVER, np.int64)
+    for r in range(len(rows.terms)):
+        scheduled = rows.schedule[:, r]
+        floor = np.where(scheduled >= 0, lowest[scheduled], kernel.NEVER) if len(lowest) else found[:0, r]
+        if int(rows.terms[r, kernel.USED]) & ((1 << first) - 1):
+            floor = np.where(scheduled >= 0, -1, kernel.NEVER)
+        np.minimum.at(found[:, r], who_of_kind, floor)
+    return found
+
+
+def carries(rows: Rows, first: int) -> bool:
+    """Whether a row from `first` on must know what a row before it saw or spent."""
+    before = (1 << first) - 1
+    return any(int(row[kernel.USED] | row[kernel.SPENT]) & before for row in rows.terms[first:])
+
+
+def _base(rule: TierRule) -> int:
+    named = {
+        "in_policy_cost": kernel.GROSS, "in_policy_own": kernel.IN, "out_of_catalogue": kernel.OUT,
+        "special_drug": kernel.DRUG, "total_own": kernel.ALL,
+    }  # fmt: skip
+    return named[rule.base]
+
+
+def _bits(numbers: Sequence[int]) -> int:
+    return sum(1 << number - 1 for number in numbers)
+
+
+def _day(day: date) -> int:
+    return int(np.datetime64(day, "D").astype(np.int64))
+
+
+def _array(values: Any) -> Array:
+    return np.ascontiguousarray(np.array(values, dtype=np.int64))
+
+
+def _columns(frame: pl.DataFrame, names: Sequence[str], kind: Any) -> Array:
+    if not names:
+        return np.zeros((frame.height, 0), kind)
+    return np.ascontiguousarray(np.column_stack([frame[name].to_numpy() for name in names]).astype(kind))

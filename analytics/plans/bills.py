@@ -1,0 +1,173 @@
+"""Settlements as arrays for the compiled kernel: persons one after the other, each one's bills in order of date."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from analytics.plans import kernel
+from analytics.plans.arrays import CARE, Declined
+from analytics.plans.kernel import Array, Bills
+from analytics.plans.rowsql import COST_PARTS
+
+THREADS = 2
+_PIECES = 4  # per thread, so that one with longer bills is not waited for
+_SMALL = np.iinfo(np.int32).max
+# amounts in fen are multiplied by basis points; below this no product of a sum leaves 64 bits
+_MOST = kernel.NEVER // kernel.WHOLE // 2
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Bills of many persons, in order of person and date. `first`: where each person's bills begin, and one more; `sort`: of
+    care, a row of `cares`; `persons`: their ids."""
+
+    money: Array
+    sort: Array
+    day: Array
+    first: Array
+    cares: pl.DataFrame
+    persons: Array
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """Settled bills whose persons are sorted by what a plan tells apart. `kinds`: a row for every sort of person and care that
+    there is, `who_of_kind`: its sort of person."""
+
+    bills: Bills
+    kinds: pl.DataFrame
+    who_of_kind: Array
+    sorts: int
+    cache: dict[str, Any] = field(default_factory=dict, compare=False)
+
+
+def settled(claims: pl.DataFrame) -> Settled:
+    """From a frame with person_id, the columns of CARE, the cost parts in fen and, where known, claim_date; rows of a person
+    stand together, in order. Raises Declined for amounts beyond what the kernel reckons with."""
+    persons = claims["person_id"]
+    starts = _starts(persons)
+    if not persons[starts].is_sorted() and persons.n_unique() != len(starts):
+        raise ValueError("rows of one person do not stand together: order them by person and date")
+    names = [
+        *COST_PARTS.values(),
+        COST_PARTS["_in"],
+    ]  # in-policy cost is both: a part owed, and the gross base
+    amounts = [claims[name].to_numpy() for name in names]
+    total = sum(int(part.sum(dtype=np.int64)) for part in amounts[: len(COST_PARTS)])
+    if total > _MOST or min(int(part.min(initial=0)) for part in amounts) < 0:
+        raise Declined("amounts are below zero, or too large to be multiplied by a rate in 64 bits")
+    high = max(int(part.max(initial=0)) for part in amounts)
+    money = np.empty((len(names), claims.height), np.int32 if high <= _SMALL else np.int64)
+    for part, given in zip(money, amounts, strict=True):
+        part[:] = given
+    sort, cares = _sorts(claims.select(CARE))
+    days = _days(claims["claim_date"]) if "claim_date" in claims.columns else np.empty(0, np.int32)
+    first = np.append(starts, claims.height).astype(np.int64)
+    first = np.append(starts, claims.height).astype(np.int64)
+    return Settled(money, sort, days, first, cares, persons[starts].to_numpy())
+
+
+def _starts(persons: pl.Series) -> Array:
+    """Where another person's bills begin."""
+    if persons.dtype.is_integer():
+        ids = persons.to_numpy()
+        changed = np.flatnonzero(ids[1:] != ids[:-1]) + 1
+        return np.append(np.zeros(min(len(ids), 1), changed.dtype), changed)
+    return np.flatnonzero((persons != persons.shift(1)).fill_null(True).to_numpy())
+
+
+def _sorts(care: pl.DataFrame) -> tuple[Array, pl.DataFrame]:
+    """The number of every bill's sort of care, and the sorts: every combination of the words there are."""
+    number, size, words = np.zeros(care.height, np.int32), 1, []
+    for column in care.iter_columns():
+        coded = column.cast(pl.Categorical)
+        there = coded.unique()
+        codes, known = coded.to_physical(), there.to_physical()
+        none = int(known.cast(pl.Int64).max() or 0) + 1  # type: ignore[arg-type]
+        lookup = np.zeros(none + 1, np.int32)
+        lookup[known.fill_null(none).to_numpy()] = np.arange(len(there)) * size
+        number += lookup[codes.fill_null(none).to_numpy()]
+        words.append((there, size))
+        size *= len(there)
+    every = np.arange(size)
+    return number, pl.DataFrame([there[every // step % len(there)] for there, step in words])
+
+
+def sorted_by(bills: Settled, persons: pl.DataFrame, columns: Sequence[str]) -> Sorted:
+    """The bills with their persons sorted by `columns`; `persons`: one row each, in the order of the bills, with cover_start
+    where it is known."""
+    who, sorts = numbered(persons.select(columns))
+    cares = bills.cares.height
+    there = np.zeros(sorts.height * cares, np.bool_)
+    there[np.repeat(who, np.diff(bills.first)) * cares + bills.sort] = True
+    pairs = np.flatnonzero(there)
+    kind = np.zeros(len(there), np.int32)
+    kind[pairs] = np.arange(len(pairs))
+    kinds = pl.concat([sorts[pairs // max(cares, 1)], bills.cares[pairs % max(cares, 1)]], how="horizontal")
+    since = _days(persons["cover_start"]) if "cover_start" in persons.columns else np.empty(0, np.int32)
+    return Sorted(
+        Bills(bills.money, bills.sort, bills.day, bills.first, who.astype(np.int32), since, kind.reshape(sorts.height, cares)),
+        kinds,
+        (pairs // max(cares, 1)).astype(np.int64),
+        sorts.height,
+    )  # fmt: skip
+
+
+def numbered(frame: pl.DataFrame) -> tuple[Array, pl.DataFrame]:
+    """The number of every row's combination of values, and the combinations."""
+    there = frame.unique(maintain_order=True)
+    names = frame.columns
+    found = frame.join(
+        there.with_row_index("number"), on=names, how="left", nulls_equal=True, maintain_order="left"
+    )
+    return found["number"].to_numpy().astype(np.int64), there
+
+
+def shared(size: int, work: Callable[[int, int], object], threads: int = THREADS) -> None:
+    """Do `work(from, to)` on pieces of 0..size, several at once; every piece writes places of its own."""
+    edges = np.linspace(0, size, threads * _PIECES + 1).astype(int).tolist()
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(work, a, b) for a, b in pairwise(edges) if a < b]:
+            done.result()
+
+
+def pay(
+    rows: kernel.Rows, bills: Bills, first: int = 0, last: int | None = None, some: Array | None = None, *,
+    keep: bool = False, by_bill: bool = False, threads: int = THREADS,
+) -> "Payment":  # fmt: skip
+    """Pay persons (`some`: their places; all where not given) by rows `first` to `last`. `keep`: also what is left of every
+    bill and what the year sums to; `by_bill`: payments of every bill by row."""
+    last = len(rows.terms) if last is None else last
+    who = np.arange(len(bills.first) - 1) if some is None else some
+    count = len(bills.sort)
+    paid = np.zeros((len(who), last - first), np.int64)
+    owed = np.zeros(len(who), np.int64)
+    state = np.empty((len(bills.money), count if keep else 0), bills.money.dtype)
+    sums = np.zeros((len(bills.money), len(bills.first) - 1 if keep else 0), np.int64)
+    each = np.zeros((count if by_bill else 0, last - first), np.int64)
+    shared(
+        len(who),
+        lambda a, b: kernel.pay(rows, bills, first, last, who, a, b, paid, owed, state, sums, each),
+        threads,
+    )
+    return Payment(paid, owed, state, sums, each)
+
+
+@dataclass(frozen=True)
+class Payment:
+    """What persons were `paid` by row, and what they have `owed` after it; `state`, `sums`, `by_bill`: see `pay`."""
+
+    paid: Array
+    owed: Array
+    state: Array
+    sums: Array
+    by_bill: Array
+
+
+def _days(dates: pl.Series) -> Array:
+    return dates.cast(pl.Date).to_physical().fill_null(kernel.NO_DAY).to_numpy().astype(np.int32)

@@ -1,0 +1,352 @@
+"""The compiled half of paying: loops over bills and over the rows of a plan given as arrays. No rule stands here.
+
+What a row pays is what `rowsql` says in SQL, one person after the other: money is whole fen, rates are basis points, and
+what is due is rounded half up once, on the sum over the steps. Compiled once and kept beside the code, or in the user's
+cache where that folder cannot be written; nothing here holds the interpreter's lock, so threads share the persons.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+PARTS = IN, ADVANCE, OUT, DRUG = tuple(range(4))  # what is owed of a bill
+GROSS, ALL = len(PARTS), -1  # as a base: the gross in-policy cost, all that is owed
+WHOLE = 10_000  # basis points of one
+HALF = WHOLE // 2
+NEVER = np.iinfo(np.int64).max  # as a floor: is not paid; as a width: without end
+NO_DAY = np.iinfo(np.int32).min
+Array = npt.NDArray[Any]
+
+
+# What is known of a row: `base`, `share` of advance self-pay, whether it pays per `event`, is `limited` to what is still owed,
+# pays off several parts over the year (`pooled`), is `kept` in mind by later rows; bits of earlier rows that share its
+# deductible (`used`), its ceiling (`spent`); first and last day, and days to wait.
+TERMS = ("base", "share", "event", "limited", "pooled", "kept", "used", "spent", "from_day", "to_day", "wait")
+BASE, SHARE, EVENT, LIMITED, POOLED, KEPT, USED, SPENT, FROM, TO, WAIT = range(len(TERMS))
+STEP = OVER, WIDTH, RATE = tuple(range(2 + 1))  # what is known of a step of a schedule
+
+
+class Rows(NamedTuple):
+    """The rows of a plan, in order of payment: `terms[row]`. By kind of bill and row: `schedule` (-1: the row does not look at
+    it) and what the ceiling `grows` by. By schedule: `cap` (-1: none) and its `steps`, from `start[s]` to `start[s + 1]`.
+    """
+
+    terms: Array
+    schedule: Array
+    grows: Array
+    cap: Array
+    start: Array
+    steps: Array
+
+
+class Bills(NamedTuple):
+    """The bills of a city-year, person by person in order of date. By bill: `money` (the parts owed, and last the gross
+    in-policy cost), `sort` of care and `day`; by person: `first` bill (and one more), `who` (a sort of person) and day
+    `since` when cover runs. `kind[who, sort]`: the kind of bill. Days are empty where no plan asked for them.
+    """
+
+    money: Array
+    sort: Array
+    day: Array
+    first: Array
+    who: Array
+    since: Array
+    kind: Array
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """The function compiled, and kept on disk where some folder can be written."""
+    try:
+        return numba.njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # nowhere to keep it: compiled anew by every process
+        return numba.njit(nogil=True)(function)
+
+
+def _earned(start: Array, steps: Array, s: int, x: int) -> int:
+    due = 0
+    for k in range(start[s], start[s + 1]):
+        above = x - steps[k, OVER]
+        if above > 0:
+            due += min(above, steps[k, WIDTH]) * steps[k, RATE]
+    return (due + HALF) // WHOLE
+
+
+earned = compiled(_earned)
+
+
+def _in_time(terms: Array, day: int, since: int) -> bool:
+    """Whether a row looks at a bill of this day, of cover that runs since then; what is not known is in time."""
+    if day == NO_DAY:
+        return True
+    if day < terms[FROM] or day > terms[TO]:
+        return False
+    return terms[WAIT] == 0 or since == NO_DAY or day >= since + terms[WAIT]
+
+
+in_time = compiled(_in_time)
+
+
+def _parts(base: int, share: int) -> tuple[int, int]:
+    """First and last part a row pays off, in order."""
+    if base == ALL:
+        return IN, DRUG
+    if share > 0:
+        return IN, ADVANCE
+    if base == GROSS:
+        return IN, IN
+    return base, base
+
+
+parts = compiled(_parts)
+
+
+def _pool(m: int, a: int, z: int, mine: Array, left: Array, pay: Array, room: Array, new: Array) -> None:
+    """Pay off parts `a` to `z` in order over the whole year: a bill keeps what is left of a part as far as the year has it
+    left, first bills first; what it cannot keep it owes of the next part."""
+    money = 0
+    for j in range(m):
+        money += pay[j]
+        room[j] = max(left[a, j] - pay[j], 0) if mine[j] >= 0 else 0
+    before = 0
+    for part in range(a, z):
+        total = 0
+        for j in range(m):
+            if mine[j] >= 0:
+                total += left[part, j]
+        rest = max(total - max(money - before, 0), 0)
+        before += total
+        run = 0
+        for j in range(m):
+            if mine[j] < 0:
+                continue
+            kept = min(run + room[j], rest) - min(run, rest)
+            run += room[j]
+            new[part, j] = kept
+            sofar = 0
+            for earlier in range(a, part + 1):
+                sofar += left[earlier, j]
+            room[j] = max(left[part + 1, j] - max(pay[j] - sofar, 0), 0) + room[j] - kept
+    for j in range(m):
+        if mine[j] >= 0:
+            for part in range(a, z):
+                left[part, j] = new[part, j]
+            left[z, j] = room[j]
+
+
+pool = compiled(_pool)
+
+
+def _row(
+    rows: Rows, r: int, m: int, kinds: Array, mine: Array, left: Array, pay: Array, used: Array, gone: int,
+    totals: Array, now: Array, room: Array, new: Array,
+) -> int:  # fmt: skip
+    """What row `r` pays on each of a person's `m` bills (`pay`), taken off what is `left`; gives the sum."""
+    terms, start, steps = rows.terms[r], rows.start, rows.steps
+    base, share, event, limited = terms[BASE], terms[SHARE], terms[EVENT] > 0, terms[LIMITED] > 0
+    a, z = parts(base, share)
+    full, extra, run, paid, open_, here = 0, 0, 0, 0, 0, 0
+    for j in range(m):
+        pay[j] = 0
+        s = mine[j]
+        if s < 0:
+            continue
+        b = left[IN, j] + left[ADVANCE, j] + left[OUT, j] + left[DRUG, j] if base == ALL else left[base, j]
+        more = left[ADVANCE, j] if share > 0 else 0
+        cap = NEVER
+        if rows.cap[s] >= 0:  # of the person: grown by loyalty, less what earlier rows have paid under it
+            cap = rows.cap[s] + rows.grows[kinds[j], r]
+            cap = max(cap - gone, 0) if terms[SPENT] else cap
+        if event:
+            counted = b + (more * share + HALF) // WHOLE
+            now[j] = counted
+            due = earned(start, steps, s, used[j] + counted)
+            if used[j] > 0:
+                due -= earned(start, steps, s, used[j])
+            if limited:
+                due = min(due, left[IN, j])
+            pay[j] = due if cap == NEVER else min(run + due, cap) - min(run, cap)
+            run += due
+        elif b or more:
+            off = earned(start, steps, s, used[j]) if used[j] > 0 else 0
+            before = min(earned(start, steps, s, used[j] + full + (extra * share + HALF) // WHOLE) - off, cap)
+            full += b
+            extra += more
+            pay[j] = (
+                min(earned(start, steps, s, used[j] + full + (extra * share + HALF) // WHOLE) - off, cap)
+                - before
+            )
+        paid += pay[j]
+        if limited and not event:
+            open_ += left[IN, j]
+            here += min(pay[j], left[IN, j])
+    if terms[KEPT]:
+        year = full + (extra * share + HALF) // WHOLE
+        for j in range(m):
+            totals[r, j] = year if not event else now[j] if mine[j] >= 0 else 0
+    if limited and not event and paid > here:
+        # a bill whose own rest is too small for what it earned leaves the difference to the other bills of the year
+        late, run, paid = min(paid, open_) - here, 0, 0
+        for j in range(m):
+            if mine[j] >= 0:
+                own = min(pay[j], left[IN, j])
+                free = left[IN, j] - own
+                pay[j] = own + min(run + free, late) - min(run, late)
+                run += free
+                paid += pay[j]
+    if not paid:
+        return 0
+    if terms[POOLED]:
+        pool(m, a, z, mine, left, pay, room, new)
+        return paid
+    for j in range(m):
+        rest = pay[j]
+        for part in range(a, z + 1):
+            off = min(rest, left[part, j])
+            left[part, j] -= off
+            rest -= off
+    return paid
+
+
+row = compiled(_row)
+
+
+def _pay(
+    rows: Rows, bills: Bills, first: int, last: int, some: Array, lo: int, hi: int,
+    paid: Array, owed: Array, state: Array, sums: Array, by_bill: Array,
+) -> None:  # fmt: skip
+    """Pay the persons `some[lo:hi]` by the rows `first` to `last`, the last one not included. Gives at each one's place in
+    `some` what every row `paid` in the year and what is `owed` after it; where they are not empty, also the money of each bill
+    (`state`) and its `sums` over the year by person, and payments by bill and row.
+    """
+    n, dated, covered = rows.terms.shape[0], bills.day.size > 0, bills.since.size > 0
+    most = 0
+    for i in range(lo, hi):
+        most = max(most, bills.first[some[i] + 1] - bills.first[some[i]])
+    kinds, mine = np.empty(most, np.int64), np.empty(most, np.int64)
+    pay, used = np.empty(most, np.int64), np.empty(most, np.int64)
+    now, room = np.empty(most, np.int64), np.empty(most, np.int64)
+    left, new = np.empty((len(PARTS) + 1, most), np.int64), np.empty((len(PARTS), most), np.int64)
+    totals, spent = np.zeros((n, most), np.int64), np.zeros(n, np.int64)
+    for i in range(lo, hi):
+        p = some[i]
+        start = bills.first[p]
+        m = bills.first[p + 1] - start
+        since = bills.since[p] if covered else NO_DAY
+        for j in range(m):
+            kinds[j] = bills.kind[bills.who[p], bills.sort[start + j]]
+            for part in range(len(PARTS) + 1):
+                left[part, j] = bills.money[part, start + j]
+        for r in range(first, last):
+            any_, gone, terms = False, 0, rows.terms[r]
+            for j in range(m):
+                mine[j] = rows.schedule[kinds[j], r]
+                if mine[j] >= 0 and dated and not in_time(terms, bills.day[start + j], since):
+                    mine[j] = -1
+                any_ = any_ or mine[j] >= 0
+                used[j] = 0
+            spent[r] = 0
+            if not any_:
+                if terms[KEPT]:
+                    totals[r, :m] = 0
+                paid[i, r - first] = 0
+                continue
+            if terms[USED]:
+                for k in range(first, r):
+                    if terms[USED] >> k & 1:
+                        for j in range(m):
+                            used[j] += totals[k, j]
+            for k in range(first, r):
+                if terms[SPENT] >> k & 1:
+                    gone += spent[k]
+            spent[r] = row(rows, r, m, kinds, mine, left, pay, used, gone, totals, now, room, new)
+            paid[i, r - first] = spent[r]
+            if by_bill.size:
+                for j in range(m):
+                    by_bill[start + j, r - first] = pay[j]
+        owed[i] = 0
+        for part in range(len(PARTS) + 1):
+            total = 0
+            for j in range(m):
+                total += left[part, j]
+                if state.size:
+                    state[part, start + j] = left[part, j]
+            if part < len(PARTS):
+                owed[i] += total
+            if sums.size:
+                sums[part, p] = total
+
+
+pay = compiled(_pay)
+
+
+def _most(rows: Rows, r: int, sums: Array, p: int) -> int:
+    """An upper bound of the base of the year."""
+    base, share = rows.terms[r, BASE], rows.terms[r, SHARE]
+    if base == ALL:
+        return int(sums[IN, p] + sums[ADVANCE, p] + sums[OUT, p] + sums[DRUG, p])
+    more = (sums[ADVANCE, p] * share + HALF) // WHOLE if share > 0 else 0
+    return int(sums[base, p] + more)
+
+
+most_of = compiled(_most)
+
+
+def _reached(
+    rows: Rows, floor: Array, who: Array, first: int, sums: Array, lo: int, hi: int, may: Array
+) -> None:
+    """`may[p]`: False only where no row from `first` on can pay the person, whatever the bills are. `floor[who, row]`: the
+    lowest base anything is paid above."""
+    for p in range(lo, hi):
+        may[p] = False
+        for r in range(first, rows.terms.shape[0]):
+            lowest = floor[who[p], r]
+            if lowest == NEVER:
+                continue
+            base = most_of(rows, r, sums, p)
+            for k in range(r):
+                if rows.terms[r, USED] >> k & 1:
+                    base += most_of(rows, k, sums, p)
+            if base > lowest:
+                may[p] = True
+                break
+
+
+reached = compiled(_reached)
+
+
+def _above(own: Array, resource: Array, thresholds: Array, lo: int, hi: int, counts: Array) -> None:
+    """Adds to `counts[stage, resource, threshold]` the households whose own burden is above the threshold (basis points);
+    `own[stage]` and `resource[kind]` by household. A resource that is not above zero counts nowhere."""
+    for stage in range(own.shape[0]):
+        for kind in range(resource.shape[0]):
+            for z in range(thresholds.size):
+                line, found = thresholds[z], 0
+                for h in range(lo, hi):
+                    means = resource[kind, h]
+                    found += (means > 0) & (own[stage, h] * WHOLE > means * line)
+                counts[stage, kind, z] += found
+
+
+above = compiled(_above)
+
+
+def _rolled(first: Array, place: Array, amounts: tuple[Array, ...], lo: int, hi: int, sums: Array) -> None:
+    """`sums[k, h]`: of `amounts[k]` at the places `place[first[h]]` up to `place[first[h + 1]]`, for the groups `lo` to `hi`;
+    without places they stand there themselves."""
+    for k in range(len(amounts)):
+        column = amounts[k]
+        for h in range(lo, hi):
+            total = 0
+            if place.size:
+                for i in range(first[h], first[h + 1]):
+                    total += column[place[i]]
+            else:
+                for i in range(first[h], first[h + 1]):
+                    total += column[i]
+            sums[k, h] = total
+
+
+rolled = compiled(_rolled)

@@ -161,7 +161,7 @@ def test_on_the_edge_and_without_resources(
     _same(one, other)
 
 
-@pytest.mark.parametrize("own", ["net_of_commercial", "gross", "cash"])
+@pytest.mark.parametrize("own", ["net_of_commercial", "gross"])
 def test_what_is_owed_in_the_end(edges: tuple[Survey, pl.DataFrame], own: str) -> None:
     given = {"threshold": "0.4", "resource": "income", "own_burden": own}
     one, other = _both(*edges, "catastrophic_headcount", (), given)

@@ -13,11 +13,13 @@ from analytics.measures.compile import Compiled
 from analytics.measures.form import Measure, grammar
 from analytics.measures.question import BEFORE_ALL, Question, number
 from analytics.measures.rows import Fact, over, steps
+from analytics.reference import load_toml
 from analytics.store import Engine, Query
 from analytics.tiers import TIER
 
 HISTOGRAM = "histogram"  # begins the key of its rows in a cube
-STEP, TOP = 50, 200  # basis points of a bin, bins up to the last threshold
+_GRID = load_toml(Path(__file__).with_name("cube.toml"))["histogram"]
+STEP, TOP = int(_GRID["step_bp"]), int(_GRID["top"])
 _HEADS, _OVER = "w * (catastrophic)::INTEGER", "w * (overshoot)"
 _OWN = "own_burden "  # stage without tiers: every definition of what is owed in the end
 _FREE = ("threshold", "own_burden", "weight")  # what one histogram answers any value of

@@ -122,7 +122,7 @@ def _point(bins: pl.DataFrame, measure: Measure, k: int, weight: str) -> dict[st
         edge = bins.filter(pl.col("bin") == k)[f"n_edge{tag}"].sum()  # reached, not passed
         hit = int(finite[f"n_hit{tag}"].sum()) - int(edge)
         over = _sum(finite[f"r{tag}"]) - k * STEP / 10_000 * _sum(finite[f"w{tag}"])
-        numerator = over if hit else 0.0
+        numerator = over * min(hit, 1)  # reached by some, passed by none: rounding alone
     denominator = heads if measure.denominator == _HEADS else everybody
     return {
         "value": numerator / denominator if denominator else None,

@@ -17,7 +17,7 @@ from analytics.tiers import LEDGERS, full_order
 
 FACTS = (*LEDGERS, "policy_year", "claim")
 # City-years worked by one query: so many, or so many rows to read.
-TOGETHER, ROWS = 9, 200_000
+TOGETHER, ROWS = 9, 500_000
 _KEYED = (
     "checks",
     "links",

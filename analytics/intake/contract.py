@@ -89,6 +89,9 @@ class Column(Form):
         return self.required and not self.nullable
 
 
+ICD = "icd_category"  # made of the column `icd` names before the chapter is, which looks at it many times
+
+
 class Derived(Form):
     """A column computed at intake: by SQL over the columns (`among`: all values it can give, where they are few), by a
     national code list (`map` of expression `of`), or as the ICD-10 chapter of a column (`icd`)."""
@@ -114,13 +117,12 @@ class Derived(Form):
     @property
     def expression(self) -> str:
         if self.icd:
-            code = f"upper({self.icd})"
             within = " ".join(
-                f"WHEN left({code}, 3) BETWEEN {literal(c.first)} AND {literal(c.last)} THEN {literal(c.id)}"
+                f"WHEN {ICD} BETWEEN {literal(c.first)} AND {literal(c.last)} THEN {literal(c.id)}"
                 for c in diseases()
             )
             # a letter and two digits; M and five digits is the national list of special outpatient diseases
-            odd = f"NOT coalesce(regexp_matches({code}, '^[A-Z][0-9]{{2}}'), false) OR regexp_full_match({code}, 'M[0-9]{{5}}')"
+            odd = f"NOT coalesce(regexp_full_match({ICD}, '[A-Z][0-9]{{2}}'), false) OR regexp_full_match(upper({self.icd}), 'M[0-9]{{5}}')"
             return f"CASE WHEN {odd} THEN 'unknown' {within} ELSE 'unknown' END"
         if not self.map:
             return self.sql

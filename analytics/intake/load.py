@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from analytics.intake.checks import Checks
-from analytics.intake.contract import Contract
+from analytics.intake.contract import ICD, Contract
 from analytics.intake.finding import KEY_TABLES, typed_literal
 from analytics.intake.gate import Gate, Refused
 from analytics.intake.note import Note
@@ -127,8 +127,15 @@ class Load:
             for slot, value in slots.items():
                 text = text.replace(slot, value)
             derived += f", {text} AS {extra.name}"
-        readings = " UNION ALL BY NAME ".join(r.select() for r in self.readings)
-        self.gate.run(f"CREATE TABLE typed AS SELECT *{replaced} FROM (SELECT *{derived} FROM ({readings}))")
+        readings, all_but = " UNION ALL BY NAME ".join(r.select() for r in self.readings), ""
+        if code := next((d.icd for d in self.rules.derived if d.icd), ""):
+            readings, all_but = (
+                f"SELECT *, left(upper({code}), 3) AS {ICD} FROM ({readings})",
+                f" EXCLUDE ({ICD})",
+            )
+        self.gate.run(
+            f"CREATE TABLE typed AS SELECT *{all_but}{replaced} FROM (SELECT *{derived} FROM ({readings}))"
+        )
         self.gate.run(
             "CREATE TABLE waiting (src_file INTEGER, src_row BIGINT, state VARCHAR, reasons VARCHAR[])"
         )

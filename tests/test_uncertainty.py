@@ -12,6 +12,7 @@ from survey import Survey
 from analytics.answer import Desk
 from analytics.measures import measures
 from analytics.measures.contrast import holm
+from analytics.measures.resample import Resample
 from analytics.measures.uncertainty import Sure
 
 RNG = np.random.default_rng(7)
@@ -118,6 +119,53 @@ def test_poisson_draws_agree_too() -> None:
     )
     assert drawn.provenance["uncertainty"]["draws"] == "Poisson"
     assert drawn.table["se"][0] == pytest.approx(formula, rel=0.12)
+
+
+def spread(weights: np.ndarray, x: np.ndarray) -> dict[str, float]:
+    """What is 1 where every weight (household by replicate) is an independent draw of mean and variance 1."""
+    apart, over = x - x.mean(), weights - 1
+    return {
+        "mean": float(weights.mean()),
+        "of a household over replicates": float(over.sum(axis=1).var() / weights.shape[1]),
+        "of all households": float(over.sum(axis=0).var() / len(weights)),
+        "of a sum": float((over * apart[:, None]).sum(axis=0).var() / (apart**2).sum()),
+    }
+
+
+def test_draws_of_households_and_replicates_are_independent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """400 replicates of 6,000 households: each figure lies within five of its own standard errors of 1."""
+    survey, used = Survey(), list[Resample]()
+    n, replicates = 6_000, 400
+    survey.put(frame(n).with_columns(cluster_id=pl.int_range(n).cast(pl.String)))
+    values = Resample.values
+    monkeypatch.setattr(Resample, "values", lambda self: used.append(self) or values(self))
+    survey.book.ask("theil", (), {}, {}, se="superpopulation", se_method="bootstrap")
+    (one,) = used
+    assert (one.method, one.part) == ("Poisson", 1)
+
+    def weights(source: str) -> np.ndarray:
+        bound = {"seed": 7, "first": 0, "last": replicates, "part_bp": 10_000}
+        rows = one._engine.ask(
+            f"SELECT cluster_id::INTEGER AS i, replicate, multiplier FROM ({source})", bound
+        )
+        found = np.zeros((n, replicates))
+        found[rows["i"].to_numpy(), rows["replicate"].to_numpy()] = rows["multiplier"].to_numpy()
+        return found
+
+    x = RNG.lognormal(size=n)
+    near = {"mean": 5 / math.sqrt(n * replicates), "of a household over replicates": 5 * math.sqrt(2 / n)}
+    far = 5 * math.sqrt(2 / replicates)
+    told = spread(weights(one._source), x)
+    assert {name for name, value in told.items() if abs(value - 1) > near.get(name, far)} == set()
+
+    drawn = "hash(hash(drawn, replicate, $seed))"
+    assert drawn in one._source
+    for bad in (
+        "hash(hash(drawn, $seed)) % 1000000007 + 100000000 * (replicate % 7)",
+        "hash(hash(replicate, $seed)) % 1000000007 + hash(drawn) % 1000",
+    ):
+        told = spread(weights(one._source.replace(drawn, f"({bad})")), x)
+        assert max(abs(value - 1) / near.get(name, far) for name, value in told.items()) > 3
 
 
 def test_differences_by_resampling(world: tuple[Survey, pl.DataFrame]) -> None:

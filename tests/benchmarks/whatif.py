@@ -221,6 +221,7 @@ def whatif(slug: str, files: dict[str, Path], persons: int, rounds: int) -> list
             0.25,
             persons,
             peak_mb=held,
+            bound_seconds=0.5,
         ),
         {
             "what": f"{what}: first, with reading and heads (compiling or loading the kernel: {compiling:.1f} s)",

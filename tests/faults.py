@@ -51,9 +51,9 @@ def generation(store: Path, number: int) -> None:
         deliver(store, **{name: table})
 
 
-def quick_build(store: Store, progress: Any = None) -> Folder:
+def quick_build(store: Store, progress: Any = None, runner: Any = None) -> Folder:
     """A build without prepared answers, which take most of the time and no other way to the disk."""
-    return facts.build(store, progress=progress)
+    return facts.build(store, progress=progress, runner=runner)
 
 
 def told(manifest: Mapping[str, Any]) -> int:
@@ -92,8 +92,8 @@ def read_on(store: Path, *, checked: bool) -> dict[str, int]:
     """Read what is served until the file STORE.end is there, every 50th time as a figure of the desk; what was seen: one
     generation (that of its manifest), two at once, nothing. `checked`: files are what the manifest says they are.
     """
-    seen, found = dict.fromkeys(READS, 0), set()
-    while not Path(f"{store}.end").exists():
+    seen, found, parent = dict.fromkeys(READS, 0), set(), os.getppid()
+    while not Path(f"{store}.end").exists() and os.getppid() == parent:
         try:
             snapshot = Store(store).current()
             if checked:

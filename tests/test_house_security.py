@@ -23,7 +23,6 @@ QUOTED = {
     ("analytics/intake/reading.py", "c.typed.reason"): "code of why a value does not convert",
     ("analytics/measures/parade.py", "payments"): "gross or net",
     ("analytics/measures/rows.py", "k"): "ids of the tiers",
-    ("analytics/measures/rows.py", "BEFORE_ALL"): "the row before all tiers",
 }
 RUNS_SQL = ("execute", "executemany", "sql", "query", "from_query", "ask", "keep", "rows", "run", "run_all")
 FORBIDDEN_CALLS = {

@@ -227,7 +227,8 @@ class Store:
         kept = "what was published before is still served"
         if any(text in str(error) for text in _FULL):
             return OSError(f"{self.path}: no room left on the disk; {kept}; free some space and run it again")
-        if isinstance(error, FileTrouble):
+        nameless = isinstance(error, OSError) and error.errno is not None and error.filename is None
+        if isinstance(error, FileTrouble) or nameless:
             return OSError(f"{self.path}: {error}; {kept}; look after the disk and run it again")
         return None
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest.mock import ANY
 
@@ -27,6 +28,14 @@ from analytics.plans import PlanErrors
 from analytics.store import Store, carried, check_settings, spark
 from analytics.store.carried import Broken
 from analytics.store.runner import Local, Pool, runner_of
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _a_program_of_its_own() -> Iterator[None]:
+    """A process of a pool begins as the program that started it does; a page looked at before leaves itself there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+        yield
 
 
 @pytest.fixture(scope="module")

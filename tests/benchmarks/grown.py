@@ -13,7 +13,8 @@ from typing import Any
 import duckdb
 
 from analytics import verbs
-from analytics.measures import Staged, made_by, prepare
+from analytics.measures import made_by
+from analytics.measures import prepared as answered
 from analytics.store import FORMAT, Folder, Store, literal, parquet
 
 CITIES = ("zhanjiang", "zhuhai", "wenzhou", "zaozhuang", "weihai", "nanning", "mianyang")
@@ -56,7 +57,7 @@ def grown(folder: Path, rows: int, prepared: int = 3) -> Folder:
             if number > prepared:
                 continue
             began = time.process_time()
-            answers = prepare(Staged((code, year), paths, facts))
+            answers = answered((code, year), paths, facts)
             spent += time.process_time() - began
             name = f"cube-{number:05d}.parquet"
             answers.write_parquet(staging / name, compression="zstd", statistics=False)

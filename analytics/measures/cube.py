@@ -113,9 +113,8 @@ class Kept:
             if name not in lead and len({place[position] for place in places}) != 1:
                 return None  # sums over places
         name, threshold = key(question, by, chosen), ""
-        listed = set(question.thresholds or (chosen.get("threshold", ""),)) <= {
-            *grammar().parameters["threshold"].values
-        }
+        asked = question.thresholds if "threshold" in by else (chosen.get("threshold", ""),)
+        listed = {*asked} <= {*grammar().parameters["threshold"].values}
         if "threshold" in by and not listed:
             return self._at_any_threshold(question, chosen, places)
         if places and (places[0], name) not in self._held and listed and "threshold" not in by:

@@ -10,10 +10,11 @@ import pytest
 from polars.testing import assert_frame_equal
 from survey import PLACE, Survey
 
-from analytics.measures import Book
+from analytics.measures import Book, grammar
 from analytics.measures.cube import Kept
 from analytics.measures.histogram import STEP, TOP, answer
 from analytics.measures.question import Question
+from analytics.release import digest
 from analytics.store import Store
 from analytics.tiers import TIERS
 
@@ -100,6 +101,20 @@ def test_the_facts_say_the_same(sample: tuple[Book, Book, pl.DataFrame], measure
             assert one.provenance.get("prepared") and not other.provenance.get("prepared")
             _same(one.table, other.table)
             assert (one.sql, one.bound) == (other.sql, other.bound)
+
+
+@pytest.mark.parametrize("own_burden", list(grammar().own_burdens))
+def test_what_is_owed_in_the_end_by_every_definition(
+    sample: tuple[Book, Book, pl.DataFrame], own_burden: str
+) -> None:
+    """And computed again from the facts, as a figure is, its digest is the same."""
+    for measure in MEASURES:
+        given = {"resource": "income", "threshold": "0.175", "own_burden": own_burden}
+        one, other = (book.ask(measure, [], WHERE, given) for book in sample[:2])
+        assert one.provenance.get("prepared") and not other.provenance.get("prepared")
+        assert one.table["n_numerator"][0] > 0
+        _same(one.table, other.table)
+        assert digest(one.table) == digest(other.table)
 
 
 @pytest.mark.parametrize("threshold", ["0.173", "0.0001", "1.005", "2"])

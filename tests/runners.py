@@ -1,12 +1,15 @@
 """What every runner must give alike: a store of three cities, its questions, and jobs that fail on purpose."""
 
 import os
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from conftest import unsealed
 
 from analytics import facts, intake, verbs
 from analytics.intake import Refused
@@ -38,6 +41,15 @@ def world(folder: Path, persons: int = 600) -> Path:
             intake.ingest(store, paths, table, synthetic=True)
     facts.build(store)
     return store.path
+
+
+def fresh(world: Path, target: Path) -> Store:
+    """The same deliveries, nothing built."""
+    shutil.copytree(world, target)
+    unsealed(target)
+    shutil.rmtree(target / "snapshots")
+    (target / "current").unlink()
+    return Store(target)
 
 
 def in_parts() -> list[Asked]:

@@ -49,15 +49,6 @@ def pool() -> Iterator[Pool]:
         yield found
 
 
-def fresh(world: Path, target: Path) -> Store:
-    """The same deliveries, nothing built."""
-    shutil.copytree(world, target)
-    unsealed(target)
-    shutil.rmtree(target / "snapshots")
-    (target / "current").unlink()
-    return Store(target)
-
-
 # --- the same everywhere
 
 
@@ -69,7 +60,7 @@ def test_a_pool_builds_the_same_files(
     )  # a batch for every city
     told: list[tuple[str, int, int]] = []
     built = facts.build(
-        fresh(world, tmp_path / "pool"), runner=pool, progress=lambda *step: told.append(step)
+        runners.fresh(world, tmp_path / "pool"), runner=pool, progress=lambda *step: told.append(step)
     )
     assert runners.hashes(built) == runners.hashes(Store(world).current())
     assert built.id == Store(world).current().id
@@ -88,7 +79,7 @@ def test_a_whole_build_on_a_pool_is_the_same_snapshot(tmp_path: Path) -> None:
     )
     snapshot = verbs.build(store, runner="pool")
     assert {p.table for p in snapshot.partitions()} >= {"person_year", "household_year", "cube", "protected"}
-    other = fresh(store, tmp_path / "other")
+    other = runners.fresh(store, tmp_path / "other")
     assert verbs.build(other.path).id == snapshot.id
 
 

@@ -5,7 +5,6 @@
 
 import importlib
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 import runners
 import spark as cluster
 from canonical import deliver, settle
-from conftest import Run, unsealed
+from conftest import Run
 
 from analytics import facts, verbs
 from analytics.plans import PlanHoles
@@ -38,14 +37,6 @@ def world(on_spark: Runner, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runners.world(tmp_path_factory.mktemp("spark"))
 
 
-def fresh(world: Path, target: Path) -> Store:
-    shutil.copytree(world, target)
-    unsealed(target)
-    shutil.rmtree(target / "snapshots")
-    (target / "current").unlink()
-    return Store(target)
-
-
 def test_both_workers_work(on_spark: Runner, tmp_path: Path) -> None:
     told: list[int] = []
     parts = list(range(40))
@@ -60,7 +51,7 @@ def test_the_files_are_the_same(
 ) -> None:
     """Facts here with a batch for every city; the whole of a small store, prepared answers and protected tables included, by the verb."""
     monkeypatch.setattr(importlib.import_module("analytics.facts.build"), "TOGETHER", 1)
-    snapshot = facts.build(fresh(world, tmp_path / "facts"), runner=on_spark)
+    snapshot = facts.build(runners.fresh(world, tmp_path / "facts"), runner=on_spark)
     assert runners.hashes(snapshot) == runners.hashes(Store(world).current())
     assert snapshot.id == Store(world).current().id
     whole = tmp_path / "whole"
@@ -69,7 +60,7 @@ def test_the_files_are_the_same(
     made = verbs.build(whole, runner=MASTER)
     assert {p.table for p in made.partitions()} >= {"person_year", "household_year", "cube", "protected"}
     for runner in ("local", "pool"):
-        assert verbs.build(fresh(whole, tmp_path / runner).path, runner=runner).id == made.id
+        assert verbs.build(runners.fresh(whole, tmp_path / runner).path, runner=runner).id == made.id
 
 
 def test_every_measure_is_the_same(world: Path, on_spark: Runner) -> None:
@@ -113,7 +104,7 @@ def test_a_worker_of_another_program_is_refused(
     on_spark: Runner, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     on_spark.close()
-    store = fresh(world, tmp_path / "store")
+    store = runners.fresh(world, tmp_path / "store")
     facts.build(store)
     before = store.current().id
     deliver(store.path, settlement=[settle("late", 100, person=1, city="371000", year=2023)])

@@ -25,7 +25,7 @@ YEARS = (
 )  # those of OPTIONAL that sort persons
 CARE = ("hospital_level", "care_type", "cross_region")
 _OF_DAYS = ("period", "waiting_days")
-_BITS = np.iinfo(np.int64).bits - 2  # rows a whole number can name
+ROWS = np.iinfo(np.int64).bits - 2  # of a plan: so many a whole number can name
 
 
 class Declined(Exception):
@@ -59,8 +59,8 @@ def program(plan: Plan, kinds: pl.DataFrame, dated: bool = True) -> Rows:
     """The plan as arrays; `kinds`: the columns of `classes_sql`, one row per kind of bill. `dated`: whether days of bills are
     looked at. Raises Declined for what the arrays cannot say, PlanHoles where a value is missing."""
     rows = rows_of(plan)
-    if len(rows) > _BITS:
-        raise Declined(f"the plan has {len(rows)} rows; the kernel takes {_BITS}")
+    if len(rows) > ROWS:
+        raise Declined(f"the plan has {len(rows)} rows; the kernel takes {ROWS}")
     schedules = [schedule for row in rows for schedule in _schedules(row)]
     steps = [step for schedule in schedules for step in schedule.steps]
     if any(step.rate_bp < 0 for step in steps):

@@ -2,23 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from analytics.plans import kernel
-from analytics.plans.arrays import CARE, Declined
+from analytics.plans.arrays import CARE, ROWS, Declined
 from analytics.plans.kernel import Array, Bills
 from analytics.plans.rowsql import COST_PARTS
+from analytics.store.engine import THREADS, count_of
 
-THREADS = 2
 _PIECES = 4  # per thread, so that one with longer bills is not waited for
 _SMALL = np.iinfo(np.int32).max
-# amounts in fen are multiplied by basis points; below this no product of a sum leaves 64 bits
-_MOST = kernel.NEVER // kernel.WHOLE // 2
+# Amounts in fen are multiplied by basis points, summed over as many rows as a plan may have: below this nothing leaves 64 bits.
+_MOST = kernel.NEVER // kernel.WHOLE // ROWS
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,6 @@ class Sorted:
     kinds: pl.DataFrame
     who_of_kind: Array
     sorts: int
-    cache: dict[str, Any] = field(default_factory=dict, compare=False)
 
 
 def settled(claims: pl.DataFrame) -> Settled:
@@ -67,7 +65,6 @@ def settled(claims: pl.DataFrame) -> Settled:
         part[:] = given
     sort, cares = _sorts(claims.select(CARE))
     days = _days(claims["claim_date"]) if "claim_date" in claims.columns else np.empty(0, np.int32)
-    first = np.append(starts, claims.height).astype(np.int64)
     first = np.append(starts, claims.height).astype(np.int64)
     return Settled(money, sort, days, first, cares, persons[starts].to_numpy())
 
@@ -128,8 +125,11 @@ def numbered(frame: pl.DataFrame) -> tuple[Array, pl.DataFrame]:
     return found["number"].to_numpy().astype(np.int64), there
 
 
-def shared(size: int, work: Callable[[int, int], object], threads: int = THREADS) -> None:
-    """Do `work(from, to)` on pieces of 0..size, several at once; every piece writes places of its own."""
+def shared(size: int, work: Callable[[int, int], object], threads: int = 0) -> None:
+    """Do `work(from, to)` on pieces of 0..size, several at once (`threads`, else as many as a question has); every piece writes
+    places of its own.
+    """
+    threads = threads or count_of("JIANFU_THREADS", THREADS)
     edges = np.linspace(0, size, threads * _PIECES + 1).astype(int).tolist()
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(work, a, b) for a, b in pairwise(edges) if a < b]:
@@ -138,7 +138,7 @@ def shared(size: int, work: Callable[[int, int], object], threads: int = THREADS
 
 def pay(
     rows: kernel.Rows, bills: Bills, first: int = 0, last: int | None = None, some: Array | None = None, *,
-    keep: bool = False, by_bill: bool = False, threads: int = THREADS,
+    keep: bool = False, by_bill: bool = False, threads: int = 0,
 ) -> "Payment":  # fmt: skip
     """Pay persons (`some`: their places; all where not given) by rows `first` to `last`. `keep`: also what is left of every
     bill and what the year sums to; `by_bill`: payments of every bill by row."""

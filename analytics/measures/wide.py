@@ -2,7 +2,7 @@
 
 The rows it gives are those of Compiled, which makes a row per tier of every row first: twice the work. What that is needed for
 (ranks, cuts by what was still owed before a tier, the deviations of standard errors) is asked that way, and so is a measure of
-few rows of each tier, which that leaves out early.
+few rows of each tier, which that leaves out early, or one by thresholds too, whose columns would be dozens.
 """
 
 import re
@@ -29,12 +29,16 @@ def compiled(
     """The SQL of a question in the shape that costs least; arguments as those of Compiled."""
     form = question.measure
     bands = {dimensions()[name].bands for name in (*question.by, *question.where)}
-    fits = form.grain in LEDGERS and "tier" in question.by and "burden_fen" not in bands
-    fits = (
-        fits
-        and form.where == "true"
-        and not form.quantile
-        and not any(one.times for one in form.sums.values())
+    fits = all(
+        (
+            form.grain in LEDGERS,
+            "tier" in question.by,
+            "threshold" not in question.by,
+            "burden_fen" not in bands,
+            form.where == "true",
+            not form.quantile,
+            not any(one.times for one in form.sums.values()),
+        )
     )
     return (Wide if fits else Compiled)(question, chosen, fact, tiers, source=source, more=more)
 

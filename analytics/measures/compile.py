@@ -18,6 +18,12 @@ _MONEY = re.compile(
     r"^(w \* )?(paid|was|before|after|own|resource|\w+_fen|coalesce\(\w+_fen, 0\)|[\s+()-])+$"
 )
 
+# Words of an expression that is a whole number, but for its weight.
+_COUNTED = re.compile(
+    r"\w+_fen|w|paid|was|before|after|own|resource|living|need|left_over|threshold\w*_bp|CASE|WHEN|THEN|ELSE|END|AND|OR|NOT|IS|NULL|"
+    r"coalesce|greatest|INTEGER|BIGINT|HUGEINT|is_\w+|n_\w+"
+)
+
 
 def is_money(expression: str) -> bool:
     """Whether a numerator or denominator is a sum of money."""
@@ -64,11 +70,10 @@ class Compiled:
         self.only = only
         self.is_standardised = chosen.get("standardise", "none") != "none"
         self.factor = " * multiplier" if source or self.is_standardised else ""
-        self.bound: dict[str, Any] = {
-            f"where_{name}": list(values) for name, values in question.where.items()
-        }
+        self.where = {n: values for n, values in question.where.items() if n not in self.read.within}
+        self.bound: dict[str, Any] = {f"where_{name}": list(values) for name, values in self.where.items()}
         form, self.divisor = question.measure, 1
-        self.ledger, numerator = ledger(question, chosen), form.numerator
+        self.ledger, numerator = ledger(question, chosen, self.read.told), form.numerator
         if form.credit:
             self.ledger, self.divisor = credited(question, chosen, tiers, self.read.wide)
             self.bound["threshold_bp"] = number("threshold", chosen["threshold"])
@@ -95,7 +100,7 @@ class Compiled:
 
     def rows(self) -> str:
         """CTEs up to `cut`: a row per row of the ledger with dimensions, sums of one row, and what ranks it."""
-        question, form = self.question, self.question.measure
+        form = self.question.measure
         columns = [name if name in self.more else f"{cut(name)} AS {name}" for name in self.by]
         usable, rows = self.usable(), "ledger"
         head, tail = ("", "") if usable == "true" else ("CASE WHEN usable THEN ", " END")
@@ -112,9 +117,8 @@ class Compiled:
         columns += ["person_key"] if self._persons else []
         columns += [f"{self.nothing} <= 0 AS has_nothing"] if self.nothing else []
         columns += self.carry
-        late = [n for n in question.where if n == "tier" or dimensions()[n].bands]
-        return f"""\
-{self.head(late)},
+        late = [n for n in self.where if n == "tier" or dimensions()[n].bands]
+        body = f"""\
 ledger AS (
     {self.ledger}
 ),
@@ -123,25 +127,39 @@ cut AS (
     FROM {rows}
     WHERE {" AND ".join([f"({form.where})", *(keep(n) for n in late)])}
 )"""
+        return f"{self.head(late, body)},\n{body}"
 
-    def head(self, late: Sequence[str]) -> str:
-        """CTEs up to `fact`: the rows asked, but for what filters on the dimensions of `late` leave out, with what a measure may use."""
+    def head(self, late: Sequence[str], body: str = "") -> str:
+        """CTEs up to `fact`: the rows asked, but for what filters on the dimensions of `late` leave out, with what a measure may use: of
+        the columns those that `body` names, where it is known which there are, since each costs time to plan.
+        """
         line = self._line()
         before = f"line AS (\n{line}\n),\n" if line else ""
         source = self.source or self.fact
         if self.is_standardised:
             before += f"standard AS (\n{self._standard()}\n),\n"
             source += " JOIN standard USING (city, plan_year, age_band, sex)"
+        named = set(re.findall(r"\w+", body))
+        columns = [n for n in self.read.told if n in named] if source == self.read.table else []
         return f"""\
 {before}fact AS {"MATERIALIZED " if line else ""}(
-    SELECT *{"".join(f", {e}" for e in self._extra())}
+    SELECT {", ".join([*(columns or "*"), *self._extra()])}
     FROM {source}{" LEFT JOIN line USING (city, plan_year)" if line else ""}
-    WHERE {" AND ".join([keep(n) for n in self.question.where if n not in late] or ["true"])}
+    WHERE {" AND ".join([keep(n) for n in self.where if n not in late] or ["true"])}
 )"""
 
     def distinct(self) -> list[Piece]:
         """The pieces with an expression of their own: several sums may weigh the same one."""
         return list({p.of: p for p in reversed(self.pieces.values())}.values())[::-1]
+
+    def sum(self, piece: Piece) -> str:
+        """What adds a sum up: of whole numbers a plain sum, which is as exact and costs a third."""
+        of = self.question.measure.numerator if piece.of == "credit" else piece.of
+        weight = self.read.told.get("weight")
+        every = weight is not None and weight.filled and weight.low == weight.high == 1
+        words = set(re.findall(r"[A-Za-z_]\w*", of))
+        is_whole = not self.factor and not re.search(r"[/.^]", of) and all(map(_COUNTED.fullmatch, words))
+        return "sum" if is_whole and (every or "w" not in words) else "fsum"
 
     def column(self, piece: Piece) -> str:
         """Column of `cut` with the expression of a sum."""
@@ -229,7 +247,7 @@ cut AS (
 
     def places(self) -> str:
         """Condition on the cities and years asked."""
-        return " AND ".join(keep(n) for n in self.question.where if n in ("city", "plan_year")) or "true"
+        return " AND ".join(keep(n) for n in self.where if n in ("city", "plan_year")) or "true"
 
     def usable(self) -> str:
         chosen, usable = self.chosen, []
@@ -257,7 +275,9 @@ cut AS (
         if quantile := self.question.measure.quantile:
             return quantile_sql(quantile, self.by, counted)
         if not self.ranks:
-            sums = [f"coalesce(fsum({self.column(p)}), 0) AS {p.column}" for p in self.pieces.values()]
+            sums = [
+                f"coalesce({self.sum(p)}({self.column(p)}), 0) AS {p.column}" for p in self.pieces.values()
+            ]
             if self._persons:
                 sums += [
                     f"count({counted}) FILTER (usable) AS n", *self._hits(f"count({counted}) FILTER ({{of}} <> 0)"),

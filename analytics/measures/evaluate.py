@@ -19,11 +19,11 @@ from analytics.measures.largest import largest
 from analytics.measures.parade import parade
 from analytics.measures.parade import question as question_of_parade
 from analytics.measures.question import Question
-from analytics.measures.rows import Fact
+from analytics.measures.rows import Fact, together, wide
 from analytics.measures.sealed import Sealed, origin
 from analytics.measures.uncertainty import Sure, with_errors
 from analytics.measures.wide import compiled
-from analytics.store import Engine
+from analytics.store import Column, Engine
 from analytics.tiers import LEDGERS, TIER, TIERS
 
 
@@ -75,7 +75,8 @@ class Book:
         self._kept, self._spread = Kept({}), spread
         self.snapshot, self.manifest, self._replay = snapshot, snapshot.manifest, replay
         self._counted: dict[tuple[tuple[str, tuple[str, ...]], ...], set[str]] = {}
-        self._facts: dict[Grain, Fact] = {}
+        self._told: dict[Grain, dict[str, dict[str, Column]]] = {}
+        self._facts: dict[tuple[Grain, str], Fact] = {}
         self._several: dict[Any, int] = {}
         if replay:
             self._tables, self._engine = dict(replay.tables), replay.engine
@@ -280,28 +281,25 @@ class Book:
         return question, question.settled(lambda columns: self._held(question, columns))
 
     def _fact(self, question: Question, open_it: bool = True) -> Fact:
-        grain = question.measure.grain
-        if grain not in self._facts:
-            table = self._tables[grain]
-            most = self._engine.most(table, "_fen")
-            wide = "HUGEINT" if most is None or most > grammar().narrow_fen else "BIGINT"
-            self._facts[grain] = Fact(table, wide)
-        once = "city" not in question.by and self._in_several(question) > 0
-        return replace(self._facts[grain], table=self._table(question, open_it), once=once)
-
-    def _table(self, question: Question, open_it: bool) -> str:
-        """The files of the fact that a question about one city looks into, under a name of their own; else all of them."""
         grain, places = question.measure.grain, self._asked(question)
-        cities = {city for city, _ in places}
-        if self._replay or len(cities) != 1 or len(places) == len(self.places):
-            return self._tables[grain]
-        name = "_".join([grain, *cities, *map(str, sorted({year for _, year in places}))])
-        if open_it:
-            paths = [p.path for p in self._files[grain] if (p.city, p.plan_year) in places]
-            if not paths:
-                return self._tables[grain]
-            self._engine.view(name, paths)
-        return name
+        name = whole = self._tables[grain]
+        files = () if self._replay else self._files[grain]
+        # The files that a question about one city looks into get a name of their own.
+        if files and len({city for city, _ in places}) == 1 and len(places) < len(self.places):
+            if some := [p for p in files if (p.city, p.plan_year) in places]:
+                files = some
+                name = "_".join([grain, places[0][0], *map(str, sorted({year for _, year in places}))])
+            if some and open_it:
+                self._engine.view(name, [p.path for p in files])
+        if (grain, name) not in self._facts:
+            if grain not in self._told:
+                self._told[grain] = self._engine.told(whole)
+            every = self._told[grain]
+            told = together([every.get(str(p.path), {}) for p in files] if files else [*every.values()])
+            self._facts[grain, name] = Fact(name, wide(told), told=told)
+        once = "city" not in question.by and self._in_several(question) > 0
+        within = PLACE if files and all((p.city, p.plan_year) in places for p in files) else ()
+        return replace(self._facts[grain, name], once=once, within=within)
 
     @property
     def _is_old(self) -> bool:

@@ -1,25 +1,52 @@
 """The rows a measure sums over: the ledger of the fact, by tier where it is asked, its dimensions and its shared terms."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from analytics import reference
 from analytics.measures.credit import credit, flags
 from analytics.measures.form import dimensions, grammar
 from analytics.measures.question import BEFORE_ALL, Question
-from analytics.store import literal
+from analytics.store import Column, literal
 from analytics.tiers import LEDGERS, TIER, TIERS
 
 
 @dataclass(frozen=True)
 class Fact:
     """What a question reads. `table`: the fact; `wide`: the type in which its amounts times a threshold are exact; `once`: of who
-    stands in several of the cities asked, one row (see once_*.sql).
+    stands in several of the cities asked, one row (see once_*.sql); `within`: dimensions whose filter every row passes; `told`: what the
+    files tell of the columns, nothing where they are not known.
     """
 
     table: str
     wide: str = "HUGEINT"
     once: bool = False
+    within: tuple[str, ...] = ()
+    told: Mapping[str, Column] = field(default_factory=dict)
+
+
+def together(files: Sequence[Mapping[str, Column]]) -> dict[str, Column]:
+    """What several files tell of the columns they share."""
+    shared = set.intersection(*(set(file) for file in files)) if files else set()
+    found = {}
+    for name in (n for n in (files[0] if files else ()) if n in shared):
+        each = [file[name] for file in files]
+        low, high = ([v for c in each if not c.empty for v in [c[at]]] for at in (2, 3))
+        found[name] = Column(
+            all(c.empty for c in each),
+            all(c.filled for c in each),
+            min((v for v in low if v is not None), default=None) if None not in low else None,
+            max((v for v in high if v is not None), default=None) if None not in high else None,
+        )
+    return found
+
+
+def wide(told: Mapping[str, Column]) -> str:
+    """The type in which the amounts of a fact times a threshold are exact, by what its files tell."""
+    money = [c for name, c in told.items() if name.endswith("_fen") and not c.empty]
+    known = bool(told) and all(c.low is not None and c.high is not None for c in money)
+    most = max((abs(v) for c in money for v in (c.low, c.high) if v is not None), default=0)
+    return "BIGINT" if known and most <= grammar().narrow_fen else "HUGEINT"
 
 
 @dataclass(frozen=True)
@@ -31,8 +58,8 @@ class Step:
     there: str
 
 
-def steps(question: Question) -> list[Step]:
-    """The tiers of a ledger, before all payments first where the measure looks at that."""
+def steps(question: Question, told: Mapping[str, Column] | None = None) -> list[Step]:
+    """The tiers of a ledger, before all payments first where the measure looks at that; `told`: see Fact."""
     form, found = question.measure, []
     if form.before_all:
         own = "own_before_fen"
@@ -42,8 +69,10 @@ def steps(question: Question) -> list[Step]:
         columns = {"paid": t.paid, "before": f"{t.paid} + {t.after}", "after": t.after, "own": t.after}
         columns |= {"was": t.was} if form.needs else {}
         columns["burden_fen"] = columns["before"]
-        found.append(Step(t.id, columns, f"{t.paid} IS NOT NULL"))
-    return found
+        known = (told or {}).get(t.paid)
+        if not (known and known.empty):
+            found.append(Step(t.id, columns, "" if known and known.filled else f"{t.paid} IS NOT NULL"))
+    return found or steps(question)
 
 
 def left_over(chosen: Mapping[str, str]) -> str:
@@ -55,7 +84,7 @@ def left_over(chosen: Mapping[str, str]) -> str:
     return rules.negatives[chosen.get("negative", "kept")].sql.replace("left_over", f"({paid})")
 
 
-def ledger(question: Question, chosen: Mapping[str, str]) -> str:
+def ledger(question: Question, chosen: Mapping[str, str], told: Mapping[str, Column] | None = None) -> str:
     """The fact itself, or one row per fact row and tier the city-year has."""
     form = question.measure
     if form.grain not in LEDGERS:
@@ -67,7 +96,7 @@ def ledger(question: Question, chosen: Mapping[str, str]) -> str:
     return "\n    UNION ALL ".join(
         f"SELECT *, {literal(step.tier)} AS tier, {', '.join(f'{sql} AS {name}' for name, sql in step.columns.items())}{left} FROM fact"
         f"{f' WHERE {step.there}' if step.there else ''}"
-        for step in steps(question)
+        for step in steps(question, told)
     )
 
 

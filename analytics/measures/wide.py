@@ -7,8 +7,9 @@ few rows of each tier, which that leaves out early, or one by thresholds too, wh
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
-from analytics.measures.compile import Compiled
+from analytics.measures.compile import Compiled, Piece
 from analytics.measures.credit import credit, extremes, flags, listed, values
 from analytics.measures.form import dimensions
 from analytics.measures.question import Question
@@ -48,60 +49,92 @@ class Wide(Compiled):
 
     @property
     def _steps(self) -> list[Step]:
-        asked = self.question.where.get("tier")
-        return [
-            s for s in steps(self.question)
+        asked, every = self.question.where.get("tier"), steps(self.question, self.read.told)
+        found = [
+            s for s in every
             if (not asked or s.tier in asked) and (not self.tiers or s.tier in self.tiers)
         ]  # fmt: skip
+        return found or every
 
     def _names(self) -> tuple[str, ...]:
         """What the rows are grouped by before tiers become rows."""
         return tuple(name for name in self.by if name != "tier")
 
-    def rows(self) -> str:
-        """CTEs up to `cut`: groups, and of every tier whether it has the row (`in_`), can use it (`ok_`), and what it adds to each sum."""
-        late = [n for n in self.question.where if n == "tier" or dimensions()[n].bands]
-        kept = " AND ".join(keep(n) for n in late if n != "tier") or "true"
-        names = [name if name in self.more else f"{cut(name)} AS {name}" for name in self._names()]
-        names += [f"{self.nothing} <= 0 AS has_nothing"] if self.nothing else []
-        each = [column for i, step in enumerate(self._steps) for column in self._columns(i, step)]
-        if not self.tiers:
-            return f"{self.head(late)},\ncut AS (\n    SELECT {', '.join([*names, *each])}\n    FROM fact WHERE {kept}\n)"
-        form, replayed = self.question.measure, self.chosen["game"] == "replay"
-        value = term(form.numerator, sign=over(self.chosen), wide=self.read.wide)
-        if form.credit != "shapley":
-            used = {name for column in each for name in re.findall(r"\bv\d+\b", column)}
-            needed = [c for c in flags(value, self.tiers, replayed) if c.rpartition(" ")[2] in used]
-            return f"""\
-{self.head(late)},
-cut AS (SELECT {", ".join([*names, *each])} FROM (SELECT *, {", ".join(needed)} FROM fact WHERE {kept}))"""
-        low, high = extremes(value, self.tiers, replayed)
-        still = [
-            column for i, step in enumerate(self._steps) for column in self._columns(i, step, still=True)
-        ]
-        return f"""\
-{self.head(late)},
-moving AS (SELECT *, {low} IS DISTINCT FROM {high} AS moves FROM fact WHERE {kept}),
-cut AS (
-    SELECT {", ".join([*names, *each])} FROM (SELECT *, [{", ".join(values(value, self.tiers, replayed))}] AS v FROM moving WHERE moves)
-    UNION ALL SELECT {", ".join([*names, *still])} FROM moving WHERE NOT moves
-)"""
+    @cached_property
+    def _tallies(self) -> tuple[dict[str, str], dict[str, str], list[dict[str, str]]]:
+        """What every row adds, what is made of all rows, each once and by name, and of every tier the columns of `summed` in terms of these."""
+        each: dict[str, str] = {}
+        totals: dict[str, str] = {}
 
-    def _columns(self, i: int, step: Step, still: bool = False) -> list[str]:
-        """Columns of `cut` of a tier. `still`: of rows whose value no set of tiers changes."""
-        usable = self._of(self.usable(), step)
-        able = " AND ".join(c for c in (step.there, usable) if c and c != "true") or "true"
-        columns = [f"coalesce({step.there or 'true'}, false) AS in_{i}", f"coalesce({able}, false) AS ok_{i}"]
-        for piece in self.distinct():
-            of = self._of(piece.of, step)
-            if of == "credit":
-                if still:
-                    columns.append(f"0::DOUBLE AS {piece.column}_{i}")
-                    continue
-                at, kind = self.tiers.index(step.tier), self.question.measure.credit
-                of = listed(self.tiers, at) if kind == "shapley" else credit(kind, self.tiers, at)[0]
-            columns.append(f"CASE WHEN ok_{i} THEN (({of}){self.factor})::DOUBLE END AS {piece.column}_{i}")
-        return columns
+        def column(sql: str) -> str:
+            return sql if sql == "true" else each.setdefault(sql, f"c_{len(each) + 1}")
+
+        def total(sql: str) -> str:
+            return totals.setdefault(sql, f"t_{len(totals) + 1}")
+
+        def count(flag: str) -> str:
+            return f"{total('count(*)' if flag == 'true' else f'count_if({flag})')}::BIGINT"
+
+        tiers = []
+        for step in self._steps:
+            usable = self._of(self.usable(), step)
+            able = " AND ".join(c for c in (step.there, usable) if c and c != "true") or "true"
+            there = column(step.there or "true")
+            able = (
+                there
+                if able == step.there
+                else column(able if able == "true" else f"coalesce({able}, false)")
+            )
+            held = {p.of: column(self._value(p, step, able)) for p in self.distinct()}
+            row = {
+                p.column: f"coalesce({total(f'{self.sum(p)}({held[p.of]})')}, 0)"
+                for p in self.pieces.values()
+            }
+            hit = self.question.measure.hit
+            row["n"] = count(able)
+            for k, case in enumerate(self.cases, 1):
+                row[f"n_hit_{k}"] = count(f"{held[case[hit or next(iter(case))].of]} <> 0")
+            row["n_in"] = count(there)
+            row["n_excluded"] = "0::BIGINT" if there == able else f"{row['n_in']} - {row['n']}"
+            if self.nothing:
+                nothing = column(f"{self.nothing} <= 0")
+                row["n_no_resource"] = count(nothing if there == "true" else f"{there} AND {nothing}")
+            tiers.append({"tier": literal(step.tier), **row})
+        return each, totals, tiers
+
+    def rows(self) -> str:
+        """CTEs up to `cut`: groups, and what every row adds."""
+        late = [n for n in self.where if n == "tier" or dimensions()[n].bands]
+        kept = " AND ".join(keep(n) for n in late if n != "tier") or "true"
+        columns = [name if name in self.more else f"{cut(name)} AS {name}" for name in self._names()]
+        columns += [f"{sql} AS {name}" for sql, name in self._tallies[0].items()] or ["true AS row"]
+        source = "fact"
+        if self.tiers:
+            form, replayed = self.question.measure, self.chosen["game"] == "replay"
+            value = term(form.numerator, sign=over(self.chosen), wide=self.read.wide)
+            if form.credit == "shapley":
+                low, high = extremes(value, self.tiers, replayed)
+                listed = f"CASE WHEN moves THEN [{', '.join(values(value, self.tiers, replayed))}] END AS v"
+                source = (
+                    f"(SELECT *, {listed} FROM (SELECT *, {low} IS DISTINCT FROM {high} AS moves FROM fact))"
+                )
+            else:
+                used = set(re.findall(r"\bv\d+\b", " ".join(columns)))
+                flagged = [c for c in flags(value, self.tiers, replayed) if c.rpartition(" ")[2] in used]
+                source = f"(SELECT *, {', '.join(flagged)} FROM fact)"
+        body = f"cut AS (\n    SELECT {', '.join(columns)}\n    FROM {source} WHERE {kept}\n)"
+        return f"{self.head(late, body)},\n{body}"
+
+    def _value(self, piece: Piece, step: Step, able: str) -> str:
+        """What a row adds to a sum of a tier, NULL where it cannot be used."""
+        of = self._of(piece.of, step)
+        if of == "credit":
+            at, kind = self.tiers.index(step.tier), self.question.measure.credit
+            of = credit(kind, self.tiers, at)[0]
+            if kind == "shapley":  # of rows whose value no set of tiers changes: nothing
+                of, able = listed(self.tiers, at), "moves" if able == "true" else f"{able} AND moves"
+        value = f"(({of}){self.factor})::DOUBLE"
+        return value if able == "true" else f"CASE WHEN {able} THEN {value} END"
 
     def _of(self, expression: str, step: Step) -> str:
         """An expression of the ledger in terms of the columns of the fact."""
@@ -113,26 +146,19 @@ cut AS (
     def totals(self) -> str:
         """CTEs from `cut` to `summed`, which has a row per group and tier."""
         names = "".join(f"{name}, " for name in self._names())
-        sums, parts = [], []
-        hits = [self.column(case[self.question.measure.hit or next(iter(case))]) for case in self.cases]
-        own = self._steps
-        for i, _ in enumerate(own):
-            sums += [f"fsum({p.column}_{i}) AS {p.column}_{i}" for p in self.distinct()]
-            sums += [f"count_if({of}_{i} <> 0) AS n_hit_{k + 1}_{i}" for k, of in enumerate(hits)]
-            sums += [f"count_if(ok_{i}) AS n_{i}", f"count_if(in_{i}) AS n_in_{i}"]
-            sums += [f"count_if(in_{i} AND has_nothing) AS n_no_resource_{i}"] if self.nothing else []
-        for i, step in enumerate(own):
-            columns = [f"coalesce({self.column(p)}_{i}, 0) AS {p.column}" for p in self.pieces.values()]
-            columns += [
-                f"n_{i}::BIGINT AS n",
-                *(f"n_hit_{k + 1}_{i}::BIGINT AS n_hit_{k + 1}" for k in range(len(hits))),
-            ]
-            columns.append(f"(n_in_{i} - n_{i})::BIGINT AS n_excluded")
-            columns += [f"n_no_resource_{i}::BIGINT AS n_no_resource"] if self.nothing else []
-            tier = f" AND {keep('tier')}" if "tier" in self.question.where else ""
-            parts.append(
-                f"SELECT {names}{literal(step.tier)} AS tier, {', '.join(columns)} FROM wide WHERE n_in_{i} > 0{tier}"
-            )
-        union = "\n    UNION ALL ".join(parts)
+        _, totals, tiers = self._tallies
         group = f" GROUP BY {', '.join(self._names())}" if self._names() else ""
-        return f"wide AS (\n    SELECT {names}{', '.join(sums)}\n    FROM cut{group}\n),\nsummed AS (\n    {union}\n)"
+        rows = ",\n        ".join(
+            f"{{{', '.join(f'{n}: {sql}' for n, sql in row.items())}}}" for row in tiers
+        )
+        kept = f" AND {keep('tier')}" if "tier" in self.where else ""
+        return f"""\
+wide AS (
+    SELECT {names}{", ".join(f"{sql} AS {name}" for sql, name in totals.items())}
+    FROM cut{group}
+),
+summed AS (
+    SELECT * FROM (SELECT {names}unnest([
+        {rows}
+    ], recursive := true) FROM wide) WHERE n_in > 0{kept}
+)"""

@@ -1,6 +1,6 @@
 """Where data lies and runs: immutable snapshots published by one rename, and DuckDB opened in one locked way."""
 
-from analytics.store.engine import Engine, QueryTimeout, check_settings, closed, seconds_of, workbench
+from analytics.store.engine import Column, Engine, QueryTimeout, check_settings, closed, seconds_of, workbench
 from analytics.store.part import Part, Place
 from analytics.store.snapshot import Busy, Damaged, Folder, NotBuilt, Partition, Store, sha256_of
 from analytics.store.sql import FACTS_FORMAT, FORMAT, Query, literal, parquet
@@ -9,6 +9,7 @@ __all__ = [
     "FACTS_FORMAT",
     "FORMAT",
     "Busy",
+    "Column",
     "Damaged",
     "Engine",
     "Folder",

@@ -7,12 +7,13 @@ import re
 import shutil
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
 
@@ -34,6 +35,8 @@ SPILL = os.environ.get("JIANFU_SPILL", "10GB")  # most that questions may put as
 THREADS = 2  # of one question, unless JIANFU_THREADS says otherwise
 _NUMBERS = count()
 _AGAIN = 0.1  # seconds between two interrupts of a query past its time
+# A copy of the rows costs less than to plan the question once more.
+warnings.filterwarnings("ignore", "Arrow output on a DB-API result", UserWarning)
 FileTrouble = duckdb.IOException  # a file DuckDB cannot read or write
 _AMOUNT = re.compile(
     r"0*[1-9][0-9]*(\.[0-9]+)? *([kmgt]i?b|b|%)|0*\.[0-9]*[1-9][0-9]* *([mgt]i?b|%)", re.IGNORECASE
@@ -77,6 +80,15 @@ try:
     SECONDS = seconds_of("JIANFU_QUERY_SECONDS", 60)
 except ValueError:  # told by check_settings() to whoever starts something
     SECONDS = 60
+
+
+class Column(NamedTuple):
+    """What is known of a column without reading it: whether all of it is NULL, none of it, and its bounds where it has any."""
+
+    empty: bool
+    filled: bool
+    low: float | None
+    high: float | None
 
 
 class QueryTimeout(RuntimeError):
@@ -167,24 +179,30 @@ class Engine:
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, seconds: float = SECONDS
     ) -> "pl.DataFrame":
         """Rows of one SELECT. Raises QueryTimeout past `seconds`, duckdb.Error for a wrong query."""
-        with self._cursor(seconds) as cursor:
-            answer: pl.DataFrame = cursor.sql(_question(cursor, sql), params=dict(parameters or {})).pl()
-            return answer
+        import polars as pl  # not before: the gate's child starts without
 
-    def most(self, table: str, ending: str) -> int | None:
-        """The greatest whole number, sign aside, in the columns of a table with this ending, as its files tell without being
-        read; None where they do not.
-        """
-        files = self._files.get(table)
-        if not files:
-            return None
-        known, most = self.ask(
-            "SELECT bool_and(stats_null_count = num_values OR (stats_min_value IS NOT NULL AND stats_max_value IS NOT NULL)), "
-            "max(greatest(abs(stats_min_value::HUGEINT), abs(stats_max_value::HUGEINT)))::VARCHAR "
-            "FROM parquet_metadata($files) WHERE suffix(path_in_schema, $ending)",
-            {"files": files, "ending": ending},
-        ).row(0)
-        return int(most or 0) if known else None
+        with self._cursor(seconds) as cursor:
+            # Not cursor.sql(), which plans a question twice: once for the columns, once to run it.
+            rows = cursor.execute(_question(cursor, sql), dict(parameters or {})).to_arrow_reader()
+            return pl.DataFrame(rows)
+
+    def told(self, table: str) -> dict[str, dict[str, Column]]:
+        """What the footers of a table's files tell of its columns, by file."""
+        if not (files := self._files.get(table)):
+            return {}
+        rows = self.ask(
+            "SELECT file_name, path_in_schema, bool_and(coalesce(stats_null_count = num_values, false)) AS empty, "
+            "bool_and(coalesce(stats_null_count = 0, false)) AS filled, "
+            "bool_and(coalesce(stats_null_count = num_values, false) OR (low IS NOT NULL AND high IS NOT NULL)) AS bounded, "
+            "CASE WHEN bounded THEN min(low) END AS low, CASE WHEN bounded THEN max(high) END AS high "
+            "FROM (SELECT *, TRY_CAST(stats_min_value AS DOUBLE) AS low, TRY_CAST(stats_max_value AS DOUBLE) AS high FROM parquet_metadata($files)) "
+            "GROUP BY ALL",
+            {"files": files},
+        )
+        found: dict[str, dict[str, Column]] = {}
+        for file, name, empty, filled, _, low, high in rows.iter_rows():
+            found.setdefault(file, {})[name] = Column(empty, filled, low, high)
+        return found
 
     def keep(self, name: str, sql: str, *, kind: str = "TABLE", seconds: float = SECONDS) -> None:
         """Hold the rows of a SELECT in memory under a name (`kind` VIEW: its text only). Raises as `ask` does."""

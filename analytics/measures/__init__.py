@@ -1,10 +1,10 @@
 """Measures as data, compiled to one SELECT on one fact; every answer keeps its SQL, parameters and provenance (Raw)."""
 
-from analytics.measures.compile import is_money
 from analytics.measures.contrast import COLUMNS as DIFFERENCES
 from analytics.measures.credit import coalition
 from analytics.measures.cube import HELD, Kept, made_by, questions
 from analytics.measures.evaluate import Book, Raw, Replayed
+from analytics.measures.expression import is_money
 from analytics.measures.form import Dimension, Measure, dimensions, grammar, measures, version
 from analytics.measures.gather import Spread
 from analytics.measures.largest import LARGEST

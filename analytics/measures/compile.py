@@ -7,28 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from analytics.measures.expression import is_money, is_whole
 from analytics.measures.form import Sum, dimensions, grammar
 from analytics.measures.quantile import quantile_sql
 from analytics.measures.question import Question, number
 from analytics.measures.rows import Fact, credited, cut, keep, ledger, order, over, term
 from analytics.store import Query, literal
 from analytics.tiers import LEDGERS
-
-_MONEY = re.compile(
-    r"^(w \* )?(paid|was|before|after|own|resource|\w+_fen|coalesce\(\w+_fen, 0\)|[\s+()-])+$"
-)
-
-# Words of an expression that is a whole number, but for its weight.
-_COUNTED = re.compile(
-    r"\w+_fen|w|paid|was|before|after|own|resource|living|need|left_over|threshold\w*_bp|CASE|WHEN|THEN|ELSE|END|AND|OR|NOT|IS|NULL|"
-    r"coalesce|greatest|INTEGER|BIGINT|HUGEINT|is_\w+|n_\w+"
-)
-
-
-def is_money(expression: str) -> bool:
-    """Whether a numerator or denominator is a sum of money."""
-    return _MONEY.match(expression) is not None
-
 
 _RANKED_BY = {"living": "(standard)", "after": "(after_payment)"}
 
@@ -75,7 +60,7 @@ class Compiled:
         form, self.divisor = question.measure, 1
         self.ledger, numerator = ledger(question, chosen, self.read.told), form.numerator
         if form.credit:
-            self.ledger, self.divisor = credited(question, chosen, tiers, self.read.wide)
+            self.ledger, self.divisor = credited(question, chosen, tiers, self.read)
             self.bound["threshold_bp"] = number("threshold", chosen["threshold"])
             numerator = "credit"
         self.sums = form.sums or {"numerator": Sum(of=numerator), "denominator": Sum(of=form.denominator)}
@@ -153,13 +138,11 @@ cut AS (
         return list({p.of: p for p in reversed(self.pieces.values())}.values())[::-1]
 
     def sum(self, piece: Piece) -> str:
-        """What adds a sum up: of whole numbers a plain sum, which is as exact and costs a third."""
-        of = self.question.measure.numerator if piece.of == "credit" else piece.of
+        """What adds a sum up: of whole numbers a plain sum, which is as exact there and costs a third."""
+        of = term(self.question.measure.numerator) if piece.of == "credit" else piece.of
         weight = self.read.told.get("weight")
-        every = weight is not None and weight.filled and weight.low == weight.high == 1
-        words = set(re.findall(r"[A-Za-z_]\w*", of))
-        is_whole = not self.factor and not re.search(r"[/.^]", of) and all(map(_COUNTED.fullmatch, words))
-        return "sum" if is_whole and (every or "w" not in words) else "fsum"
+        counted = weight is not None and weight.filled and weight.low == weight.high == 1
+        return "fsum" if self.factor or not is_whole(of, counted) else "sum"
 
     def column(self, piece: Piece) -> str:
         """Column of `cut` with the expression of a sum."""

@@ -6,9 +6,10 @@ Shapley value is formed household by household in whole numbers times K!, so the
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import factorial
 
+from analytics.store import Column
 from analytics.tiers import TIER
 
 _OWN = re.compile(r"\bown\b")
@@ -19,19 +20,25 @@ def coalition(mask: int) -> str:
     return f"own_{mask}_fen"
 
 
-def flags(value: str, tiers: Sequence[str], replayed: bool) -> list[str]:
-    """SQL columns v0, v1, ... with the value under every coalition of `tiers`. `value` is written in terms of `own`."""
-    return [f"{sql} AS v{mask}" for mask, sql in enumerate(values(value, tiers, replayed))]
+def owing(tiers: Sequence[str], replayed: bool, told: Mapping[str, Column]) -> list[str]:
+    """SQL of what is owed under every coalition of `tiers`; `told`: what is known of the columns."""
+    if replayed:
+        return [coalition(mask) for mask in range(1 << len(tiers))]
+    paid = [_paid(k, told) for k in tiers]
+    return [
+        f"(own_before_fen{''.join(f' - {p}' for i, p in enumerate(paid) if mask >> i & 1)})"
+        for mask in range(1 << len(tiers))
+    ]
 
 
-def values(value: str, tiers: Sequence[str], replayed: bool) -> list[str]:
-    """SQL of the value under every coalition of `tiers`."""
-    found = []
-    for mask in range(1 << len(tiers)):
-        paid = "".join(f" - coalesce({TIER[k].paid}, 0)" for i, k in enumerate(tiers) if mask >> i & 1)
-        own = coalition(mask) if replayed else f"(own_before_fen{paid})"
-        found.append(f"({_OWN.sub(own, value)})::DOUBLE")
-    return found
+def _paid(tier: str, told: Mapping[str, Column]) -> str:
+    known = told.get(TIER[tier].paid)
+    return TIER[tier].paid if known and known.filled else f"coalesce({TIER[tier].paid}, 0)"
+
+
+def flags(value: str, owed: Sequence[str]) -> list[str]:
+    """SQL columns v0, v1, ... with the value under every coalition. `value` is written in terms of `own`; `owed`: see `owing`."""
+    return [f"({_OWN.sub(own, value)})::DOUBLE AS v{mask}" for mask, own in enumerate(owed)]
 
 
 def credit(kind: str, tiers: Sequence[str], position: int) -> tuple[str, int]:
@@ -48,11 +55,14 @@ def credit(kind: str, tiers: Sequence[str], position: int) -> tuple[str, int]:
     return " + ".join(terms), factorial(n)
 
 
-def listed(tiers: Sequence[str], position: int) -> str:
+def listed(tiers: Sequence[str], position: int, is_whole: bool) -> str:
     """SQL of the Shapley credit of a tier over the list `v` of all values: the same sum, in a text short enough to plan fast. Where
-    the tier changes no value the two products are equal to the last bit.
+    the tier changes no value it is nothing to the last bit: of values that are not whole (`is_whole`) by two products that are equal.
     """
     bit, n = 1 << position, len(tiers)
+    if is_whole:
+        signed = [float(_orders(s & ~bit, n) * (-1 if s & bit else 1)) for s in range(1 << n)]
+        return f"list_dot_product(v, {signed}::DOUBLE[])"
     without = [s for s in range(1 << n) if not s & bit]
     orders = f"{[float(_orders(s, n)) for s in without]}::DOUBLE[]"
     first, second = ([(s | more) + 1 for s in without] for more in (0, bit))
@@ -64,17 +74,19 @@ def _orders(coalition: int, n: int) -> int:
     return factorial(coalition.bit_count()) * factorial(n - coalition.bit_count() - 1)
 
 
-def extremes(value: str, tiers: Sequence[str], replayed: bool) -> tuple[str, str]:
+def extremes(value: str, tiers: Sequence[str], replayed: bool, told: Mapping[str, Column]) -> tuple[str, str]:
     """SQL of the value at the least and at the greatest burden any coalition leaves: where they are equal no coalition changes it,
     since a value does not fall while the burden grows.
     """
+    owed = owing(tiers, replayed, told)
+    lows = [known.low if (known := told.get(TIER[k].paid)) else None for k in tiers]
     if replayed:
-        every = ", ".join(coalition(mask) for mask in range(1 << len(tiers)))
-        own = (f"least({every})", f"greatest({every})")
+        own = (f"least({', '.join(owed)})", f"greatest({', '.join(owed)})")
+    elif all(low is not None and low >= 0 for low in lows):
+        own = (owed[-1], owed[0])
     else:
         less, more = (
-            "".join(f" - {side}(coalesce({TIER[k].paid}, 0), 0)" for k in tiers)
-            for side in ("greatest", "least")
+            "".join(f" - {side}({_paid(k, told)}, 0)" for k in tiers) for side in ("greatest", "least")
         )
         own = (f"(own_before_fen{less})", f"(own_before_fen{more})")
     return _OWN.sub(own[0], value), _OWN.sub(own[1], value)

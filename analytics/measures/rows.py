@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from analytics import reference
-from analytics.measures.credit import credit, flags
+from analytics.measures.credit import credit, flags, owing
 from analytics.measures.form import dimensions, grammar
 from analytics.measures.question import BEFORE_ALL, Question
 from analytics.store import Column, literal
@@ -31,12 +31,14 @@ def together(files: Sequence[Mapping[str, Column]]) -> dict[str, Column]:
     found = {}
     for name in (n for n in (files[0] if files else ()) if n in shared):
         each = [file[name] for file in files]
-        low, high = ([v for c in each if not c.empty for v in [c[at]]] for at in (2, 3))
+        held = [c for c in each if not c.empty]
+        low = [c.low for c in held if c.low is not None]
+        high = [c.high for c in held if c.high is not None]
         found[name] = Column(
-            all(c.empty for c in each),
+            not held,
             all(c.filled for c in each),
-            min((v for v in low if v is not None), default=None) if None not in low else None,
-            max((v for v in high if v is not None), default=None) if None not in high else None,
+            min(low) if held and len(low) == len(held) else None,
+            max(high) if held and len(high) == len(held) else None,
         )
     return found
 
@@ -101,11 +103,12 @@ def ledger(question: Question, chosen: Mapping[str, str], told: Mapping[str, Col
 
 
 def credited(
-    question: Question, chosen: Mapping[str, str], tiers: Sequence[str], wide: str
+    question: Question, chosen: Mapping[str, str], tiers: Sequence[str], fact: Fact
 ) -> tuple[str, int]:
     """One row per household and tier with the credit of the tier, and what the sum is to be divided by."""
     form = question.measure
-    columns = flags(term(form.numerator, sign=over(chosen), wide=wide), tiers, chosen["game"] == "replay")
+    value = term(form.numerator, sign=over(chosen), wide=fact.wide)
+    columns = flags(value, owing(tiers, chosen["game"] == "replay", fact.told))
     parts, divisor = [], 1
     for position, k in enumerate(tiers):
         sql, divisor = credit(form.credit, tiers, position)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from analytics.measures.compile import Compiled, Piece
-from analytics.measures.credit import credit, extremes, flags, listed, values
+from analytics.measures.credit import credit, extremes, flags, listed, owing
 from analytics.measures.form import dimensions
 from analytics.measures.question import Question
 from analytics.measures.rows import Fact, Step, cut, keep, left_over, over, steps, term
@@ -49,12 +49,9 @@ class Wide(Compiled):
 
     @property
     def _steps(self) -> list[Step]:
-        asked, every = self.question.where.get("tier"), steps(self.question, self.read.told)
-        found = [
-            s for s in every
-            if (not asked or s.tier in asked) and (not self.tiers or s.tier in self.tiers)
-        ]  # fmt: skip
-        return found or every
+        asked = self.question.where.get("tier")
+        every = [s for s in steps(self.question, self.read.told) if not self.tiers or s.tier in self.tiers]
+        return [s for s in every if not asked or s.tier in asked] or every
 
     def _names(self) -> tuple[str, ...]:
         """What the rows are grouped by before tiers become rows."""
@@ -65,9 +62,10 @@ class Wide(Compiled):
         """What every row adds, what is made of all rows, each once and by name, and of every tier the columns of `summed` in terms of these."""
         each: dict[str, str] = {}
         totals: dict[str, str] = {}
+        plain = self.question.measure.credit != "shapley"  # else not every row of `cut` is a row of the fact
 
         def column(sql: str) -> str:
-            return sql if sql == "true" else each.setdefault(sql, f"c_{len(each) + 1}")
+            return sql if sql == "true" and plain else each.setdefault(sql, f"c_{len(each) + 1}")
 
         def total(sql: str) -> str:
             return totals.setdefault(sql, f"t_{len(totals) + 1}")
@@ -80,12 +78,13 @@ class Wide(Compiled):
             usable = self._of(self.usable(), step)
             able = " AND ".join(c for c in (step.there, usable) if c and c != "true") or "true"
             there = column(step.there or "true")
-            able = (
-                there
-                if able == step.there
-                else column(able if able == "true" else f"coalesce({able}, false)")
-            )
-            held = {p.of: column(self._value(p, step, able)) for p in self.distinct()}
+            if able not in ("true", step.there):
+                able = f"coalesce({able}, false)"
+            can, able = able, column(able)
+            held = {
+                p.of: column(self._value(p, step, able if plain or p.of != "credit" else can))
+                for p in self.distinct()
+            }
             row = {
                 p.column: f"coalesce({total(f'{self.sum(p)}({held[p.of]})')}, 0)"
                 for p in self.pieces.values()
@@ -110,19 +109,43 @@ class Wide(Compiled):
         columns += [f"{sql} AS {name}" for sql, name in self._tallies[0].items()] or ["true AS row"]
         source = "fact"
         if self.tiers:
-            form, replayed = self.question.measure, self.chosen["game"] == "replay"
-            value = term(form.numerator, sign=over(self.chosen), wide=self.read.wide)
-            if form.credit == "shapley":
-                low, high = extremes(value, self.tiers, replayed)
-                listed = f"CASE WHEN moves THEN [{', '.join(values(value, self.tiers, replayed))}] END AS v"
-                source = (
-                    f"(SELECT *, {listed} FROM (SELECT *, {low} IS DISTINCT FROM {high} AS moves FROM fact))"
-                )
-            else:
-                used = set(re.findall(r"\bv\d+\b", " ".join(columns)))
-                flagged = [c for c in flags(value, self.tiers, replayed) if c.rpartition(" ")[2] in used]
-                source = f"(SELECT *, {', '.join(flagged)} FROM fact)"
+            replayed = self.chosen["game"] == "replay"
+            owed = owing(self.tiers, replayed, self.read.told)
+            value = term(self.question.measure.numerator, sign=over(self.chosen), wide=self.read.wide)
+            if self.question.measure.credit == "shapley":
+                return self._shapley(late, kept, columns, value, owed)
+            used = set(re.findall(r"\bv\d+\b", " ".join(columns)))
+            flagged = [c for c in flags(value, owed) if c.rpartition(" ")[2] in used]
+            source = f"(SELECT *, {', '.join(flagged)} FROM fact)"
         body = f"cut AS (\n    SELECT {', '.join(columns)}\n    FROM {source} WHERE {kept}\n)"
+        return f"{self.head(late, body)},\n{body}"
+
+    def _shapley(
+        self, late: Sequence[str], kept: str, columns: Sequence[str], value: str, owed: Sequence[str]
+    ) -> str:
+        """As `rows`, in two parts: of every row all but the credits, and the credits of the few rows whose value depends at all on who
+        pays; these are put close together first, since an expression costs by the thousand rows.
+        """
+        low, high = extremes(value, self.tiers, self.chosen["game"] == "replay", self.read.told)
+        of_all, of_some = [], []
+        for i, column in enumerate(columns):
+            name = column.rpartition(" ")[2]
+            is_group, is_credit = i < len(self._names()), "list_dot_product(" in column
+            able, has, _ = column.partition(" THEN ")
+            nothing = f"{able} THEN 0::DOUBLE END AS {name}" if has else f"0::DOUBLE AS {name}"
+            of_all.append(nothing if is_credit else column)
+            of_some.append(column if is_group or is_credit else f"NULL AS {name}")
+        body = f"""\
+moving AS MATERIALIZED (
+    SELECT * FROM fact WHERE {kept} AND {low} IS DISTINCT FROM {high}
+),
+cut AS (
+    SELECT {", ".join(of_all)}
+    FROM fact WHERE {kept}
+    UNION ALL
+    SELECT {", ".join(of_some)}
+    FROM (SELECT *, list_transform([{", ".join(owed)}], lambda own: ({value})::DOUBLE) AS v FROM moving)
+)"""
         return f"{self.head(late, body)},\n{body}"
 
     def _value(self, piece: Piece, step: Step, able: str) -> str:
@@ -131,8 +154,8 @@ class Wide(Compiled):
         if of == "credit":
             at, kind = self.tiers.index(step.tier), self.question.measure.credit
             of = credit(kind, self.tiers, at)[0]
-            if kind == "shapley":  # of rows whose value no set of tiers changes: nothing
-                of, able = listed(self.tiers, at), "moves" if able == "true" else f"{able} AND moves"
+            if kind == "shapley":
+                of = listed(self.tiers, at, self.sum(piece) == "sum")
         value = f"(({of}){self.factor})::DOUBLE"
         return value if able == "true" else f"CASE WHEN {able} THEN {value} END"
 

@@ -15,7 +15,7 @@ import duckdb
 from analytics import verbs
 from analytics.measures import made_by
 from analytics.measures import prepared as answered
-from analytics.store import FORMAT, Folder, Store, literal, parquet
+from analytics.store import FACTS_FORMAT, Folder, Store, literal, parquet
 
 CITIES = ("zhanjiang", "zhuhai", "wenzhou", "zaozhuang", "weihai", "nanning", "mianyang")
 YEARS = range(2020, 2026)
@@ -91,7 +91,7 @@ def _copied(
     con.execute(
         f"COPY (SELECT * EXCLUDE (c, f, g) REPLACE ({', '.join(change.values())}) FROM ("
         f"SELECT *, (500 + hash({home}, c, {year}, 1) % 1001)::BIGINT AS f, (500 + hash({home}, c, {year}, 2) % 1001)::BIGINT AS g "
-        f"FROM {read}, range({copies}) AS r(c)) ORDER BY {order}) TO {literal(target)} ({FORMAT})"
+        f"FROM {read}, range({copies}) AS r(c)) ORDER BY {order}) TO {literal(target)} ({FACTS_FORMAT})"
     ).fetchall()
     return int(con.execute(f"SELECT count(*) FROM {parquet([target])}").fetchall()[0][0])
 

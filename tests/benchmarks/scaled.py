@@ -142,8 +142,7 @@ class Scaled:
         if table == "enrolment":
             back = "(start_date - INTERVAL 1 YEAR)::DATE AS start_date, (end_date - INTERVAL 1 YEAR)::DATE AS end_date"
             rows += f" UNION ALL SELECT * REPLACE ({named}, {back}) FROM {parquet(paths)}, range({self.groups}) t(g) WHERE year(start_date) = 2021"
-            rows = f"SELECT * FROM ({rows}) ORDER BY year(start_date)"
-        return rows
+        return f"SELECT * FROM ({rows}) ORDER BY {', '.join(contract(table).order)}"
 
     def _events(self, table: str, paths: list[Path], year: int | None) -> str:
         rules = contract(table)

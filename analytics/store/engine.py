@@ -196,7 +196,7 @@ class Engine:
             "bool_and(coalesce(stats_null_count = num_values, false) OR (low IS NOT NULL AND high IS NOT NULL)) AS bounded, "
             "CASE WHEN bounded THEN min(low) END AS low, CASE WHEN bounded THEN max(high) END AS high "
             "FROM (SELECT *, TRY_CAST(stats_min_value AS DOUBLE) AS low, TRY_CAST(stats_max_value AS DOUBLE) AS high FROM parquet_metadata($files)) "
-            "GROUP BY ALL",
+            "GROUP BY file_name, path_in_schema ORDER BY file_name, min(column_id)",
             {"files": files},
         )
         found: dict[str, dict[str, Column]] = {}

@@ -11,6 +11,7 @@ import pytest
 from survey import PLACE, fact
 
 from analytics.measures import Book, Raw, Replayed, grammar
+from analytics.measures.rows import wide
 from analytics.store import Engine
 from analytics.tiers import full_order
 
@@ -67,10 +68,14 @@ def test_what_files_do_not_tell_is_taken_for_large(tmp_path: Path) -> None:
     )
     path = tmp_path / "household_year.parquet"
     made.write_parquet(path, statistics=False)
-    assert Engine({"household_year": [path]}).most("household_year", "_fen") is None
+    (silent,) = Engine({"household_year": [path]}).told("household_year").values()
+    assert wide(silent) == "HUGEINT"
     made.write_parquet(path)
-    assert Engine({"household_year": [path]}).most("household_year", "_fen") == 3
+    (told,) = Engine({"household_year": [path]}).told("household_year").values()
+    assert (told["income_fen"].low, told["own_fen"].high) == (-3, 1)
+    assert wide(told) == "BIGINT"
     held = Engine({})
     held.hold("household_year", made)
-    assert held.most("household_year", "_fen") is None
+    assert held.told("household_year") == {}
+    assert wide({}) == "HUGEINT"
     assert "own::HUGEINT * 10000" in answer(held, "0.10").sql

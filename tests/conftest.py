@@ -1,11 +1,13 @@
 """What tests share: one small synthetic sample per test session, and the command line."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from streamlit.components.v2 import manifest_scanner
 
@@ -40,12 +42,26 @@ def unsealed(store: Path) -> Path:
     return store
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A copy of the folder that `make` makes: made by one worker of the run, copied for each that asks."""
+    root = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
+    whole, part = root / f"once-{name}", root / f"once-{name}.part"
+    with FileLock(f"{whole}.lock"):
+        if not whole.exists():
+            make(part)
+            part.rename(whole)
+    return Path(shutil.copytree(whole, factory.mktemp(name) / "store"))
+
+
 @pytest.fixture(scope="session")
 def sample_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A built store: three cities, two years, 3,000 synthetic persons each."""
-    store = tmp_path_factory.mktemp("sample") / "store"
-    verbs.sample(store, persons=3000, cities=["440400", "440800", "371000"], years=[2022, 2023], seed=7)
-    return store
+    cities = ["440400", "440800", "371000"]
+    return once(
+        tmp_path_factory,
+        "sample",
+        lambda store: verbs.sample(store, persons=3000, cities=cities, years=[2022, 2023], seed=7),
+    )
 
 
 @pytest.fixture

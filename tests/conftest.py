@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from deliveries import bare
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from streamlit.components.v2 import manifest_scanner
@@ -62,6 +63,12 @@ def sample_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "sample",
         lambda store: verbs.sample(store, persons=3000, cities=cities, years=[2022, 2023], seed=7),
     )
+
+
+@pytest.fixture
+def bare_builds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever builds in this process builds the facts alone."""
+    monkeypatch.setattr(verbs, "_build", bare)
 
 
 @pytest.fixture

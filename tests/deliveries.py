@@ -267,9 +267,10 @@ def take(folder: Path, files: Sequence[Path], name: str = "settlement", **option
     return verbs.ingest(folder / store, list(files), name, **options)
 
 
-def bare(store: Path) -> Folder:
+def bare(store: Store | Path, progress: Any = None, runner: Any = None) -> Folder:
     """Build the facts alone: prepared and protected answers take most of a build, and change no answer to whoever may see all."""
-    return facts.build(Store(store))
+    at = store if isinstance(store, Store) else Store(store)
+    return facts.build(at, progress=progress, runner=runner)
 
 
 def loaded(delivery: Folder, name: str = "settlement") -> pl.DataFrame:

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from conftest import unsealed
+from deliveries import bare
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,8 +36,8 @@ def test_two_builds_are_byte_identical(small: Path, tmp_path: Path) -> None:
     assert facts(again) == facts(small)
     assert Store(again).current().id == Store(small).current().id
     other = tmp_path / "other"
-    verbs.sample(other, persons=400, cities=["440400"], years=[2022, 2023], seed=4)
-    assert facts(other) != facts(small)  # the comparison can fail
+    verbs.sample(other, persons=400, cities=["440400"], years=[2022], seed=4)
+    assert not facts(other).items() & facts(small).items()  # the comparison can fail
 
 
 def test_order_and_splitting_of_files_change_no_fact_byte(tmp_path: Path) -> None:
@@ -52,7 +53,7 @@ def test_order_and_splitting_of_files_change_no_fact_byte(tmp_path: Path) -> Non
             if not paths:
                 continue
             verbs.ingest(tmp_path / store, settlement if table == "settlement" else paths, table)
-        verbs.build(tmp_path / store)
+        bare(tmp_path / store)
     assert facts(tmp_path / "one") == facts(tmp_path / "two")
 
 

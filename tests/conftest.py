@@ -16,6 +16,12 @@ from analytics import cli, verbs
 
 Run = Callable[..., tuple[int, str, str]]
 
+# Over a hundred processes are started: what Python compiles for one is kept for the others, whatever the environment says.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ.setdefault(
+    "PYTHONPYCACHEPREFIX", str(Path(__file__).resolve().parent.parent / ".pytest_cache" / "bytecode")
+)
+
 settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )

@@ -41,6 +41,24 @@ def _packages_looked_at_once() -> Iterator[None]:
         yield
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are processors: much of the time is waiting for servers, browsers and clocks."""
+    return (os.cpu_count() or 1) + 1
+
+
+# Files that take longest, which begin first, so that no worker is left alone with one of them.
+LONGEST = (
+    "browser_upload", "oidc", "browser_pages", "browser", "scripts", "reconcile", "rotate", "faults", "store", "wheel",
+    "corrections", "runners", "jail", "ingest", "kernel", "measures", "corrections_kept", "readme", "faults_disk",
+    "faults_together", "data_page", "cube",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {f"test_{name}": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
+
+
 def unsealed(store: Path) -> Path:
     """A store whose folders can be changed or removed, also by somebody who is not root."""
     for path in store.rglob("*"):

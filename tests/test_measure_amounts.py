@@ -72,7 +72,7 @@ def test_what_files_do_not_tell_is_taken_for_large(tmp_path: Path) -> None:
     assert wide(silent) == "HUGEINT"
     made.write_parquet(path)
     (told,) = Engine({"household_year": [path]}).told("household_year").values()
-    assert (told["income_fen"].low, told["own_fen"].high) == (-3, 1)
+    assert (told["income_fen"].low, told["own_net_fen"].high) == (-3, 1)
     assert wide(told) == "BIGINT"
     held = Engine({})
     held.hold("household_year", made)

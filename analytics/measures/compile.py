@@ -50,12 +50,12 @@ class Compiled:
     ) -> None:
         self.question, self.chosen, self.tiers = question, chosen, tiers
         self.read = fact or Fact(question.measure.grain)
+        self.where = {n: values for n, values in question.where.items() if n not in self.read.within}
         self.fact, self.counted = self._once()
         self.carry, self.source, self.more = dict(carry or {}), source, tuple(more)
         self.only = only
         self.is_standardised = chosen.get("standardise", "none") != "none"
         self.factor = " * multiplier" if source or self.is_standardised else ""
-        self.where = {n: values for n, values in question.where.items() if n not in self.read.within}
         self.bound: dict[str, Any] = {f"where_{name}": list(values) for name, values in self.where.items()}
         form, self.divisor = question.measure, 1
         self.ledger, numerator = ledger(question, chosen, self.read.told), form.numerator

@@ -77,7 +77,7 @@ def test_who_is_left_out_early_is_not_paid(content: dict[str, Any], seed: int) -
     for first in range(len(plan.tier) + 1):
         head = bills.pay(rows, held.bills, 0, first, keep=True, threads=1)
         may = np.zeros(len(whole.owed), np.bool_)
-        floor = floors(rows, held.who_of_kind, held.sorts, first)
+        floor = floors(rows, held.bills.kind, first)
         kernel.reached(rows, floor, held.bills.who, first, head.sums, 0, len(may), may)
         assert not whole.paid[~may, first:].any()
         if not any(int(t[kernel.USED] | t[kernel.SPENT]) & ((1 << first) - 1) for t in rows.terms[first:]):

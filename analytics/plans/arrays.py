@@ -63,8 +63,8 @@ def program(plan: Plan, kinds: pl.DataFrame, dated: bool = True) -> Rows:
         raise Declined(f"the plan has {len(rows)} rows; the kernel takes {ROWS}")
     schedules = [schedule for row in rows for schedule in _schedules(row)]
     steps = [step for schedule in schedules for step in schedule.steps]
-    if any(step.rate_bp < 0 for step in steps):
-        raise Declined("a rate is below zero")
+    if any(not 0 <= step.rate_bp <= kernel.WHOLE for step in steps):
+        raise Declined("a rate is below zero or above one")
     period = plan.period
     within = [
         (_day(period.start), _day(period.end))
@@ -88,10 +88,12 @@ def program(plan: Plan, kinds: pl.DataFrame, dated: bool = True) -> Rows:
         }
         for row, (first, last) in zip(rows, within, strict=True)
     ]
+    schedule = _columns(kinds, [f"s{row.number}" for row in rows], np.int32)
     bands = [(s.over, kernel.NEVER if s.up_to is None else s.up_to - s.over, s.rate_bp) for s in steps]
     return Rows(
         terms=_array([[row[name] for name in kernel.TERMS] for row in terms]).reshape(-1, len(kernel.TERMS)),
-        schedule=_columns(kinds, [f"s{row.number}" for row in rows], np.int32),
+        schedule=schedule,
+        looks=(schedule >= 0) @ (1 << np.arange(len(rows), dtype=np.int64)),
         grows=_columns(kinds, [f"g{row.number}" for row in rows], np.int64),
         cap=_array([-1 if s.payout_ceiling is None else s.payout_ceiling for s in schedules]),
         start=_array(np.cumsum([0, *(len(s.steps) for s in schedules)])),
@@ -99,20 +101,20 @@ def program(plan: Plan, kinds: pl.DataFrame, dated: bool = True) -> Rows:
     )
 
 
-def floors(rows: Rows, who_of_kind: Array, sorts_of_person: int, first: int) -> Array:
-    """By sort of person and row: the lowest base any of its bills is paid above, NEVER for none. A row under one deductible
-    with one before `first` is taken to pay always: what that one saw of the year is not known any more."""
-    lowest = np.full(len(rows.cap), kernel.NEVER, np.int64)
-    for s in range(len(lowest)):
+def floors(rows: Rows, kind: Array, first: int = 0) -> Array:
+    """By sort of person and row: the lowest base any of its bills (`kind`: see kernel.Bills) is paid above, NEVER for none. A
+    row under one deductible with one before `first` is taken to pay always: what that one saw of the year is not known any more.
+    """
+    lowest = np.full(len(rows.cap) + 1, kernel.NEVER, np.int64)  # the last is no schedule
+    for s in range(len(rows.cap)):
         steps = rows.steps[rows.start[s] : rows.start[s + 1]]
         lowest[s] = steps[steps[:, kernel.RATE] > 0, kernel.OVER].min(initial=kernel.NEVER)
-    found = np.full((sorts_of_person, len(rows.terms)), kernel.NEVER, np.int64)
+    found = np.empty((len(kind), len(rows.terms)), np.int64)
     for r in range(len(rows.terms)):
-        scheduled = rows.schedule[:, r]
-        floor = np.where(scheduled >= 0, lowest[scheduled], kernel.NEVER) if len(lowest) else found[:0, r]
+        floor = lowest[rows.schedule[:, r]]
         if int(rows.terms[r, kernel.USED]) & ((1 << first) - 1):
-            floor = np.where(scheduled >= 0, -1, kernel.NEVER)
-        np.minimum.at(found[:, r], who_of_kind, floor)
+            floor[rows.schedule[:, r] >= 0] = -1
+        found[:, r] = np.append(floor, kernel.NEVER)[kind].min(axis=1, initial=kernel.NEVER)
     return found
 
 

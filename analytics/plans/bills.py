@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 
 from analytics.plans import kernel
-from analytics.plans.arrays import CARE, ROWS, Declined
+from analytics.plans.arrays import CARE, ROWS, Declined, floors
 from analytics.plans.kernel import Array, Bills
 from analytics.plans.rowsql import COST_PARTS
 from analytics.store.engine import THREADS, count_of
 
 _PIECES = 4  # per thread, so that one with longer bills is not waited for
-_SMALL = np.iinfo(np.int32).max
+_SMALL = np.iinfo(np.int32).max // len(COST_PARTS)  # of a part: a whole bill, and what is paid on it, then fit 32 bits
 # Amounts in fen are multiplied by basis points, summed over as many rows as a plan may have: below this nothing leaves 64 bits.
 _MOST = kernel.NEVER // kernel.WHOLE // ROWS
 
@@ -36,12 +36,10 @@ class Settled:
 @dataclass(frozen=True)
 class Sorted:
     """Settled bills whose persons are sorted by what a plan tells apart. `kinds`: a row for every sort of person and care that
-    there is, `who_of_kind`: its sort of person."""
+    there is."""
 
     bills: Bills
     kinds: pl.DataFrame
-    who_of_kind: Array
-    sorts: int
 
 
 def settled(claims: pl.DataFrame) -> Settled:
@@ -51,16 +49,12 @@ def settled(claims: pl.DataFrame) -> Settled:
     starts = _starts(persons)
     if not persons[starts].is_sorted() and persons.n_unique() != len(starts):
         raise ValueError("rows of one person do not stand together: order them by person and date")
-    names = [
-        *COST_PARTS.values(),
-        COST_PARTS["_in"],
-    ]  # in-policy cost is both: a part owed, and the gross base
-    amounts = [claims[name].to_numpy() for name in names]
-    total = sum(int(part.sum(dtype=np.int64)) for part in amounts[: len(COST_PARTS)])
+    amounts = [claims[name].to_numpy() for name in COST_PARTS.values()]
+    total = sum(int(part.sum(dtype=np.int64)) for part in amounts)
     if total > _MOST or min(int(part.min(initial=0)) for part in amounts) < 0:
         raise Declined("amounts are below zero, or too large to be multiplied by a rate in 64 bits")
     high = max(int(part.max(initial=0)) for part in amounts)
-    money = np.empty((len(names), claims.height), np.int32 if high <= _SMALL else np.int64)
+    money = np.empty((len(amounts), claims.height), np.int32 if high <= _SMALL else np.int64)
     for part, given in zip(money, amounts, strict=True):
         part[:] = given
     sort, cares = _sorts(claims.select(CARE))
@@ -103,15 +97,13 @@ def sorted_by(bills: Settled, persons: pl.DataFrame, columns: Sequence[str]) -> 
     there = np.zeros(sorts.height * cares, np.bool_)
     there[np.repeat(who, np.diff(bills.first)) * cares + bills.sort] = True
     pairs = np.flatnonzero(there)
-    kind = np.zeros(len(there), np.int32)
+    kind = np.full(len(there), -1, np.int32)
     kind[pairs] = np.arange(len(pairs))
     kinds = pl.concat([sorts[pairs // max(cares, 1)], bills.cares[pairs % max(cares, 1)]], how="horizontal")
     since = _days(persons["cover_start"]) if "cover_start" in persons.columns else np.empty(0, np.int32)
     return Sorted(
-        Bills(bills.money, bills.sort, bills.day, bills.first, who.astype(np.int32), since, kind.reshape(sorts.height, cares)),
+        Bills(bills.money, bills.money[kernel.IN], bills.sort, bills.day, bills.first, who.astype(np.int32), since, kind.reshape(sorts.height, cares)),
         kinds,
-        (pairs // max(cares, 1)).astype(np.int64),
-        sorts.height,
     )  # fmt: skip
 
 
@@ -138,30 +130,36 @@ def shared(size: int, work: Callable[[int, int], object], threads: int = 0) -> N
 
 def pay(
     rows: kernel.Rows, bills: Bills, first: int = 0, last: int | None = None, some: Array | None = None, *,
-    keep: bool = False, by_bill: bool = False, threads: int = 0,
+    by_person: bool = True, keep: bool = False, by_bill: bool = False, threads: int = 0,
 ) -> "Payment":  # fmt: skip
-    """Pay persons (`some`: their places; all where not given) by rows `first` to `last`. `keep`: also what is left of every
-    bill and what the year sums to; `by_bill`: payments of every bill by row."""
+    """Pay persons (`some`: their places; all where not given) by rows `first` to `last`. `by_person`: what each was paid and
+    owes; `keep`: also what is left of every bill and what the year sums to; `by_bill`: payments of every bill by row. What is
+    not asked for is empty."""
     last = len(rows.terms) if last is None else last
     who = np.arange(len(bills.first) - 1) if some is None else some
-    count = len(bills.sort)
-    paid = np.zeros((len(who), last - first), np.int64)
-    owed = np.zeros(len(who), np.int64)
+    size, count = len(who) if by_person else 0, len(bills.sort)
+    paid, owed = np.zeros((last - first, size), np.int64), np.zeros(size, np.int64)
     state = np.empty((len(bills.money), count if keep else 0), bills.money.dtype)
-    sums = np.zeros((len(bills.money), len(bills.first) - 1 if keep else 0), np.int64)
-    each = np.zeros((count if by_bill else 0, last - first), np.int64)
-    shared(
-        len(who),
-        lambda a, b: kernel.pay(rows, bills, first, last, who, a, b, paid, owed, state, sums, each),
-        threads,
-    )
-    return Payment(paid, owed, state, sums, each)
+    sums = np.zeros((len(kernel.PARTS) + 1, len(bills.first) - 1 if keep else 0), np.int64)
+    each = np.zeros((last - first, count if by_bill else 0), bills.money.dtype)
+    floor, spending = floors(rows, bills.kind), []
+
+    def work(a: int, b: int) -> None:
+        spent = np.zeros(last - first, np.int64)
+        kernel.pay(rows, floor, bills, first, last, who, a, b, paid, owed, state, sums, each, spent)
+        spending.append(spent)
+
+    shared(len(who), work, threads)
+    total = np.sum(spending, axis=0) if spending else np.zeros(last - first, np.int64)
+    return Payment(total, paid.T, owed, state, sums, each.T)
 
 
 @dataclass(frozen=True)
 class Payment:
-    """What persons were `paid` by row, and what they have `owed` after it; `state`, `sums`, `by_bill`: see `pay`."""
+    """Fen every row paid in `total`; by person and row `paid`, by person what is `owed` after it; by bill and row `by_bill`;
+    `state`, `sums`: see kernel.pay."""
 
+    total: Array
     paid: Array
     owed: Array
     state: Array

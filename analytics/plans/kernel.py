@@ -31,11 +31,13 @@ STEP = OVER, WIDTH, RATE = tuple(range(2 + 1))  # what is known of a step of a s
 
 class Rows(NamedTuple):
     """The rows of a plan, in order of payment: `terms[row]`. By kind of bill and row: `schedule` (-1: the row does not look at
-    it) and what the ceiling `grows` by. By schedule: `cap` (-1: none) and its `steps`, from `start[s]` to `start[s + 1]`.
+    it) and what the ceiling `grows` by; by kind, the rows that look at it as bits (`looks`). By schedule: `cap` (-1: none) and
+    its `steps`, from `start[s]` to `start[s + 1]`, ascending.
     """
 
     terms: Array
     schedule: Array
+    looks: Array
     grows: Array
     cap: Array
     start: Array
@@ -43,12 +45,13 @@ class Rows(NamedTuple):
 
 
 class Bills(NamedTuple):
-    """The bills of a city-year, person by person in order of date. By bill: `money` (the parts owed, and last the gross
-    in-policy cost), `sort` of care and `day`; by person: `first` bill (and one more), `who` (a sort of person) and day
-    `since` when cover runs. `kind[who, sort]`: the kind of bill. Days are empty where no plan asked for them.
+    """The bills of a city-year, person by person in order of date. By bill: `money` (the parts owed), the `gross` in-policy
+    cost, `sort` of care and `day`; by person: `first` bill (and one more), `who` (a sort of person) and day `since` when cover
+    runs. `kind[who, sort]`: the kind of bill, -1 where there is none. Days are empty where no plan asked for them.
     """
 
     money: Array
+    gross: Array
     sort: Array
     day: Array
     first: Array
@@ -57,36 +60,64 @@ class Bills(NamedTuple):
     kind: Array
 
 
-def compiled(function: Callable[..., Any]) -> Any:
+def compiled(function: Callable[..., Any], **more: bool) -> Any:
     """The function compiled, and kept on disk where some folder can be written."""
     try:
-        return numba.njit(nogil=True, cache=True)(function)
+        return numba.njit(nogil=True, cache=True, **more)(function)
     except RuntimeError:  # nowhere to keep it: compiled anew by every process
-        return numba.njit(nogil=True)(function)
+        return numba.njit(nogil=True, **more)(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """The same, written out wherever it is called: a call costs more than these do."""
+    return compiled(function, forceinline=True)
 
 
 def _earned(start: Array, steps: Array, s: int, x: int) -> int:
     due = 0
     for k in range(start[s], start[s + 1]):
         above = x - steps[k, OVER]
-        if above > 0:
-            due += min(above, steps[k, WIDTH]) * steps[k, RATE]
+        if above <= 0:
+            break
+        due += min(above, steps[k, WIDTH]) * steps[k, RATE]
     return (due + HALF) // WHOLE
 
 
-earned = compiled(_earned)
+earned = inlined(_earned)
 
 
-def _in_time(terms: Array, day: int, since: int) -> bool:
+def _ceiling(rows: Rows, r: int, s: int, kind: int, gone: int) -> int:
+    """What the year may be paid: grown by loyalty, less what earlier rows have paid under it; NEVER for no limit."""
+    if rows.cap[s] < 0:
+        return NEVER
+    cap = rows.cap[s] + rows.grows[kind, r]
+    return max(cap - gone, 0) if rows.terms[r, SPENT] else cap
+
+
+ceiling = inlined(_ceiling)
+
+
+def _take(left: Array, a: int, z: int, j: int, rest: int) -> None:
+    """Take a payment off the parts `a` to `z` of a bill, in order."""
+    for part in range(a, z + 1):
+        off = min(rest, left[part, j])
+        left[part, j] -= off
+        rest -= off
+
+
+take = inlined(_take)
+
+
+def _in_time(terms: Array, r: int, day: int, since: int) -> bool:
     """Whether a row looks at a bill of this day, of cover that runs since then; what is not known is in time."""
     if day == NO_DAY:
         return True
-    if day < terms[FROM] or day > terms[TO]:
+    if day < terms[r, FROM] or day > terms[r, TO]:
         return False
-    return terms[WAIT] == 0 or since == NO_DAY or day >= since + terms[WAIT]
+    return terms[r, WAIT] == 0 or since == NO_DAY or day >= since + terms[r, WAIT]
 
 
-in_time = compiled(_in_time)
+in_time = inlined(_in_time)
 
 
 def _parts(base: int, share: int) -> tuple[int, int]:
@@ -100,7 +131,7 @@ def _parts(base: int, share: int) -> tuple[int, int]:
     return base, base
 
 
-parts = compiled(_parts)
+parts = inlined(_parts)
 
 
 def _pool(m: int, a: int, z: int, mine: Array, left: Array, pay: Array, room: Array, new: Array) -> None:
@@ -139,15 +170,26 @@ def _pool(m: int, a: int, z: int, mine: Array, left: Array, pay: Array, room: Ar
 pool = compiled(_pool)
 
 
-def _row(
+def _base_of(whole: Array, base: int, share: int) -> int:
+    """An upper bound of the base of the year, of what the year owes of every part and, last, its gross cost."""
+    if base == ALL:
+        return int(whole[IN] + whole[ADVANCE] + whole[OUT] + whole[DRUG])
+    return int(whole[base] + ((whole[ADVANCE] * share + HALF) // WHOLE if share > 0 else 0))
+
+
+base_of = inlined(_base_of)
+
+
+def _by_year(
     rows: Rows, r: int, m: int, kinds: Array, mine: Array, left: Array, pay: Array, used: Array, gone: int,
-    totals: Array, now: Array, room: Array, new: Array,
+    totals: Array, room: Array, new: Array,
 ) -> int:  # fmt: skip
-    """What row `r` pays on each of a person's `m` bills (`pay`), taken off what is `left`; gives the sum."""
-    terms, start, steps = rows.terms[r], rows.start, rows.steps
-    base, share, event, limited = terms[BASE], terms[SHARE], terms[EVENT] > 0, terms[LIMITED] > 0
-    a, z = parts(base, share)
-    full, extra, run, paid, open_, here = 0, 0, 0, 0, 0, 0
+    """What row `r` pays on each of a person's `m` bills (`pay`) out of what the year has earned, taken off what is `left`;
+    gives the sum."""
+    terms, start, steps = rows.terms, rows.start, rows.steps
+    base, share, limited = terms[r, BASE], terms[r, SHARE], terms[r, LIMITED] > 0
+    full, extra, paid, open_, here = 0, 0, 0, 0, 0
+    known, at, due = -1, NEVER, 0  # what the bill before had earned, by its schedule and ceiling
     for j in range(m):
         pay[j] = 0
         s = mine[j]
@@ -155,38 +197,24 @@ def _row(
             continue
         b = left[IN, j] + left[ADVANCE, j] + left[OUT, j] + left[DRUG, j] if base == ALL else left[base, j]
         more = left[ADVANCE, j] if share > 0 else 0
-        cap = NEVER
-        if rows.cap[s] >= 0:  # of the person: grown by loyalty, less what earlier rows have paid under it
-            cap = rows.cap[s] + rows.grows[kinds[j], r]
-            cap = max(cap - gone, 0) if terms[SPENT] else cap
-        if event:
-            counted = b + (more * share + HALF) // WHOLE
-            now[j] = counted
-            due = earned(start, steps, s, used[j] + counted)
-            if used[j] > 0:
-                due -= earned(start, steps, s, used[j])
-            if limited:
-                due = min(due, left[IN, j])
-            pay[j] = due if cap == NEVER else min(run + due, cap) - min(run, cap)
-            run += due
-        elif b or more:
+        if b or more:
+            cap = ceiling(rows, r, s, kinds[j], gone)
             off = earned(start, steps, s, used[j]) if used[j] > 0 else 0
-            before = min(earned(start, steps, s, used[j] + full + (extra * share + HALF) // WHOLE) - off, cap)
+            if s != known or cap != at or used[j] > 0:
+                due = earned(start, steps, s, used[j] + full + (extra * share + HALF) // WHOLE) - off
+            before = min(due, cap)
             full += b
             extra += more
-            pay[j] = (
-                min(earned(start, steps, s, used[j] + full + (extra * share + HALF) // WHOLE) - off, cap)
-                - before
-            )
-        paid += pay[j]
-        if limited and not event:
+            due = earned(start, steps, s, used[j] + full + (extra * share + HALF) // WHOLE) - off
+            known, at = -1 if used[j] > 0 else s, cap
+            pay[j] = min(due, cap) - before
+            paid += pay[j]
+        if limited:
             open_ += left[IN, j]
             here += min(pay[j], left[IN, j])
-    if terms[KEPT]:
-        year = full + (extra * share + HALF) // WHOLE
-        for j in range(m):
-            totals[r, j] = year if not event else now[j] if mine[j] >= 0 else 0
-    if limited and not event and paid > here:
+    if terms[r, KEPT]:
+        totals[r, :m] = full + (extra * share + HALF) // WHOLE
+    if limited and paid > here:
         # a bill whose own rest is too small for what it earned leaves the difference to the other bills of the year
         late, run, paid = min(paid, open_) - here, 0, 0
         for j in range(m):
@@ -196,102 +224,151 @@ def _row(
                 pay[j] = own + min(run + free, late) - min(run, late)
                 run += free
                 paid += pay[j]
-    if not paid:
-        return 0
-    if terms[POOLED]:
-        pool(m, a, z, mine, left, pay, room, new)
-        return paid
-    for j in range(m):
-        rest = pay[j]
-        for part in range(a, z + 1):
-            off = min(rest, left[part, j])
-            left[part, j] -= off
-            rest -= off
+    if paid:
+        a, z = parts(base, share)
+        if terms[r, POOLED]:
+            pool(m, a, z, mine, left, pay, room, new)
+        else:
+            for j in range(m):
+                take(left, a, z, j, pay[j])
     return paid
 
 
-row = compiled(_row)
+by_year = compiled(_by_year)
+
+
+def _by_event(
+    rows: Rows, r: int, m: int, kinds: Array, mine: Array, left: Array, pay: Array, used: Array, gone: int, totals: Array
+) -> int:  # fmt: skip
+    """The same of a row that pays on every bill by itself."""
+    terms, start, steps = rows.terms, rows.start, rows.steps
+    base, share, limited, kept = terms[r, BASE], terms[r, SHARE], terms[r, LIMITED] > 0, terms[r, KEPT] > 0
+    a, z = parts(base, share)
+    run, paid = 0, 0
+    for j in range(m):
+        pay[j] = 0
+        if kept:
+            totals[r, j] = 0
+        s = mine[j]
+        if s < 0:
+            continue
+        counted = (
+            left[IN, j] + left[ADVANCE, j] + left[OUT, j] + left[DRUG, j] if base == ALL else left[base, j]
+        )
+        if share > 0:
+            counted += (left[ADVANCE, j] * share + HALF) // WHOLE
+        if not counted:
+            continue
+        due = earned(start, steps, s, used[j] + counted)
+        if used[j] > 0:
+            due -= earned(start, steps, s, used[j])
+        if limited:
+            due = min(due, left[IN, j])
+        if kept:
+            totals[r, j] = counted
+        cap = ceiling(rows, r, s, kinds[j], gone)
+        pay[j] = due if cap == NEVER else min(run + due, cap) - min(run, cap)
+        run += due
+        paid += pay[j]
+        take(left, a, z, j, pay[j])
+    return paid
+
+
+by_event = compiled(_by_event)
 
 
 def _pay(
-    rows: Rows, bills: Bills, first: int, last: int, some: Array, lo: int, hi: int,
-    paid: Array, owed: Array, state: Array, sums: Array, by_bill: Array,
+    rows: Rows, floor: Array, bills: Bills, first: int, last: int, some: Array, lo: int, hi: int,
+    paid: Array, owed: Array, state: Array, sums: Array, by_bill: Array, spending: Array,
 ) -> None:  # fmt: skip
-    """Pay the persons `some[lo:hi]` by the rows `first` to `last`, the last one not included. Gives at each one's place in
-    `some` what every row `paid` in the year and what is `owed` after it; where they are not empty, also the money of each bill
-    (`state`) and its `sums` over the year by person, and payments by bill and row.
+    """Pay the persons `some[lo:hi]` by the rows `first` to `last`, the last one not included; `floor`: see `reached`. Adds to
+    `spending` what every row pays, and gives, where they are not empty, at each one's place in `some` what every row `paid` in
+    the year and what is `owed` after it; the money of each bill (`state`) and its `sums` over the year by person; payments by
+    row and bill. What is not paid is not written: these arrays come as zeros.
     """
-    n, dated, covered = rows.terms.shape[0], bills.day.size > 0, bills.since.size > 0
+    terms, schedule, looks = rows.terms, rows.schedule, rows.looks
+    n, dated, covered = terms.shape[0], bills.day.size > 0, bills.since.size > 0
     most = 0
     for i in range(lo, hi):
         most = max(most, bills.first[some[i] + 1] - bills.first[some[i]])
     kinds, mine = np.empty(most, np.int64), np.empty(most, np.int64)
-    pay, used = np.empty(most, np.int64), np.empty(most, np.int64)
-    now, room = np.empty(most, np.int64), np.empty(most, np.int64)
+    pay, used, room = np.empty(most, np.int64), np.zeros(most, np.int64), np.empty(most, np.int64)
     left, new = np.empty((len(PARTS) + 1, most), np.int64), np.empty((len(PARTS), most), np.int64)
     totals, spent = np.zeros((n, most), np.int64), np.zeros(n, np.int64)
+    whole = np.zeros(len(PARTS) + 1, np.int64)
     for i in range(lo, hi):
         p = some[i]
-        start = bills.first[p]
+        start, who = bills.first[p], bills.who[p]
         m = bills.first[p + 1] - start
         since = bills.since[p] if covered else NO_DAY
+        looked = 0
+        whole[:] = 0
         for j in range(m):
-            kinds[j] = bills.kind[bills.who[p], bills.sort[start + j]]
-            for part in range(len(PARTS) + 1):
+            kinds[j] = bills.kind[who, bills.sort[start + j]]
+            looked |= looks[kinds[j]]
+            left[GROSS, j] = bills.gross[start + j]
+            whole[GROSS] += left[GROSS, j]
+            for part in range(len(PARTS)):
                 left[part, j] = bills.money[part, start + j]
+                whole[part] += left[part, j]
         for r in range(first, last):
-            any_, gone, terms = False, 0, rows.terms[r]
-            for j in range(m):
-                mine[j] = rows.schedule[kinds[j], r]
-                if mine[j] >= 0 and dated and not in_time(terms, bills.day[start + j], since):
-                    mine[j] = -1
-                any_ = any_ or mine[j] >= 0
-                used[j] = 0
+            kept, before = terms[r, KEPT] > 0, terms[r, USED]
             spent[r] = 0
-            if not any_:
-                if terms[KEPT]:
+            if not looked >> r & 1:
+                if kept:
                     totals[r, :m] = 0
-                paid[i, r - first] = 0
                 continue
-            if terms[USED]:
-                for k in range(first, r):
-                    if terms[USED] >> k & 1:
-                        for j in range(m):
+            event = terms[r, EVENT] > 0
+            if not (event or kept or before) and base_of(whole, terms[r, BASE], terms[r, SHARE]) <= floor[who, r]:
+                continue
+            timed = dated and (terms[r, FROM] > NO_DAY or terms[r, WAIT] > 0)
+            for j in range(m):
+                mine[j] = schedule[kinds[j], r]
+                if timed and mine[j] >= 0 and not in_time(terms, r, bills.day[start + j], since):
+                    mine[j] = -1
+            if before:
+                for j in range(m):
+                    used[j] = 0
+                    for k in range(first, r):
+                        if before >> k & 1:
                             used[j] += totals[k, j]
-            for k in range(first, r):
-                if terms[SPENT] >> k & 1:
-                    gone += spent[k]
-            spent[r] = row(rows, r, m, kinds, mine, left, pay, used, gone, totals, now, room, new)
-            paid[i, r - first] = spent[r]
+            gone = 0
+            if terms[r, SPENT]:
+                for k in range(first, r):
+                    if terms[r, SPENT] >> k & 1:
+                        gone += spent[k]
+            if event:
+                given = by_event(rows, r, m, kinds, mine, left, pay, used, gone, totals)
+            else:
+                given = by_year(rows, r, m, kinds, mine, left, pay, used, gone, totals, room, new)
+            if before:
+                used[:m] = 0
+            if not given:
+                continue
+            spent[r] = given
+            spending[r - first] += given
+            if paid.size:
+                paid[r - first, i] = given
             if by_bill.size:
                 for j in range(m):
-                    by_bill[start + j, r - first] = pay[j]
-        owed[i] = 0
-        for part in range(len(PARTS) + 1):
-            total = 0
-            for j in range(m):
-                total += left[part, j]
-                if state.size:
+                    if pay[j]:
+                        by_bill[r - first, start + j] = pay[j]
+            a, z = parts(terms[r, BASE], terms[r, SHARE])
+            for part in range(a, z + 1):
+                whole[part] = 0
+                for j in range(m):
+                    whole[part] += left[part, j]
+        if owed.size:
+            owed[i] = whole[IN] + whole[ADVANCE] + whole[OUT] + whole[DRUG]
+        if state.size:
+            for part in range(len(PARTS)):
+                for j in range(m):
                     state[part, start + j] = left[part, j]
-            if part < len(PARTS):
-                owed[i] += total
-            if sums.size:
-                sums[part, p] = total
+        if sums.size:
+            sums[:, p] = whole
 
 
 pay = compiled(_pay)
-
-
-def _most(rows: Rows, r: int, sums: Array, p: int) -> int:
-    """An upper bound of the base of the year."""
-    base, share = rows.terms[r, BASE], rows.terms[r, SHARE]
-    if base == ALL:
-        return int(sums[IN, p] + sums[ADVANCE, p] + sums[OUT, p] + sums[DRUG, p])
-    more = (sums[ADVANCE, p] * share + HALF) // WHOLE if share > 0 else 0
-    return int(sums[base, p] + more)
-
-
-most_of = compiled(_most)
 
 
 def _reached(
@@ -305,10 +382,10 @@ def _reached(
             lowest = floor[who[p], r]
             if lowest == NEVER:
                 continue
-            base = most_of(rows, r, sums, p)
+            base = base_of(sums[:, p], rows.terms[r, BASE], rows.terms[r, SHARE])
             for k in range(r):
                 if rows.terms[r, USED] >> k & 1:
-                    base += most_of(rows, k, sums, p)
+                    base += base_of(sums[:, p], rows.terms[k, BASE], rows.terms[k, SHARE])
             if base > lowest:
                 may[p] = True
                 break

@@ -80,10 +80,8 @@ class Cells:
         """Fen paid to all persons."""
         if name not in self.columns:
             return int(self.paid(name).sum())
-        early, late = self.held.totals(self.head), self.later.paid
-        return sum(
-            int(early[r] if r < self.first else late[:, r - self.first].sum()) for r in self.columns[name]
-        )
+        every = [*self.head.total, *self.later.total]
+        return sum(int(every[r]) for r in self.columns[name])
 
     def frame(self) -> pl.DataFrame:
         """The payments as a table of persons."""
@@ -140,7 +138,6 @@ class Held:
         self._sorted: dict[tuple[str, ...], tuple[str, Sorted]] = {}
         self._heads: dict[tuple[Any, ...], Payment] = {}
         self._means: dict[str, Array] = {}
-        self._totals: dict[int, Array] = {}  # by the head they are of, which is held as long
         self._recorded: dict[tuple[str, ...], Array] = {}
 
     @property
@@ -164,7 +161,7 @@ class Held:
         if made not in self._heads:
             self._heads[made] = paying.pay(rows, sort.bills, 0, first, keep=True)
         head = self._heads[made]
-        floor = floors(rows, sort.who_of_kind, sort.sorts, first)
+        floor = floors(rows, sort.bills.kind, first)
         may = np.zeros(len(head.owed), np.bool_)
         shared(
             len(may), lambda a, b: kernel.reached(rows, floor, sort.bills.who, first, head.sums, a, b, may)
@@ -191,12 +188,6 @@ class Held:
 
         shared(len(before), count)
         return {z: int(sum(piece[0, 0, i] for piece in counts)) for i, z in enumerate(thresholds_bp)}
-
-    def totals(self, head: Payment) -> Array:
-        """Fen every row at the head paid to all persons."""
-        if id(head) not in self._totals:
-            self._totals[id(head)] = head.paid.sum(axis=0)
-        return self._totals[id(head)]
 
     def recorded(self, tiers: Sequence[str]) -> Array:
         """Fen recorded of some tiers, by person."""
@@ -244,22 +235,16 @@ class Held:
 @cache
 def warm() -> None:
     """Compile the kernel, or load it where it was compiled before, by paying one bill of one person by no rule."""
-    money = np.zeros((len(kernel.PARTS) + 1, 1), np.int32)
+    money = np.zeros((len(kernel.PARTS), 1), np.int32)
     none, one = np.zeros((1, 0), np.int32), np.zeros(1, np.int64)
     day = np.zeros(1, np.int32)
-    rows = kernel.Rows(
-        np.zeros((0, len(kernel.TERMS)), np.int64),
-        none,
-        none.astype(np.int64),
-        one[:0],
-        one,
-        np.zeros((0, 1), np.int64),
-    )
-    bills = kernel.Bills(
-        money, np.zeros(1, np.uint8), day, np.arange(2), day, day, np.zeros((1, 1), np.int32)
-    )
+    wide = none.astype(np.int64)
+    terms, steps = np.zeros((0, len(kernel.TERMS)), np.int64), np.zeros((0, len(kernel.STEP)), np.int64)
+    rows = kernel.Rows(terms, none, one, wide, one[:0], one, steps)
+    kind = np.zeros((1, 1), np.int32)
+    bills = kernel.Bills(money, money[0], day, day, np.arange(2), day, day, kind)
     got = paying.pay(rows, bills, keep=True, threads=1)
-    kernel.reached(rows, none.astype(np.int64), bills.who, 0, got.sums, 0, 1, np.zeros(1, np.bool_))
+    kernel.reached(rows, wide, bills.who, 0, got.sums, 0, 1, np.zeros(1, np.bool_))
     own = np.zeros((1, 1), np.int64)
     kernel.rolled(np.arange(2), one, (one,), 0, 1, own)
     kernel.above(own, one[None, :], one, 0, 1, np.zeros((1, 1, 1), np.int64))

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from analytics.plans import kernel
-from analytics.plans.kernel import Array, Rows
+from analytics.plans.kernel import Array, Course, Rows
 from analytics.plans.model import Plan, TierRule
 from analytics.plans.rowsql import Row, growth
 from analytics.plans.schedule import Schedule, by_class
@@ -88,12 +88,10 @@ def program(plan: Plan, kinds: pl.DataFrame, dated: bool = True) -> Rows:
         }
         for row, (first, last) in zip(rows, within, strict=True)
     ]
-    schedule = _columns(kinds, [f"s{row.number}" for row in rows], np.int32)
     bands = [(s.over, kernel.NEVER if s.up_to is None else s.up_to - s.over, s.rate_bp) for s in steps]
     return Rows(
         terms=_array([[row[name] for name in kernel.TERMS] for row in terms]).reshape(-1, len(kernel.TERMS)),
-        schedule=schedule,
-        looks=(schedule >= 0) @ (1 << np.arange(len(rows), dtype=np.int64)),
+        schedule=_columns(kinds, [f"s{row.number}" for row in rows], np.int32),
         grows=_columns(kinds, [f"g{row.number}" for row in rows], np.int64),
         cap=_array([-1 if s.payout_ceiling is None else s.payout_ceiling for s in schedules]),
         start=_array(np.cumsum([0, *(len(s.steps) for s in schedules)])),
@@ -116,6 +114,24 @@ def floors(rows: Rows, kind: Array, first: int = 0) -> Array:
             floor[rows.schedule[:, r] >= 0] = -1
         found[:, r] = np.append(floor, kernel.NEVER)[kind].min(axis=1, initial=kernel.NEVER)
     return found
+
+
+def course(rows: Rows, kind: Array, first: int, last: int) -> Course:
+    """Which of the rows `first` to `last` come up for whom; `kind`: see kernel.Bills."""
+    floor, terms = floors(rows, kind), rows.terms
+    alone = (terms[:, kernel.EVENT] > 0) & ~terms[:, [kernel.KEPT, kernel.USED, kernel.SPENT]].any(axis=1)
+    head = first + int(np.argmin(np.append(alone[first:last], False)))
+    floor[(floor < kernel.NEVER) & (terms[:, kernel.USED] > 0)] = -1  # moved up by what others saw
+    floor[:, terms[:, kernel.KEPT] > 0] = -1  # later rows must know what these see
+    among = np.arange(len(terms))
+    here = (rows.schedule >= 0) & (among >= first) & (among < head)
+    there = (floor < kernel.NEVER) & (among >= head) & (among < last)
+    return Course(*_lists(here), *_lists(there), floor)
+
+
+def _lists(chosen: Array) -> tuple[Array, Array]:
+    """Where each row's columns begin, and one more; and those of all, one row after the other."""
+    return np.append(0, np.cumsum(chosen.sum(axis=1))), np.nonzero(chosen)[1]
 
 
 def carries(rows: Rows, first: int) -> bool:

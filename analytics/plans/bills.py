@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from analytics.plans import kernel
-from analytics.plans.arrays import CARE, ROWS, Declined, floors
+from analytics.plans.arrays import CARE, ROWS, Declined, course
 from analytics.plans.kernel import Array, Bills
 from analytics.plans.rowsql import COST_PARTS
 from analytics.store.engine import THREADS, count_of
@@ -142,11 +142,13 @@ def pay(
     state = np.empty((len(bills.money), count if keep else 0), bills.money.dtype)
     sums = np.zeros((len(kernel.PARTS) + 1, len(bills.first) - 1 if keep else 0), np.int64)
     each = np.zeros((last - first, count if by_bill else 0), bills.money.dtype)
-    floor, spending = floors(rows, bills.kind), []
+    turns, spending = course(rows, bills.kind, first, last), list[Array]()
+
+    most = int(np.diff(bills.first).max(initial=0))
 
     def work(a: int, b: int) -> None:
-        spent = np.zeros(last - first, np.int64)
-        kernel.pay(rows, floor, bills, first, last, who, a, b, paid, owed, state, sums, each, spent)
+        spent, place = np.zeros(last - first, np.int64), kernel.place(most, len(rows.terms))
+        kernel.pay(rows, turns, bills, place, first, who, a, b, paid, owed, state, sums, each, spent)
         spending.append(spent)
 
     shared(len(who), work, threads)

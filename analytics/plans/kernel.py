@@ -31,17 +31,28 @@ STEP = OVER, WIDTH, RATE = tuple(range(2 + 1))  # what is known of a step of a s
 
 class Rows(NamedTuple):
     """The rows of a plan, in order of payment: `terms[row]`. By kind of bill and row: `schedule` (-1: the row does not look at
-    it) and what the ceiling `grows` by; by kind, the rows that look at it as bits (`looks`). By schedule: `cap` (-1: none) and
-    its `steps`, from `start[s]` to `start[s + 1]`, ascending.
+    it) and what the ceiling `grows` by. By schedule: `cap` (-1: none) and its `steps`, from `start[s]` to `start[s + 1]`, ascending.
     """
 
     terms: Array
     schedule: Array
-    looks: Array
     grows: Array
     cap: Array
     start: Array
     steps: Array
+
+
+class Course(NamedTuple):
+    """Which rows come up, in order. First those that pay each bill by itself and need nothing of other rows: for kind `k` the
+    rows `event[at[k]:at[k + 1]]`. Then the others: for a sort of person `other[on[who]:on[who + 1]]`, which pay where their base
+    of the year is above `floor[who, row]`.
+    """
+
+    at: Array
+    event: Array
+    on: Array
+    other: Array
+    floor: Array
 
 
 class Bills(NamedTuple):
@@ -60,17 +71,38 @@ class Bills(NamedTuple):
     kind: Array
 
 
-def compiled(function: Callable[..., Any], **more: bool) -> Any:
+class Place(NamedTuple):
+    """Where one person after the other is reckoned, with as many columns as a person can have bills: five numbers a bill, the
+    parts `left` (one column more, for the year) and `new`, `totals` by row; three numbers a row."""
+
+    bills: Array
+    left: Array
+    new: Array
+    totals: Array
+    rows: Array
+
+
+def place(bills: int, rows: int) -> Place:
+    """Such a place, all zeros."""
+    whole = len(PARTS) + 1
+    return Place(*(np.zeros(shape, np.int64) for shape in ((5, bills), (whole, bills + 1), (whole, bills), (rows, bills), (3, rows))))
+
+
+# No function here may make an array: to count who holds which costs more than what is reckoned.
+_OPTIONS = {"nogil": True, "_nrt": False, "no_cfunc_wrapper": True}
+
+
+def compiled(function: Callable[..., Any]) -> Any:
     """The function compiled, and kept on disk where some folder can be written."""
     try:
-        return numba.njit(nogil=True, cache=True, **more)(function)
+        return numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # nowhere to keep it: compiled anew by every process
-        return numba.njit(nogil=True, **more)(function)
+        return numba.njit(**_OPTIONS)(function)
 
 
-def inlined(function: Callable[..., Any]) -> Any:
-    """The same, written out wherever it is called: a call costs more than these do."""
-    return compiled(function, forceinline=True)
+def part_of(function: Callable[..., Any], everywhere: bool = True) -> Any:
+    """A function for others here only, written out `everywhere` it is called where it is short."""
+    return numba.njit(no_cpython_wrapper=True, forceinline=everywhere, **_OPTIONS)(function)
 
 
 def _earned(start: Array, steps: Array, s: int, x: int) -> int:
@@ -83,7 +115,7 @@ def _earned(start: Array, steps: Array, s: int, x: int) -> int:
     return (due + HALF) // WHOLE
 
 
-earned = inlined(_earned)
+earned = part_of(_earned)
 
 
 def _ceiling(rows: Rows, r: int, s: int, kind: int, gone: int) -> int:
@@ -94,7 +126,7 @@ def _ceiling(rows: Rows, r: int, s: int, kind: int, gone: int) -> int:
     return max(cap - gone, 0) if rows.terms[r, SPENT] else cap
 
 
-ceiling = inlined(_ceiling)
+ceiling = part_of(_ceiling)
 
 
 def _take(left: Array, a: int, z: int, j: int, rest: int) -> None:
@@ -105,7 +137,7 @@ def _take(left: Array, a: int, z: int, j: int, rest: int) -> None:
         rest -= off
 
 
-take = inlined(_take)
+take = part_of(_take)
 
 
 def _in_time(terms: Array, r: int, day: int, since: int) -> bool:
@@ -117,7 +149,7 @@ def _in_time(terms: Array, r: int, day: int, since: int) -> bool:
     return terms[r, WAIT] == 0 or since == NO_DAY or day >= since + terms[r, WAIT]
 
 
-in_time = inlined(_in_time)
+in_time = part_of(_in_time)
 
 
 def _parts(base: int, share: int) -> tuple[int, int]:
@@ -131,7 +163,7 @@ def _parts(base: int, share: int) -> tuple[int, int]:
     return base, base
 
 
-parts = inlined(_parts)
+parts = part_of(_parts)
 
 
 def _pool(m: int, a: int, z: int, mine: Array, left: Array, pay: Array, room: Array, new: Array) -> None:
@@ -167,17 +199,17 @@ def _pool(m: int, a: int, z: int, mine: Array, left: Array, pay: Array, room: Ar
             left[z, j] = room[j]
 
 
-pool = compiled(_pool)
+pool = part_of(_pool, False)
 
 
-def _base_of(whole: Array, base: int, share: int) -> int:
-    """An upper bound of the base of the year, of what the year owes of every part and, last, its gross cost."""
+def _counted(left: Array, j: int, base: int, share: int) -> int:
+    """What a row counts of column `j` of what is owed: the base, and the counted share of advance self-pay."""
     if base == ALL:
-        return int(whole[IN] + whole[ADVANCE] + whole[OUT] + whole[DRUG])
-    return int(whole[base] + ((whole[ADVANCE] * share + HALF) // WHOLE if share > 0 else 0))
+        return int(left[IN, j] + left[ADVANCE, j] + left[OUT, j] + left[DRUG, j])
+    return int(left[base, j] + ((left[ADVANCE, j] * share + HALF) // WHOLE if share > 0 else 0))
 
 
-base_of = inlined(_base_of)
+counted = part_of(_counted)
 
 
 def _by_year(
@@ -195,8 +227,7 @@ def _by_year(
         s = mine[j]
         if s < 0:
             continue
-        b = left[IN, j] + left[ADVANCE, j] + left[OUT, j] + left[DRUG, j] if base == ALL else left[base, j]
-        more = left[ADVANCE, j] if share > 0 else 0
+        b, more = counted(left, j, base, 0), left[ADVANCE, j] if share > 0 else 0
         if b or more:
             cap = ceiling(rows, r, s, kinds[j], gone)
             off = earned(start, steps, s, used[j]) if used[j] > 0 else 0
@@ -234,138 +265,143 @@ def _by_year(
     return paid
 
 
-by_year = compiled(_by_year)
+by_year = part_of(_by_year, False)
+
+
+def _on_bill(
+    rows: Rows, r: int, s: int, kind: int, left: Array, j: int, used: int, gone: int, run: int
+) -> tuple[int, int, int]:
+    """What row `r` counts of bill `j`, what that has earned, and what is paid of it, where `run` was earned in the year before;
+    the payment is taken off what is `left`."""
+    terms, start, steps = rows.terms, rows.start, rows.steps
+    base, share = terms[r, BASE], terms[r, SHARE]
+    mine = counted(left, j, base, share)
+    if mine == 0:
+        return 0, 0, 0
+    due = earned(start, steps, s, used + mine)
+    if used > 0:
+        due -= earned(start, steps, s, used)
+    if terms[r, LIMITED]:
+        due = min(due, left[IN, j])
+    cap = ceiling(rows, r, s, kind, gone)
+    given = due if run + due <= cap else max(cap - run, 0)
+    a, z = parts(base, share)
+    take(left, a, z, j, given)
+    return mine, due, given
+
+
+on_bill = part_of(_on_bill)
 
 
 def _by_event(
     rows: Rows, r: int, m: int, kinds: Array, mine: Array, left: Array, pay: Array, used: Array, gone: int, totals: Array
 ) -> int:  # fmt: skip
     """The same of a row that pays on every bill by itself."""
-    terms, start, steps = rows.terms, rows.start, rows.steps
-    base, share, limited, kept = terms[r, BASE], terms[r, SHARE], terms[r, LIMITED] > 0, terms[r, KEPT] > 0
-    a, z = parts(base, share)
     run, paid = 0, 0
     for j in range(m):
-        pay[j] = 0
-        if kept:
-            totals[r, j] = 0
-        s = mine[j]
-        if s < 0:
-            continue
-        counted = (
-            left[IN, j] + left[ADVANCE, j] + left[OUT, j] + left[DRUG, j] if base == ALL else left[base, j]
-        )
-        if share > 0:
-            counted += (left[ADVANCE, j] * share + HALF) // WHOLE
-        if not counted:
-            continue
-        due = earned(start, steps, s, used[j] + counted)
-        if used[j] > 0:
-            due -= earned(start, steps, s, used[j])
-        if limited:
-            due = min(due, left[IN, j])
-        if kept:
-            totals[r, j] = counted
-        cap = ceiling(rows, r, s, kinds[j], gone)
-        pay[j] = due if cap == NEVER else min(run + due, cap) - min(run, cap)
-        run += due
-        paid += pay[j]
-        take(left, a, z, j, pay[j])
+        pay[j], totals[r, j] = 0, 0
+        if mine[j] >= 0:
+            totals[r, j], due, pay[j] = on_bill(rows, r, mine[j], kinds[j], left, j, used[j], gone, run)
+            run += due
+            paid += pay[j]
     return paid
 
 
-by_event = compiled(_by_event)
+by_event = part_of(_by_event, False)
 
 
 def _pay(
-    rows: Rows, floor: Array, bills: Bills, first: int, last: int, some: Array, lo: int, hi: int,
+    rows: Rows, course: Course, bills: Bills, place: Place, first: int, some: Array, lo: int, hi: int,
     paid: Array, owed: Array, state: Array, sums: Array, by_bill: Array, spending: Array,
 ) -> None:  # fmt: skip
-    """Pay the persons `some[lo:hi]` by the rows `first` to `last`, the last one not included; `floor`: see `reached`. Adds to
-    `spending` what every row pays, and gives, where they are not empty, at each one's place in `some` what every row `paid` in
-    the year and what is `owed` after it; the money of each bill (`state`) and its `sums` over the year by person; payments by
-    row and bill. What is not paid is not written: these arrays come as zeros.
+    """Pay the persons `some[lo:hi]` by the rows of a course, which begins with row `first`. Adds to `spending` what every row
+    pays, and gives, where they are not empty, at each one's place in `some` what every row `paid` in the year and what is `owed`
+    after it; the money of each bill (`state`) and its `sums` over the year by person; payments by row and bill. What is not
+    paid is not written: these arrays come as zeros.
     """
-    terms, schedule, looks = rows.terms, rows.schedule, rows.looks
-    n, dated, covered = terms.shape[0], bills.day.size > 0, bills.since.size > 0
-    most = 0
-    for i in range(lo, hi):
-        most = max(most, bills.first[some[i] + 1] - bills.first[some[i]])
-    kinds, mine = np.empty(most, np.int64), np.empty(most, np.int64)
-    pay, used, room = np.empty(most, np.int64), np.zeros(most, np.int64), np.empty(most, np.int64)
-    left, new = np.empty((len(PARTS) + 1, most), np.int64), np.empty((len(PARTS), most), np.int64)
-    totals, spent = np.zeros((n, most), np.int64), np.zeros(n, np.int64)
-    whole = np.zeros(len(PARTS) + 1, np.int64)
+    terms, schedule, floor = rows.terms, rows.schedule, course.floor
+    dated, covered = bills.day.size > 0, bills.since.size > 0
+    in_, advance, out, drug = bills.money[IN], bills.money[ADVANCE], bills.money[OUT], bills.money[DRUG]
+    kinds, mine, pay, used, room = place.bills[0], place.bills[1], place.bills[2], place.bills[3], place.bills[4]
+    left, new, totals, most = place.left, place.new, place.totals, place.left.shape[1] - 1
+    spent, run, payers = place.rows[0], place.rows[1], place.rows[2]
     for i in range(lo, hi):
         p = some[i]
-        start, who = bills.first[p], bills.who[p]
-        m = bills.first[p + 1] - start
-        since = bills.since[p] if covered else NO_DAY
-        looked = 0
-        whole[:] = 0
+        start, who, paying = bills.first[p], bills.who[p], 0
+        m, since = bills.first[p + 1] - start, bills.since[p] if covered else NO_DAY
+        left[:, most] = 0
         for j in range(m):
-            kinds[j] = bills.kind[who, bills.sort[start + j]]
-            looked |= looks[kinds[j]]
-            left[GROSS, j] = bills.gross[start + j]
-            whole[GROSS] += left[GROSS, j]
-            for part in range(len(PARTS)):
-                left[part, j] = bills.money[part, start + j]
-                whole[part] += left[part, j]
-        for r in range(first, last):
-            kept, before = terms[r, KEPT] > 0, terms[r, USED]
-            spent[r] = 0
-            if not looked >> r & 1:
-                if kept:
-                    totals[r, :m] = 0
+            at = start + j
+            kind = bills.kind[who, bills.sort[at]]
+            kinds[j], left[GROSS, j] = kind, bills.gross[at]
+            left[IN, j], left[ADVANCE, j], left[OUT, j], left[DRUG, j] = in_[at], advance[at], out[at], drug[at]
+            for e in range(course.at[kind], course.at[kind + 1]):
+                r = course.event[e]
+                if dated and not in_time(terms, r, bills.day[at], since):
+                    continue
+                _, due, given = on_bill(rows, r, schedule[kind, r], kind, left, j, 0, 0, run[r])
+                if due and not run[r]:
+                    payers[paying] = r
+                    paying += 1
+                run[r] += due
+                spent[r] += given
+                if given and by_bill.size:
+                    by_bill[r - first, at] = given
+            for part in range(len(PARTS) + 1):
+                left[part, most] += left[part, j]
+        for e in range(course.on[who], course.on[who + 1]):
+            r = course.other[e]
+            base, share, before = terms[r, BASE], terms[r, SHARE], terms[r, USED]
+            if counted(left, most, base, share) <= floor[who, r]:
                 continue
-            event = terms[r, EVENT] > 0
-            if not (event or kept or before) and base_of(whole, terms[r, BASE], terms[r, SHARE]) <= floor[who, r]:
-                continue
-            timed = dated and (terms[r, FROM] > NO_DAY or terms[r, WAIT] > 0)
+            full, extra, gone = 0, 0, 0
             for j in range(m):
                 mine[j] = schedule[kinds[j], r]
-                if timed and mine[j] >= 0 and not in_time(terms, r, bills.day[start + j], since):
+                if mine[j] >= 0 and dated and not in_time(terms, r, bills.day[start + j], since):
                     mine[j] = -1
-            if before:
-                for j in range(m):
-                    used[j] = 0
-                    for k in range(first, r):
-                        if before >> k & 1:
-                            used[j] += totals[k, j]
-            gone = 0
-            if terms[r, SPENT]:
-                for k in range(first, r):
-                    if terms[r, SPENT] >> k & 1:
-                        gone += spent[k]
-            if event:
-                given = by_event(rows, r, m, kinds, mine, left, pay, used, gone, totals)
+                if mine[j] >= 0:
+                    full += counted(left, j, base, 0)
+                    extra += left[ADVANCE, j]
+            if full + (extra * share + HALF) // WHOLE <= floor[who, r]:
+                continue
+            for k in range(first, r):
+                if before >> k & 1:
+                    for j in range(m):
+                        used[j] += totals[k, j]
+                if terms[r, SPENT] >> k & 1:
+                    gone += spent[k]
+            if terms[r, EVENT]:
+                spent[r] = by_event(rows, r, m, kinds, mine, left, pay, used, gone, totals)
             else:
-                given = by_year(rows, r, m, kinds, mine, left, pay, used, gone, totals, room, new)
+                spent[r] = by_year(rows, r, m, kinds, mine, left, pay, used, gone, totals, room, new)
             if before:
                 used[:m] = 0
-            if not given:
-                continue
-            spent[r] = given
-            spending[r - first] += given
+            if spent[r]:
+                payers[paying] = r
+                paying += 1
+                if by_bill.size:
+                    for j in range(m):
+                        if pay[j]:
+                            by_bill[r - first, start + j] = pay[j]
+                for part in range(len(PARTS)):
+                    left[part, most] = 0
+                    for j in range(m):
+                        left[part, most] += left[part, j]
+        for e in range(paying):
+            r = payers[e]
+            spending[r - first] += spent[r]
             if paid.size:
-                paid[r - first, i] = given
-            if by_bill.size:
-                for j in range(m):
-                    if pay[j]:
-                        by_bill[r - first, start + j] = pay[j]
-            a, z = parts(terms[r, BASE], terms[r, SHARE])
-            for part in range(a, z + 1):
-                whole[part] = 0
-                for j in range(m):
-                    whole[part] += left[part, j]
+                paid[r - first, i] = spent[r]
+            spent[r], run[r] = 0, 0
         if owed.size:
-            owed[i] = whole[IN] + whole[ADVANCE] + whole[OUT] + whole[DRUG]
+            owed[i] = counted(left, most, ALL, 0)
         if state.size:
             for part in range(len(PARTS)):
                 for j in range(m):
                     state[part, start + j] = left[part, j]
         if sums.size:
-            sums[:, p] = whole
+            for part in range(len(PARTS) + 1):
+                sums[part, p] = left[part, most]
 
 
 pay = compiled(_pay)
@@ -382,10 +418,10 @@ def _reached(
             lowest = floor[who[p], r]
             if lowest == NEVER:
                 continue
-            base = base_of(sums[:, p], rows.terms[r, BASE], rows.terms[r, SHARE])
+            base = counted(sums, p, rows.terms[r, BASE], rows.terms[r, SHARE])
             for k in range(r):
                 if rows.terms[r, USED] >> k & 1:
-                    base += base_of(sums[:, p], rows.terms[k, BASE], rows.terms[k, SHARE])
+                    base += counted(sums, p, rows.terms[k, BASE], rows.terms[k, SHARE])
             if base > lowest:
                 may[p] = True
                 break

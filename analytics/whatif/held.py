@@ -240,7 +240,7 @@ def warm() -> None:
     day = np.zeros(1, np.int32)
     wide = none.astype(np.int64)
     terms, steps = np.zeros((0, len(kernel.TERMS)), np.int64), np.zeros((0, len(kernel.STEP)), np.int64)
-    rows = kernel.Rows(terms, none, one, wide, one[:0], one, steps)
+    rows = kernel.Rows(terms, none, wide, one[:0], one, steps)
     kind = np.zeros((1, 1), np.int32)
     bills = kernel.Bills(money, money[0], day, day, np.arange(2), day, day, kind)
     got = paying.pay(rows, bills, keep=True, threads=1)

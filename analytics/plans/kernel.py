@@ -430,6 +430,16 @@ def _reached(
 reached = compiled(_reached)
 
 
+def _met(who: Array, first: Array, sort: Array, lo: int, hi: int, there: Array) -> None:
+    """Marks in `there[who, sort]` the sorts of care that each sort of person has bills of."""
+    for p in range(lo, hi):
+        for j in range(first[p], first[p + 1]):
+            there[who[p], sort[j]] = True
+
+
+met = compiled(_met)
+
+
 def _above(own: Array, resource: Array, thresholds: Array, lo: int, hi: int, counts: Array) -> None:
     """Adds to `counts[stage, resource, threshold]` the households whose own burden is above the threshold (basis points);
     `own[stage]` and `resource[kind]` by household. A resource that is not above zero counts nowhere."""

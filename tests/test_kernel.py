@@ -109,7 +109,9 @@ def test_a_changed_array_is_found(change: str) -> None:
         wrong.terms[wrong.terms[:, kernel.SHARE] > 0, kernel.SHARE] -= 1
         assert (wrong.terms != rows.terms).any()
     else:
-        wrong.schedule[np.unravel_index(np.argmax(wrong.schedule >= 0), wrong.schedule.shape)] = -1
+        bill, row = np.argwhere(true)[0]
+        who = held.bills.who[np.searchsorted(held.bills.first, bill, "right") - 1]
+        wrong.schedule[held.bills.kind[who, held.bills.sort[bill]], row] = -1
     assert (bills.pay(wrong, held.bills, by_bill=True, threads=1).by_bill != true).any()
     assert (bills.pay(rows, held.bills, by_bill=True, threads=2).by_bill == true).all()
 

@@ -13,15 +13,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from analytics.plans import kernel
+from analytics.plans import kernel, sweeps
 from analytics.plans.arrays import CARE, ROWS, Declined, course
 from analytics.plans.kernel import Array, Bills
 from analytics.plans.rowsql import COST_PARTS
 from analytics.store.engine import THREADS, count_of
 
 _SPACE = 1 << 20  # combinations that are counted through, whether there are any or not
+_UNORDERED = "rows of one person do not lie by date: order them by person and date"
 _PIECES = 4  # per thread, so that one with longer bills is not waited for
-_SMALL = np.iinfo(np.int32).max // len(COST_PARTS)  # of a part: a whole bill, and what is paid on it, then fit 32 bits
+_SMALL = np.iinfo(np.int32).max // len(
+    COST_PARTS
+)  # of a part: a whole bill, and what is paid on it, then fit 32 bits
 # Amounts in fen are multiplied by basis points, summed over as many rows as a plan may have: below this nothing leaves 64 bits.
 _MOST = kernel.NEVER // kernel.WHOLE // ROWS
 
@@ -61,20 +64,20 @@ def settled(claims: pl.DataFrame, threads: int = 0) -> Settled:
 
 
 def read(path: Path, threads: int = 0) -> Settled:
-    """From a Parquet file with such rows, by person and date, a few row groups at a time. Raises ValueError where rows lie
-    otherwise, Declined as `settled`."""
+    """From a Parquet file with such rows, by person and date (those of unknown date first), a few row groups at a time. Raises
+    ValueError where rows lie otherwise, Declined as `settled`."""
     info = pq.read_metadata(path)
     names = info.schema.names
     wanted = ["person_id", *CARE, *COST_PARTS.values(), *(c for c in names if c == "claim_date")]
     groups = [info.row_group(number) for number in range(info.num_row_groups)]
     told = [g.column(names.index(c)).statistics for g in groups for c in COST_PARTS.values()]
     high = max((s.max if s and s.has_min_max else kernel.NEVER for s in told), default=0)
-    filling = _Filling([g.num_rows for g in groups], high, "claim_date" in wanted)
+    filling = _Filling([g.num_rows for g in groups], high, "claim_date" in wanted, proven=False)
 
     def one(number: int) -> None:
         file = pq.ParquetFile(path, metadata=info, read_dictionary=list(CARE))
         group = file.read_row_group(number, wanted, use_threads=False)
-        filling.fill(number, group.combine_chunks().to_batches()[0], proven=False)
+        filling.fill(number, group.combine_chunks().to_batches()[0])
 
     each(one, len(groups), threads)
     return filling.whole()
@@ -83,18 +86,21 @@ def read(path: Path, threads: int = 0) -> Settled:
 class _Filling:
     """Arrays that are filled piece by piece, in any order."""
 
-    def __init__(self, sizes: Sequence[int], high: int, dated: bool) -> None:
-        """`sizes` of the pieces; `high`: no amount is above it."""
+    def __init__(self, sizes: Sequence[int], high: int, dated: bool, proven: bool = True) -> None:
+        """`sizes` of the pieces; `high`: no amount is above it; `proven`: whether rows are known to lie by date."""
+        self.proven = proven or not dated
         self.places = np.cumsum([0, *sizes]).tolist()
         size = self.places[-1]
         self.money = np.empty((len(COST_PARTS), size), np.int32 if high <= _SMALL else np.int64)
         self.sort, self.day = np.empty(size, np.int32), np.empty(size if dated else 0, np.int32)
         self.starts: list[Array] = [np.empty(0, np.int64)] * len(sizes)
-        self.ids: list[pa.Array] = [None] * len(sizes)  # of those who begin in the piece, and last of the piece's last row
+        self.ids: list[pa.Array] = [None] * len(
+            sizes
+        )  # of those who begin in the piece, and last of the piece's last row
         self.total, self.care, self.lock = 0, dict[tuple[str | None, ...], int](), Lock()
 
-    def fill(self, number: int, rows: pa.RecordBatch, proven: bool = True) -> None:
-        """One piece. `proven`: whether rows are known to lie by date."""
+    def fill(self, number: int, rows: pa.RecordBatch) -> None:
+        """One piece."""
         begin, end = self.places[number : number + 2]
         total, low = 0, 0
         for part, name in zip(self.money, COST_PARTS.values(), strict=True):
@@ -109,10 +115,12 @@ class _Filling:
         if self.day.size:
             day = self.day[begin:end]
             day[:] = pc.fill_null(rows["claim_date"].cast(pa.int32()), kernel.NO_DAY).to_numpy()
-            if not proven and ((day[1:] < day[:-1]) & ~other).any():
-                raise ValueError("rows of one person do not lie by date; order them by person and date")
+            if not self.proven and ((day[1:] < day[:-1]) & ~other).any():
+                raise ValueError(_UNORDERED)
         self.starts[number] = np.append(0, np.flatnonzero(other) + 1)[: len(rows)] + begin
-        self.ids[number] = ids.take(pa.array(np.append(self.starts[number] - begin, len(rows) - 1)[: 2 * len(rows)]))
+        self.ids[number] = ids.take(
+            pa.array(np.append(self.starts[number] - begin, len(rows) - 1)[: 2 * len(rows)])
+        )
         with self.lock:
             self.total += total
 
@@ -140,6 +148,8 @@ class _Filling:
             if not len(known):
                 continue
             again = int(known[0] == last)  # a person whose bills began in the piece before
+            if again and not self.proven and self.day[begins[0]] < self.day[begins[0] - 1]:
+                raise ValueError(_UNORDERED)
             starts.append(begins[again:])
             ids.append(known[again:-1])
             last = known[-1]
@@ -157,7 +167,7 @@ def sorted_by(bills: Settled, persons: pl.DataFrame, columns: Sequence[str]) -> 
     who, sorts = numbered(persons.select(columns))
     cares = bills.cares.height
     there = np.zeros((sorts.height, cares), np.bool_)
-    shared(len(who), lambda a, b: kernel.met(who, bills.first, bills.sort, a, b, there))
+    shared(len(who), lambda a, b: sweeps.met(who, bills.first, bills.sort, a, b, there))
     pairs = np.flatnonzero(there)
     kind = np.full(there.shape, -1, np.int32)
     kind[there] = np.arange(len(pairs))

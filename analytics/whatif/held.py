@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from analytics.plans import Plan, kernel, split
+from analytics.plans import Plan, kernel, split, sweeps
 from analytics.plans import bills as paying
 from analytics.plans.arrays import CARE, PERSON, carries, classes_sql, floors, program, sorts
 from analytics.plans.bills import Payment, Sorted, shared
@@ -86,7 +86,10 @@ class Cells:
             whole = self.held.resting(self).spent
             if tier not in whole:
                 whole[tier] = int(self._as_recorded(tier, self.head.owed, slice(None)).sum())
-            some = (self._as_recorded(tier, left, self.some) for left in (self.later.owed, self.head.owed[self.some]))
+            some = (
+                self._as_recorded(tier, left, self.some)
+                for left in (self.later.owed, self.head.owed[self.some])
+            )
             now, was = (int(part.sum()) for part in some)
             return whole[tier] + now - was
         every = [*self.head.total, *self.later.total]
@@ -190,7 +193,7 @@ class Held:
         floor = floors(rows, sort.bills.kind, first)
         may = np.zeros(len(head.owed), np.bool_)
         shared(
-            len(may), lambda a, b: kernel.reached(rows, floor, sort.bills.who, first, head.sums, a, b, may)
+            len(may), lambda a, b: sweeps.reached(rows, floor, sort.bills.who, first, head.sums, a, b, may)
         )
         some = np.flatnonzero(may)
         later = paying.pay(rows, sort.bills._replace(money=head.state), first, None, some)
@@ -201,7 +204,9 @@ class Held:
         households of persons whom a later row may pay."""
         rest, some = self.resting(cells), cells.some
         if (resource, *thresholds_bp) not in rest.counts:
-            rest.counts[resource, *thresholds_bp] = self._above(rest.own, self._resource(resource), thresholds_bp)
+            rest.counts[resource, *thresholds_bp] = self._above(
+                rest.own, self._resource(resource), thresholds_bp
+            )
         eased, homes = rest.owed[some] - cells.owed, self._home[some]
         homes, eased = homes[(homes >= 0) & (eased != 0)], eased[(homes >= 0) & (eased != 0)]
         there, place = np.unique(homes, return_inverse=True)
@@ -221,7 +226,7 @@ class Held:
 
         def count(a: int, b: int) -> None:
             piece = np.zeros((1, 1, len(limits)), np.int64)
-            kernel.above(own[None, :], means[None, :], limits, a, b, piece)
+            sweeps.above(own[None, :], means[None, :], limits, a, b, piece)
             pieces.append(piece[0, 0])
 
         shared(len(own), count)
@@ -233,7 +238,9 @@ class Held:
             first, persons, before = self._homes
             owed = np.maximum(cells.head.owed - self.recorded(cells.extra), 0)
             eased = np.empty((1, len(before)), np.int64)
-            shared(len(before), lambda a, b: kernel.rolled(first, persons, (self._before - owed,), a, b, eased))
+            shared(
+                len(before), lambda a, b: sweeps.rolled(first, persons, (self._before - owed,), a, b, eased)
+            )
             self._resting[id(cells.head), cells.extra] = Resting(owed, before - eased[0], {}, {})
         return self._resting[id(cells.head), cells.extra]
 
@@ -291,7 +298,7 @@ def warm() -> None:
     kind = np.zeros((1, 1), np.int32)
     bills = kernel.Bills(money, money[0], day, day, np.arange(2), day, day, kind)
     got = paying.pay(rows, bills, keep=True, threads=1)
-    kernel.reached(rows, wide, bills.who, 0, got.sums, 0, 1, np.zeros(1, np.bool_))
+    sweeps.reached(rows, wide, bills.who, 0, got.sums, 0, 1, np.zeros(1, np.bool_))
     own = np.zeros((1, 1), np.int64)
-    kernel.rolled(np.arange(2), one, (one,), 0, 1, own)
-    kernel.above(own, one[None, :], one, 0, 1, np.zeros((1, 1, 1), np.int64))
+    sweeps.rolled(np.arange(2), one, (one,), 0, 1, own)
+    sweeps.above(own, one[None, :], one, 0, 1, np.zeros((1, 1, 1), np.int64))

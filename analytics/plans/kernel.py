@@ -84,17 +84,13 @@ class Place(NamedTuple):
 
 def place(bills: int, rows: int) -> Place:
     """Such a place, all zeros."""
-    whole = len(PARTS) + 1
-    return Place(
-        *(
-            np.zeros(shape, np.int64)
-            for shape in ((5, bills), (whole, bills + 1), (whole, bills), (rows, bills), (3, rows))
-        )
-    )
+    n = len(PARTS) + 1
+    shapes = ((5, bills), (n, bills + 1), (n, bills), (rows, bills), (3, rows))
+    return Place(*(np.zeros(shape, np.int64) for shape in shapes))
 
 
 # No function here may make an array: to count who holds which costs more than what is reckoned.
-_OPTIONS = {"nogil": True, "_nrt": False, "no_cfunc_wrapper": True}
+_OPTIONS: dict[str, Any] = {"nogil": True, "_nrt": False, "no_cfunc_wrapper": True}
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -107,7 +103,8 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 def part_of(function: Callable[..., Any], everywhere: bool = True) -> Any:
     """A function for others here only, written out `everywhere` it is called where it is short."""
-    return numba.njit(no_cpython_wrapper=True, forceinline=everywhere, **_OPTIONS)(function)
+    more = {"no_cpython_wrapper": True, "forceinline": everywhere}
+    return numba.njit(**_OPTIONS | more)(function)
 
 
 def _earned(start: Array, steps: Array, s: int, x: int) -> int:
@@ -128,7 +125,7 @@ def _ceiling(rows: Rows, r: int, s: int, kind: int, gone: int) -> int:
     if rows.cap[s] < 0:
         return NEVER
     cap = rows.cap[s] + rows.grows[kind, r]
-    return max(cap - gone, 0) if rows.terms[r, SPENT] else cap
+    return int(max(cap - gone, 0) if rows.terms[r, SPENT] else cap)
 
 
 ceiling = part_of(_ceiling)

@@ -45,7 +45,7 @@ class Cells:
     @property
     def owed(self) -> Array:
         """Fen each of the persons `some` owes at the end."""
-        return np.maximum(self.later.owed - self.held.recorded(self.extra)[self.some], 0)
+        return np.maximum(self.later.owed - self.held.recorded(self.extra)[self.some], 0)  # type: ignore[no-any-return]
 
     @cached_property
     def columns(self) -> dict[str, list[int]]:

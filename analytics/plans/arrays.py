@@ -131,7 +131,7 @@ def course(rows: Rows, kind: Array, first: int, last: int) -> Course:
 
 def _lists(chosen: Array) -> tuple[Array, Array]:
     """Where each row's columns begin, and one more; and those of all, one row after the other."""
-    return np.append(0, np.cumsum(chosen.sum(axis=1))), np.nonzero(chosen)[1]
+    return np.append(0, np.cumsum(chosen.sum(axis=1))), np.ascontiguousarray(np.nonzero(chosen)[1])
 
 
 def carries(rows: Rows, first: int) -> bool:

@@ -19,8 +19,9 @@ from analytics.plans.kernel import Array, Bills
 from analytics.plans.rowsql import COST_PARTS
 from analytics.store.engine import THREADS, count_of
 
-_SPACE = 1 << 20  # combinations that are counted through, whether there are any or not
+_SPACE = 100 * 10_000  # combinations that are counted through, whether there are any or not
 _UNORDERED = "rows of one person do not lie by date: order them by person and date"
+_PIECE = 100_000  # rows that are read at once
 _PIECES = 4  # per thread, so that one with longer bills is not waited for
 _SMALL = np.iinfo(np.int32).max // len(
     COST_PARTS
@@ -55,8 +56,10 @@ def settled(claims: pl.DataFrame, threads: int = 0) -> Settled:
     """From rows with person_id, the columns of CARE, the cost parts in fen and, where known, claim_date; rows of a person
     stand together, in order. Raises Declined for amounts beyond what the kernel reckons with."""
     wanted = ["person_id", *CARE, *COST_PARTS.values(), *(c for c in claims.columns if c == "claim_date")]
-    coded = claims.select(wanted).with_columns(pl.col(CARE).cast(pl.Categorical))
-    batches = coded.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
+    texts = [c for c in CARE if claims.schema[c] == pl.String]
+    coded = claims.select(wanted).with_columns(pl.col(texts).cast(pl.Categorical))
+    table = coded.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    batches = table.to_batches(max_chunksize=_PIECE)
     high = max((int(claims[name].max() or 0) for name in COST_PARTS.values()), default=0)  # type: ignore[arg-type]
     filling = _Filling([len(batch) for batch in batches], high, "claim_date" in wanted)
     each(lambda number: filling.fill(number, batches[number]), len(batches), threads)

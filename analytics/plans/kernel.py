@@ -71,9 +71,13 @@ class Bills(NamedTuple):
     kind: Array
 
 
+_OF_BILL = _KINDS, _MINE, _PAY, _USED, _ROOM = tuple(range(len(PARTS) + 1))
+_OF_ROW = _SPENT, _RUN, _PAYERS = tuple(range(2 + 1))
+
+
 class Place(NamedTuple):
-    """Where one person after the other is reckoned, with as many columns as a person can have bills: five numbers a bill, the
-    parts `left` (one column more, for the year) and `new`, `totals` by row; three numbers a row."""
+    """Where one person after the other is reckoned, with as many columns as a person can have bills: numbers by bill, the parts
+    `left` (one column more, for the year) and `new`, `totals` by row; numbers by row."""
 
     bills: Array
     left: Array
@@ -85,7 +89,7 @@ class Place(NamedTuple):
 def place(bills: int, rows: int) -> Place:
     """Such a place, all zeros."""
     n = len(PARTS) + 1
-    shapes = ((5, bills), (n, bills + 1), (n, bills), (rows, bills), (3, rows))
+    shapes = ((len(_OF_BILL), bills), (n, bills + 1), (n, bills), (rows, bills), (len(_OF_ROW), rows))
     return Place(*(np.zeros(shape, np.int64) for shape in shapes))
 
 
@@ -324,15 +328,10 @@ def _pay(
     terms, schedule, floor = rows.terms, rows.schedule, course.floor
     dated, covered = bills.day.size > 0, bills.since.size > 0
     in_, advance, out, drug = bills.money[IN], bills.money[ADVANCE], bills.money[OUT], bills.money[DRUG]
-    kinds, mine, pay, used, room = (
-        place.bills[0],
-        place.bills[1],
-        place.bills[2],
-        place.bills[3],
-        place.bills[4],
-    )
+    kinds, mine, pay = place.bills[_KINDS], place.bills[_MINE], place.bills[_PAY]
+    used, room = place.bills[_USED], place.bills[_ROOM]
     left, new, totals, most = place.left, place.new, place.totals, place.left.shape[1] - 1
-    spent, run, payers = place.rows[0], place.rows[1], place.rows[2]
+    spent, run, payers = place.rows[_SPENT], place.rows[_RUN], place.rows[_PAYERS]
     for i in range(lo, hi):
         p = some[i]
         start, who, paying = bills.first[p], bills.who[p], 0

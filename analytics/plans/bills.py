@@ -97,9 +97,8 @@ class _Filling:
         self.money = np.empty((len(COST_PARTS), size), np.int32 if high <= _SMALL else np.int64)
         self.sort, self.day = np.empty(size, np.int32), np.empty(size if dated else 0, np.int32)
         self.starts: list[Array] = [np.empty(0, np.int64)] * len(sizes)
-        self.ids: list[pa.Array] = [None] * len(
-            sizes
-        )  # of those who begin in the piece, and last of the piece's last row
+        # by piece, of those who begin in it, and last of its last row
+        self.ids: list[Array] = [np.empty(0, np.int64)] * len(sizes)
         self.total, self.care, self.lock = 0, dict[tuple[str | None, ...], int](), Lock()
 
     def fill(self, number: int, rows: pa.RecordBatch) -> None:
@@ -107,23 +106,22 @@ class _Filling:
         begin, end = self.places[number : number + 2]
         total, low = 0, 0
         for part, name in zip(self.money, COST_PARTS.values(), strict=True):
-            part[begin:end] = amounts = rows[name].to_numpy()
+            part[begin:end] = amounts = _numbers(rows[name])
             low = min(low, int(amounts.min(initial=0)))
             total += pc.sum(rows[name]).as_py() or 0
         if low < 0:
             raise Declined("an amount is below zero")
         self._sort(self.sort[begin:end], [rows[name] for name in CARE])
         ids = rows["person_id"]
-        other = pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)
+        ids = _numbers(ids) if pa.types.is_integer(ids.type) else ids.to_numpy(zero_copy_only=False)
+        other = ids[1:] != ids[:-1]
         if self.day.size:
             day = self.day[begin:end]
-            day[:] = pc.fill_null(rows["claim_date"].cast(pa.int32()), kernel.NO_DAY).to_numpy()
+            day[:] = _numbers(rows["claim_date"].view(pa.int32()), kernel.NO_DAY)
             if not self.proven and ((day[1:] < day[:-1]) & ~other).any():
                 raise ValueError(_UNORDERED)
-        self.starts[number] = np.append(0, np.flatnonzero(other) + 1)[: len(rows)] + begin
-        self.ids[number] = ids.take(
-            pa.array(np.append(self.starts[number] - begin, len(rows) - 1)[: 2 * len(rows)])
-        )
+        starts = np.append(0, np.flatnonzero(other) + 1)[: len(rows)]
+        self.starts[number], self.ids[number] = starts + begin, np.append(ids[starts], ids[-1:])
         with self.lock:
             self.total += total
 
@@ -133,7 +131,7 @@ class _Filling:
         sort[:] = 0
         for column, known in zip(columns, words, strict=True):
             sort *= len(known)
-            sort += pc.fill_null(column.indices, len(known) - 1).to_numpy()
+            sort += _numbers(column.indices, len(known) - 1)
         every = list(product(*words))
         found = np.flatnonzero(np.bincount(sort, minlength=len(every)))
         of = np.zeros(len(every), np.int32)
@@ -157,11 +155,23 @@ class _Filling:
             ids.append(known[again:-1])
             last = known[-1]
         first = np.append(np.concatenate([*starts, np.empty(0, np.int64)]), self.places[-1]).astype(np.int64)
-        persons = pl.Series(pl.from_arrow(pa.chunked_array(ids))) if ids else pl.Series([], dtype=pl.Int64)
-        if not persons.is_sorted() and persons.n_unique() != len(persons):
+        persons = np.concatenate(ids) if ids else np.empty(0, np.int64)
+        if not (persons[1:] > persons[:-1]).all() and len(set(persons.tolist())) != len(persons):
             raise ValueError("rows of one person do not stand together: order them by person and date")
         cares = pl.DataFrame(list(self.care), schema=dict.fromkeys(CARE, pl.String), orient="row")
-        return Settled(self.money, self.sort, self.day, first, cares, persons.to_numpy())
+        return Settled(self.money, self.sort, self.day, first, cares, persons)
+
+
+def _numbers(values: pa.Array, unknown: int = 0) -> Array:
+    """Whole numbers as they lie in memory; `unknown` in place of those that are not known."""
+    known = pc.fill_null(values, unknown) if values.null_count else values
+    held = known.buffers()[1]
+    kind = np.dtype(str(known.type))
+    return (
+        np.frombuffer(held, kind, len(known), known.offset * kind.itemsize)
+        if len(known)
+        else np.empty(0, kind)
+    )
 
 
 def sorted_by(bills: Settled, persons: pl.DataFrame, columns: Sequence[str]) -> Sorted:

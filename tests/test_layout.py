@@ -5,10 +5,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from canonical import Rows, built, deliver, enrol, facts, hashes, negative, settle, undo
+from canonical import Rows, built, claim, deliver, enrol, facts, hashes, negative, settle, undo
 from test_ingest import load, row, waiting
 
 from analytics.facts import FACTS
+from analytics.store import Store
 
 MOST = 2**31 - 1  # fen of one amount of a settlement
 
@@ -54,8 +55,6 @@ def test_two_amounts_at_the_bound_add_up(tmp_path: Path) -> None:
 
 def narrow(store: Path) -> None:
     """Money of the one sealed delivery as ingest writes it: 32 bits."""
-    from analytics.store import Store
-
     kept = Store(store)
     (delivery,) = kept.deliveries()
     manifest = {k: v for k, v in delivery.manifest.items() if k != "files"}
@@ -124,3 +123,51 @@ def test_city_years_worked_together_and_alone_hold_the_same(
         sum(r["medfee_sumamt_fen"] for r in rows) - gone["medfee_sumamt_fen"] + backs[1]["medfee_sumamt_fen"]
     )
     assert sum(r["cost_fen"] for r in facts(tmp_path / "alone").values()) == fees
+
+
+def test_a_city_year_worked_by_ranges_of_keys_holds_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole or by ranges: the same rows of every fact and the same checks; by ranges, the same bytes each time."""
+    import importlib
+
+    spread = {n: n * 2**64 // 45 - 2**63 for n in range(1, 45)}
+    keyed = [{**row, "person_key": spread[row["person_key"]]} for row in world()]
+    gone, part = keyed[3], keyed[5]
+    backs = [negative("r1", gone), negative("r2", part, 4)]
+    told = [undo(gone, "refunded", backs[0]), undo(part, "partly_refunded", backs[1])]
+    holders = {n: {"product_code": "P", "product_year": 2023} for n in range(1, 8)}
+    paid = [claim(f"c{n}", 100 * n, person=spread[n], setl_id=f"s{n:03}") for n in (1, 20, 44)]
+    members = [
+        {"person_key": key, "household_key": spread[n % 9 + 1] + 1} for n, key in spread.items() if n % 4
+    ]
+    means = [
+        {"household_key": spread[n] + 1, "year": year, "size": 3 + n % 3, "income_annual_fen": 1_000_000 * (n % 5)}
+        for n in range(1, 10) for year in (2022, 2023)
+    ]  # fmt: skip
+    jobs, made, bytes_of = importlib.import_module("analytics.facts.jobs"), {}, {}
+    for name, most in (("whole", 10_000), ("ranges", 20), ("again", 20)):
+        monkeypatch.setattr(jobs, "PART", most)
+        deliver(
+            tmp_path / name, settlement=[*keyed, *backs], settlement_undone=told, commercial_claim=paid, household_economy=means,
+            household_member=members, enrolment=[enrol(spread[n], **holders.get(n, {})) for n in spread],
+        )  # fmt: skip
+        store = Store(tmp_path / name)
+        assert (max(len(job.ranges) for job in jobs.jobs_of(store.deliveries())) > 4) == (most == 20)
+        snapshot = built(tmp_path / name)
+        bytes_of[name] = hashes(snapshot)
+        tables = {t: [p.path for p in snapshot.partitions(t)] for t in FACTS}
+        made[name] = {t: sorted(map(repr, pl.read_parquet(paths).rows())) for t, paths in tables.items()}
+        made[name] |= {part: snapshot.manifest[part] for part in ("checks", "links")}
+    assert made["whole"] == made["ranges"]
+    assert bytes_of["ranges"] == bytes_of["again"]
+    holds = pl.read_parquet([p.path for p in built(tmp_path / "ranges").partitions("person_year")])
+    assert dict(
+        holds.group_by("plan_year", "is_holder")
+        .len()
+        .filter(is_holder=True)
+        .select("plan_year", "len")
+        .rows()
+    ) == {2023: 7}
+    assert holds.filter(plan_year=2022)["is_holder"].null_count() == holds.filter(plan_year=2022).height
+    assert holds.filter(plan_year=2023)["is_holder"].null_count() == 0  # though most ranges know of no holder

@@ -1,6 +1,7 @@
 """What there is to build: one job per city and plan year, with the files its facts and its checks are made of."""
 
 import hashlib
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ READ = {
 }
 # Columns were added to these tables since: what an older delivery lacks did not come.
 _GROWN = ("commercial_claim", "enrolment")
+# A city-year of more settlements is worked a range of keys at a time: it needs little more memory than a small one.
+PART = 1_200_000
 _TYPES = {
     "_fen": "BIGINT", "_key": "BIGINT", "year": "INTEGER", "size": "INTEGER", "children": "INTEGER", "_date": "DATE", "_since": "DATE", "_time": "TIMESTAMP", "urban": "BOOLEAN"
 }  # fmt: skip
@@ -64,7 +67,7 @@ def code_version() -> str:
 class Job:
     """One city and plan year. `inputs`: files its facts are made of; `around`: files its checks look into as well, where
     refunds and linked settlements of other years are found; `numbered`: those with rows keyed by a person number only;
-    `premium`: SQL of what the plan says a person pays.
+    `premium`: SQL of what the plan says a person pays; `keys`: only persons with a key from the one to the other.
     """
 
     number: int
@@ -78,6 +81,7 @@ class Job:
     plan_file: str
     policy_line_fen: int | None
     premium: str
+    keys: tuple[int, int] | None = None
 
     @property
     def place(self) -> tuple[str, int]:
@@ -101,6 +105,13 @@ class Job:
         return sum(
             p.rows for table in ("settlement", "commercial_claim", "enrolment") for p in self.inputs[table]
         )
+
+    @cached_property
+    def ranges(self) -> list[tuple[int, int]]:
+        """Ranges of keys, worked one after the other where the settlements are more than PART; one with all keys otherwise."""
+        n = 1 + sum(p.rows for p in self.inputs["settlement"]) // PART
+        ends = [i * 2**64 // n - 2**63 - 1 for i in range(n + 1)]
+        return [(low + 1, high) for low, high in itertools.pairwise(ends)]
 
 
 def _key(files: Mapping[str, Files], *told: object) -> str:
@@ -183,10 +194,14 @@ def source(
     rows = parquet(files, by_name=grown)
     if grown:
         rows = f"({nothing} UNION ALL BY NAME FROM {rows})"
+    if "person_key" not in columns:
+        return rows
     numbered = any(p.sha256 in jobs[0].numbered for p in files.values())
-    if "person_key" in columns and numbered and any(side["person_alias"] for side in inputs):
+    if numbered and any(side["person_alias"] for side in inputs):
         known = "one.* REPLACE (coalesce(alias.person_key, one.person_key) AS person_key)"
-        return f"(SELECT {known} FROM {rows} AS one LEFT JOIN alias ON number_key = one.person_key)"
+        rows = f"(SELECT {known} FROM {rows} AS one LEFT JOIN alias ON number_key = one.person_key)"
+    if keys := jobs[0].keys:
+        rows = f"(FROM {rows} WHERE person_key BETWEEN {keys[0]} AND {keys[1]})"
     return rows
 
 

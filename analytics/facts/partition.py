@@ -5,6 +5,7 @@ computes them all, each then gets files of its own. What a file holds does not d
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -116,8 +117,11 @@ class Work:
     def _claims(self, jobs: Sequence[Job]) -> dict[tuple[str, int], Row]:
         if is_undone(jobs):
             self._do(f"CREATE TEMP TABLE undone AS {undone(jobs, AMOUNTS)}")
-        self._do(f"CREATE TEMP TABLE person_year AS {self._person_year(jobs)}")
-        self._do(f"CREATE TEMP TABLE household_year AS {self._household_year(jobs)}")
+        if in_ranges := len(jobs[0].ranges) > 1:  # alone in its batch
+            self._by_range(jobs[0])
+        else:
+            self._do(f"CREATE TEMP TABLE person_year AS {self._person_year(jobs)}")
+            self._do(f"CREATE TEMP TABLE household_year AS {self._household_year(jobs)}")
         done = self.con.execute(query("totals").fill(tolerance=str(rules()["I11"].tolerance_fen)))
         names = [column[0] for column in done.description]
         totals = {(row[0], row[1]): dict(zip(names, row, strict=True)) for row in done.fetchall()}
@@ -129,12 +133,42 @@ class Work:
             covered = [k for k in full_order(job.plan_order) if k in told or paid[TIER[k].paid]]
             where = f"WHERE city = {literal(job.city)} AND plan_year = {job.plan_year}"
             line = literal(job.policy_line_fen) + "::BIGINT"
-            persons = f"(SELECT * EXCLUDE age {_MAYBE['person_year']}, {line} AS policy_line_fen FROM person_year {where})"
-            self._write(job, "person_year", "claims", covered, persons)
-            households = f"(SELECT * {_MAYBE['household_year']}, {line} * n_members AS policy_line_fen FROM household_year {where})"
+            sold = f"* REPLACE (CASE WHEN {paid['is_sold']} THEN is_holder END AS is_holder)"
+            persons = f"(SELECT * EXCLUDE age {_MAYBE['person_year']}, {line} AS policy_line_fen FROM (SELECT {sold} FROM person_year {where}))"
+            order = "" if in_ranges else "ORDER BY household_key, person_key"
+            self._write(job, "person_year", "claims", covered, persons, order)
+            placed = query("fifth").fill(rows=f"(FROM household_year {where})")
+            households = f"(SELECT * {_MAYBE['household_year']}, {line} * n_members AS policy_line_fen FROM ({placed}))"
             self._write(job, "household_year", "claims", covered, households)
         self._products(jobs)
         return totals
+
+    def _by_range(self, job: Job) -> None:
+        """Persons, then households, of a city-year that outgrows memory: a range of keys at a time, put aside in files."""
+        aside: dict[str, list[Path]] = {"person_year": [], "household_year": []}
+
+        def put(table: str, rows: str, key: str) -> None:
+            aside[table].append(self.staging / f"aside-{table}-{job.number}-{len(aside[table])}.parquet")
+            ordered = f"SELECT *, {key} AS home FROM ({rows}) ORDER BY home"
+            self._do(
+                f"COPY ({ordered}) TO {literal(aside[table][-1])} ({FACTS_FORMAT}, ROW_GROUP_SIZE 20480)"
+            )
+
+        def view(table: str, keys: tuple[int, int] = (-(2**63), 2**63 - 1)) -> None:
+            rows = f"FROM {parquet(aside[table])} WHERE home BETWEEN {keys[0]} AND {keys[1]}"
+            self._do(f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * EXCLUDE home {rows}")
+
+        for keys in job.ranges:
+            put(
+                "person_year",
+                self._person_year([replace(job, keys=keys)]),
+                "coalesce(household_key, person_key)",
+            )
+        for keys in job.ranges:
+            view("person_year", keys)
+            put("household_year", self._household_year([job]), "household_key")
+        view("person_year")
+        view("household_year")
 
     def _products(self, jobs: Sequence[Job]) -> None:
         """The facts of the products, where there are any."""
@@ -176,7 +210,6 @@ class Work:
             claimed=", ".join(claimed),
             enrolled=enrolled(jobs),
             group_rank=f"-list_position({literal(GROUPS)}, person_group)",
-            sold="LEFT JOIN sold USING (city, plan_year)" if at(jobs) else "CROSS JOIN sold",
             age_band=f"(CASE WHEN age < {_age_bands()[0]['from']} THEN 'unknown' {' '.join(ages)} ELSE 'unknown' END)",
             statutory=" + ".join(settled.values()),
             paid=", ".join(paid),
@@ -184,14 +217,13 @@ class Work:
         )
 
     def _household_year(self, jobs: Sequence[Job]) -> str:
-        rows = query("household_year").fill(
+        return query("household_year").fill(
             at=leading(jobs),
             place=place(jobs),
             dimensions=", ".join(DIMENSIONS),
             household_economy=source(jobs, "household_economy"),
             years=", ".join(sorted({str(job.plan_year) for job in jobs})),
         )
-        return query("fifth").fill(rows=rows)
 
     def _survey(self, job: Job) -> None:
         rows = source([job], "household_year")
@@ -203,12 +235,20 @@ class Work:
             paid_total=" + ".join(f"coalesce({t.paid}, 0)" for t in TIERS),
             paid=", ".join(f"coalesce({t.paid}, 0) AS {t.paid}" for t in TIERS),
         )
-        survey = query("fifth").fill(rows=survey)
         covered = [k for k in full_order(job.plan_order) if paid[k]]
         self._do(f"CREATE TEMP TABLE survey_{job.number} AS {survey}")
-        self._write(job, "household_year", "survey", covered, f"survey_{job.number}")
+        placed = query("fifth").fill(rows=f"survey_{job.number}")
+        self._write(job, "household_year", "survey", covered, f"({placed})")
 
-    def _write(self, job: Job, table: str, kind: str, covered: Sequence[str], rows: str) -> None:
+    def _write(
+        self,
+        job: Job,
+        table: str,
+        kind: str,
+        covered: Sequence[str],
+        rows: str,
+        order: str = "ORDER BY household_key",
+    ) -> None:
         """`covered`: tiers of this city-year in order of payment; the others are NULL."""
         left = ["own_before_fen", *(TIER[k].paid for k in covered)]
         ledger = [f"{' - '.join(left)} AS own_net_fen"]
@@ -218,8 +258,7 @@ class Work:
         select = query("ledger").fill(
             rows=rows, paid=", ".join(t.paid for t in TIERS), ledger=", ".join(ledger)
         )
-        order = "household_key, person_key" if table == "person_year" else "household_key"
-        self._copy(job, table, kind, f"{select} ORDER BY {order}")
+        self._copy(job, table, kind, f"{select} {order}")
 
     def _copy(self, job: Job, table: str, kind: str, select: str) -> None:
         target = self.staging / file_name(table, job.number, kind)

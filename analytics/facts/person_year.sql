@@ -1,6 +1,6 @@
 -- grain: one person in one city and plan year; everybody insured or treated, patients or not
 -- tables: settlement, settlement_undone, commercial_claim, enrolment, person, household_member
--- slots: at, place, counted, summed, ranks, claimed, enrolled, commercial_claim, group_rank, sold, household_member, person, age_band, paid, statutory
+-- slots: at, place, counted, summed, ranks, claimed, enrolled, commercial_claim, group_rank, household_member, person, age_band, paid, statutory
 -- Where one city-year is built alone the person is the whole key: the place (`at`) is not looked at row by row.
 WITH counted AS NOT MATERIALIZED ({counted}),
 settled AS (
@@ -37,17 +37,12 @@ insured AS (
     WHERE year(start_date) <= plan_year AND coalesce(year(end_date), plan_year) >= plan_year
     GROUP BY ALL
 ),
-sold AS (
-    -- a year in which nobody is known to hold a product tells nothing of who holds one
-    SELECT {at}bool_or(product IS NOT NULL) AS is_sold FROM insured GROUP BY ALL
-),
 base AS MATERIALIZED (
     SELECT {place}, *
     FROM settled
     FULL JOIN insured USING ({at}person_key)
     FULL JOIN claimed USING ({at}person_key)
     LEFT JOIN admitted USING ({at}person_key)
-    {sold}
 ),
 known AS (
     -- several files may hold one person
@@ -68,7 +63,7 @@ SELECT
     coalesce(insurance_type, settled_insurance_type, 'unknown')::insurance_type AS insurance_type,
     coalesce(person_group, 'unknown')::person_group AS person_group,
     coalesce(is_enrolled, false) AS is_enrolled,
-    CASE WHEN is_sold THEN product IS NOT NULL END AS is_holder,
+    product IS NOT NULL AS is_holder,
     coalesce(is_pre_existing, false) AS is_pre_existing,
     coalesce(is_retired, false) AS is_retired,
     {age_band}::age_band AS age_band,

@@ -3,6 +3,8 @@
 -- slots: tolerance
 SELECT
     city, plan_year, sum(COLUMNS('_fen$')::DOUBLE)::BIGINT,
+    -- a year in which nobody is known to hold a product tells nothing of who holds one
+    bool_or(is_holder) AS is_sold,
     -- Q28: settlements of persons nobody enrolled
     bool_or(is_enrolled) AS has_enrolled,
     sum(n_settlements)::BIGINT AS settlements,

@@ -133,17 +133,16 @@ class Scaled:
             rows = f"SELECT * REPLACE ({named}, (by_plan_year - {max(year or 0, 2021)} + {year})::INTEGER AS by_plan_year) FROM {parquet(paths)}, range({self.copies}) t(c)"
             # a row may be undone by one of another year, whose amounts were made otherwise: those of a full refund are not read
             return f"SELECT * REPLACE ({money}) FROM ({rows}) ORDER BY setl_id, updt_time, kind, by_setl_id"
-        key = {"person_key": "hash(person_key, g)", "household_key": "hash(household_key, g)"}
+        key = {"person_key": _key("person_key, g"), "household_key": _key("household_key, g")}
         columns = contract(table).stored
-        named = ", ".join(f"({text} >> 1)::BIGINT AS {name}" for name, text in key.items() if name in columns)
+        named = ", ".join(f"{text} AS {name}" for name, text in key.items() if name in columns)
         rows = f"SELECT * REPLACE ({named}) FROM {parquet(paths)}, range({self.groups}) t(g)"
         if table == "household_economy":
             rows += f" UNION ALL SELECT * REPLACE ({named}, 2020::INTEGER AS year) FROM {parquet(paths)}, range({self.groups}) t(g) WHERE year = 2021"
         if table == "enrolment":
             back = "(start_date - INTERVAL 1 YEAR)::DATE AS start_date, (end_date - INTERVAL 1 YEAR)::DATE AS end_date"
             rows += f" UNION ALL SELECT * REPLACE ({named}, {back}) FROM {parquet(paths)}, range({self.groups}) t(g) WHERE year(start_date) = 2021"
-            rows = f"SELECT * FROM ({rows}) ORDER BY year(start_date)"
-        return rows
+        return f"SELECT * FROM ({rows}) ORDER BY {', '.join(contract(table).order)}"
 
     def _events(self, table: str, paths: list[Path], year: int | None) -> str:
         rules = contract(table)
@@ -151,7 +150,7 @@ class Scaled:
         ids = ", ".join(f"{n} || '-' || c AS {n}" for n in names)
         moved = (", ".join(f"(one.{n} - INTERVAL {2021 - (year or 0)} YEAR)::{kind} AS {n}" for n, kind in rules.stored.items() if kind in ("DATE", "TIMESTAMP")) + ", ") if (year or 2021) < 2021 else ""  # fmt: skip
         rows = (
-            f"SELECT one.* REPLACE ({ids}, {moved}{year}::INTEGER AS plan_year, (hash(other, c // {COPIES}) >> 1)::BIGINT AS person_key) "
+            f"SELECT one.* REPLACE ({ids}, {moved}{year}::INTEGER AS plan_year, {_key(f'other, c // {COPIES}')} AS person_key) "
             f"FROM (SELECT *, unnest(range({self.copies})) AS c FROM {parquet(paths)}) AS one "
             f"JOIN who ON who.person_key = one.person_key AND j = (c % {COPIES}) // 2"
         )
@@ -165,6 +164,11 @@ class Scaled:
             f"({n}::BIGINT * (90000 + (hash({of}) % 20000)::BIGINT) // 100000)::{kinds[n]} AS {n}"
             for n in names
         )
+
+
+def _key(of: str) -> str:
+    """A key that is spread over all 64 bits, as pseudonyms are."""
+    return f"(hash({of})::HUGEINT - {2**63})::BIGINT"
 
 
 def main() -> None:

@@ -1,17 +1,26 @@
 """What tests share: one small synthetic sample per test session, and the command line."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+from deliveries import bare
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from streamlit.components.v2 import manifest_scanner
 
 from analytics import cli, verbs
 
 Run = Callable[..., tuple[int, str, str]]
+
+# Over a hundred processes are started: what Python compiles for one is kept for the others, whatever the environment says.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ.setdefault(
+    "PYTHONPYCACHEPREFIX", str(Path(__file__).resolve().parent.parent / ".pytest_cache" / "bytecode")
+)
 
 settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
@@ -32,6 +41,24 @@ def _packages_looked_at_once() -> Iterator[None]:
         yield
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are processors: much of the time is waiting for servers, browsers and clocks."""
+    return (os.cpu_count() or 1) + 1
+
+
+# Files that take longest, which begin first, so that no worker is left alone with one of them.
+LONGEST = (
+    "browser_upload", "oidc", "browser_pages", "browser", "scripts", "reconcile", "rotate", "faults", "store", "wheel",
+    "corrections", "runners", "jail", "ingest", "kernel", "measures", "corrections_kept", "readme", "faults_disk",
+    "faults_together", "data_page", "cube",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {f"test_{name}": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
+
+
 def unsealed(store: Path) -> Path:
     """A store whose folders can be changed or removed, also by somebody who is not root."""
     for path in store.rglob("*"):
@@ -40,12 +67,32 @@ def unsealed(store: Path) -> Path:
     return store
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A copy of the folder that `make` makes: made by one worker of the run, copied for each that asks."""
+    root = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
+    whole, part = root / f"once-{name}", root / f"once-{name}.part"
+    with FileLock(f"{whole}.lock"):
+        if not whole.exists():
+            make(part)
+            part.rename(whole)
+    return Path(shutil.copytree(whole, factory.mktemp(name) / "store"))
+
+
 @pytest.fixture(scope="session")
 def sample_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A built store: three cities, two years, 3,000 synthetic persons each."""
-    store = tmp_path_factory.mktemp("sample") / "store"
-    verbs.sample(store, persons=3000, cities=["440400", "440800", "371000"], years=[2022, 2023], seed=7)
-    return store
+    cities = ["440400", "440800", "371000"]
+    return once(
+        tmp_path_factory,
+        "sample",
+        lambda store: verbs.sample(store, persons=3000, cities=cities, years=[2022, 2023], seed=7),
+    )
+
+
+@pytest.fixture
+def bare_builds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever builds in this process builds the facts alone."""
+    monkeypatch.setattr(verbs, "_build", bare)
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analytics import verbs
-from analytics.store import Folder
+from analytics import facts, verbs
+from analytics.store import Folder, Store
 
 Row = dict[str, Any]
 
@@ -265,6 +265,12 @@ def take(folder: Path, files: Sequence[Path], name: str = "settlement", **option
     """Load files into the store of a test's folder; every store of that folder has the same key."""
     store = options.pop("store", "store")
     return verbs.ingest(folder / store, list(files), name, **options)
+
+
+def bare(store: Store | Path, progress: Any = None, runner: Any = None) -> Folder:
+    """Build the facts alone: prepared and protected answers take most of a build, and change no answer to whoever may see all."""
+    at = store if isinstance(store, Store) else Store(store)
+    return facts.build(at, progress=progress, runner=runner)
 
 
 def loaded(delivery: Folder, name: str = "settlement") -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """Corrections: waiting rows are fixed, accepted or dropped by a file that must match, or nothing changes."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,23 @@ from analytics.intake.pseudonyms import load_secret
 from analytics.store import Damaged, Folder, Store
 
 
-@pytest.fixture
-def base(tmp_path: Path) -> Folder:
+@pytest.fixture(scope="module")
+def six(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Rows 1 and 4 are good; 2 and 3 break I3; 5 has no time that can be read; 6 is a copy of 1, set aside."""
+    folder = tmp_path_factory.mktemp("six")
     rows = [record(1), record(2, **WRONG), record(3, **WRONG), record(4), record(5, setl_time="?"), record(1)]
-    delivery = deliver(tmp_path, rows)
+    delivery = deliver(folder, rows)
     assert {place: reasons for (_, place), (_, reasons) in waiting(delivery).items()} == {
         2: ["I3"], 3: ["I3"], 5: ["bad_timestamp(setl_time)", "missing(setl_time)"], 6: ["Q1"],
     }  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def base(six: Path, tmp_path: Path) -> Folder:
+    """The delivery of `six`, in a copy of its folder."""
+    shutil.copytree(six, tmp_path, dirs_exist_ok=True)
+    (delivery,) = Store(tmp_path / "store").deliveries()
     return delivery
 
 

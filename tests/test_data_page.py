@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deliveries import csv_file, take
+from deliveries import bare, csv_file, take
 from mixed import FEE, FILE, ROWS, deliver, settlements
 from streamlit.testing.v1 import AppTest
 
@@ -235,7 +235,7 @@ def test_nothing_of_the_data_becomes_markup(visit: Visit, tmp_path: Path) -> Non
     rows[11]["fixmedins_code"] = "![i](http://x.example/i.png)"
     who = "<b>x</b> [y](http://x.example)"
     take(tmp_path, [csv_file(tmp_path / name, rows)], sign_off={"reason": ":red[r]", "who": who})
-    verbs.build(tmp_path / "store")
+    bare(tmp_path / "store")
     at = visit(tmp_path / "store", rule="<script>", delivery="![i](http://x.example/i.png)")
     said = [e.value for kind in ("markdown", "caption", "warning", "info", "success", "title", "header") for e in getattr(at, kind)]  # fmt: skip
     assert any("script" in text for text in said), "the link's odd values are named"

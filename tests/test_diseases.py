@@ -6,11 +6,10 @@ import canonical
 import polars as pl
 import pytest
 from canonical import built, deliver, settle
-from deliveries import csv_file, record, take
+from deliveries import bare, csv_file, record, take
 from policies import NEXT, PEOPLE, PERSONS, paid
 from streamlit.testing.v1 import AppTest
 
-from analytics import verbs
 from analytics.answer import Desk
 from analytics.measures import measures
 from analytics.reference import root
@@ -47,7 +46,7 @@ def test_codes_become_chapters_and_are_not_kept(tmp_path: Path) -> None:
         kept = pl.read_parquet(files).sort(key, maintain_order=True)
         assert "dise_no" not in kept.columns
         assert sorted(kept["disease"]) == sorted(CODES.values())
-    facts = verbs.build(tmp_path / "store").partitions("claim")
+    facts = bare(tmp_path / "store").partitions("claim")
     assert sorted(pl.read_parquet([p.path for p in facts])["disease"]) == sorted(CODES.values())
 
 

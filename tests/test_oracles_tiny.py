@@ -2,6 +2,7 @@
 
 import polars as pl
 import pytest
+from deliveries import bare
 from oracles.expected import Check, asked, checks, number, read
 from survey import fact
 
@@ -18,7 +19,7 @@ def ten(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     rows = pl.DataFrame(TINY["data"]["rows"], schema=TINY["data"]["columns"], orient="row")
     rows.with_columns(city=pl.lit("ten"), plan_year=2023).write_parquet(folder / "ten.parquet")
     verbs.ingest(folder / "store", [folder / "ten.parquet"], "household_year")
-    verbs.build(folder / "store")
+    bare(folder / "store")
     return Desk.open(folder / "store")
 
 

@@ -393,6 +393,7 @@ def test_assumed_plan_values_are_said(visit: Visit, desk: Desk) -> None:
     assert any(f"本年度方案含假定值（{len(plan.assumed())} 项）" in label for label in labels)
 
 
+@pytest.mark.usefixtures("bare_builds")
 def test_a_new_snapshot_is_served_without_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = tmp_path / "store"
     monkeypatch.setenv("JIANFU_STORE", str(store))

@@ -11,10 +11,9 @@ import canonical
 import polars as pl
 import pytest
 from canonical import WEIHAI, built, deliver, hashes, settle
-from deliveries import csv_file, record, take
+from deliveries import bare, csv_file, record, take
 from policies import CARE, PAYMENTS, PEOPLE, PERSONS, Row, paid, spell
 
-from analytics import verbs
 from analytics.plans import load_plans, premium_of, premium_sql
 from analytics.store import Engine, Folder, Store
 
@@ -266,6 +265,6 @@ def test_reversed_payments_are_set_aside_and_in_no_fact(tmp_path: Path) -> None:
         {**line, "claim_id": "C2", "psn_no": record(2)["psn_no"], "paid_amt": "99.00", "status": "reversed"},
     ]
     take(tmp_path, [csv_file(tmp_path / "c.csv", payments)], "commercial_claim")
-    snapshot = verbs.build(tmp_path / "store")
+    snapshot = bare(tmp_path / "store")
     assert [Decimal(r["paid_fen"]) / 100 for r in rows(snapshot, "claim", 2021)] == [Decimal("12.34")]
     assert [r["n_claims"] for r in rows(snapshot, "policy_year", 2021)] == [1]

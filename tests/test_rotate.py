@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from deliveries import certificate, csv_file, loaded, record, take
+from deliveries import bare, certificate, csv_file, loaded, record, take
 from fixes import BURDEN, CASH, WRONG, at, correct, ids, states
 
 from analytics import verbs
@@ -19,6 +19,8 @@ from analytics.answer import Desk
 from analytics.intake import Refused, corrections
 from analytics.intake.pseudonyms import key_maker, load_secret
 from analytics.store import Folder, Store
+
+pytestmark = pytest.mark.usefixtures("bare_builds")  # with prepared answers: test_cli_intake.py
 
 NEXT = {"setl_time": "2021-09-27 09:58:41", "begndate": "2021-09-20", "enddate": "2021-09-27"}
 
@@ -70,7 +72,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     correct(folder, delivery, {**at(13, file="m0.csv"), **BURDEN}, {**at(13, file="m0.csv"), **CASH})
     member = [{"household_id": "H1", "psn_no": record(i)["psn_no"], "certno": certificate(i), "start_date": "2020-01-01"} for i in (1, 3)]  # fmt: skip
     ingest(folder, member, "home.csv", "household_member")
-    verbs.build(folder / "store")
+    bare(folder / "store")
     return folder
 
 
@@ -172,7 +174,8 @@ def dying(*arguments, **options):
         calls += 1
     return whole(*arguments, **options)
 setattr(target, last, dying)
-from analytics import verbs
+from analytics import facts, verbs
+verbs._build = lambda store, progress: facts.build(store)  # prepared answers take most of the time
 verbs.rotate_key(store)
 """
 SNAPSHOT = "analytics.store.snapshot"

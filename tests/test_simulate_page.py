@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 import streamlit as st
 from conftest import Run
+from deliveries import bare
 from polars.testing import assert_frame_equal
 from streamlit.testing.v1 import AppTest
 
@@ -252,7 +253,7 @@ def test_a_survey_cannot_be_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     lines = [f"h{i},371000,2023,1,{i}00,5000" for i in range(30)]
     (tmp_path / "h.csv").write_text("household_id,city,plan_year,n_members,cost,income\n" + "\n".join(lines))
     verbs.ingest(tmp_path / "s", [tmp_path / "h.csv"], "household_year")
-    verbs.build(tmp_path / "s")
+    bare(tmp_path / "s")
     monkeypatch.setenv("JIANFU_STORE", str(tmp_path / "s"))
     assert "没有结算" in _visit().info[0].value
     with pytest.raises(ValueError, match="nothing to credit"):

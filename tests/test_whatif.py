@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 from conftest import Run
+from deliveries import bare
 
 from analytics import verbs
 from analytics.answer import Desk
@@ -326,7 +327,7 @@ def test_shipped_scenarios_change_their_plan(path: Path) -> None:
 def test_survey_stores_cannot_be_replayed(tmp_path: Path) -> None:
     (tmp_path / "h.csv").write_text("household_id,city,plan_year,n_members,cost,income\n" + "\n".join(f"h{i},371000,2023,1,{i}00,5000" for i in range(30)))  # fmt: skip
     verbs.ingest(tmp_path / "s", [tmp_path / "h.csv"], "household_year")
-    verbs.build(tmp_path / "s")
+    bare(tmp_path / "s")
     with pytest.raises(ValueError, match="no settlements in this store"):
         Desk.open(tmp_path / "s").ask(
             "catastrophic_headcount", (), {"city": ["371000"], "plan_year": [2023]}, scenario="plan"

@@ -82,10 +82,10 @@ class Kept:
 
     def __init__(self, cubes: Mapping[tuple[str, int], Path]) -> None:
         self._held = {
-            (place, name): rows.drop("key")
+            (place, name): rows
             for place, path in cubes.items()
             for (name,), rows in pl.read_parquet(path)
-            .partition_by("key", as_dict=True, maintain_order=True)
+            .partition_by("key", as_dict=True, maintain_order=True, include_key=False)
             .items()
         }
 

@@ -15,14 +15,19 @@ from analytics.store import Busy, Damaged, QueryTimeout
 from analytics.view import asking, entrance
 
 _MOST = 20  # lines of damage that are shown
+_FIGURE = 320  # pixels
 
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Run a page: words while it computes, and a plain state in place of what cannot be shown. A fault of ours stays one."""
+    """Run a page: words while it computes and the shape of a figure below what is there already, and a plain state in place of
+    what cannot be shown. A fault of ours stays one.
+    """
     try:
         with st.spinner(t("state.working")):
-            yield
+            body = st.container()
+            with st.skeleton(height=_FIGURE), body:
+                yield
     except Denied as reason:
         entrance.denied(reason)
     except (asking.TooSlow, QueryTimeout) as reason:

@@ -3,20 +3,23 @@
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kernels import arranged, paid_by_kernel, rows_for
 from oracles import plan_oracle
-from plan_worlds import Claim, plans, random_claims, run
+from plan_worlds import PARTS, SCHEMA, Claim, plans, random_claims, run
 
-from analytics.plans import Plan, bills, build_plan, kernel, plan_for
-from analytics.plans.arrays import Declined, floors
+from analytics.plans import Plan, bills, build_plan, kernel, plan_for, sweeps
+from analytics.plans.arrays import CARE, Declined, floors
 from analytics.reference import root
 from analytics.store import Store
 from analytics.whatif import Replay, coalitions, load_scenario
+from analytics.whatif.held import warm
 from analytics.whatif.scenario import reform
 
 PLAN_FILES = sorted((root() / "data" / "plans").glob("*/*.toml"))
@@ -77,8 +80,8 @@ def test_who_is_left_out_early_is_not_paid(content: dict[str, Any], seed: int) -
     for first in range(len(plan.tier) + 1):
         head = bills.pay(rows, held.bills, 0, first, keep=True, threads=1)
         may = np.zeros(len(whole.owed), np.bool_)
-        floor = floors(rows, held.who_of_kind, held.sorts, first)
-        kernel.reached(rows, floor, held.bills.who, first, head.sums, 0, len(may), may)
+        floor = floors(rows, held.bills.kind, first)
+        sweeps.reached(rows, floor, held.bills.who, first, head.sums, 0, len(may), may)
         assert not whole.paid[~may, first:].any()
         if not any(int(t[kernel.USED] | t[kernel.SPENT]) & ((1 << first) - 1) for t in rows.terms[first:]):
             some = np.flatnonzero(may)
@@ -109,9 +112,49 @@ def test_a_changed_array_is_found(change: str) -> None:
         wrong.terms[wrong.terms[:, kernel.SHARE] > 0, kernel.SHARE] -= 1
         assert (wrong.terms != rows.terms).any()
     else:
-        wrong.schedule[np.unravel_index(np.argmax(wrong.schedule >= 0), wrong.schedule.shape)] = -1
+        bill, row = np.argwhere(true)[0]
+        who = held.bills.who[np.searchsorted(held.bills.first, bill, "right") - 1]
+        wrong.schedule[held.bills.kind[who, held.bills.sort[bill]], row] = -1
     assert (bills.pay(wrong, held.bills, by_bill=True, threads=1).by_bill != true).any()
     assert (bills.pay(rows, held.bills, by_bill=True, threads=2).by_bill == true).all()
+
+
+def test_bills_read_from_a_file(tmp_path: Path) -> None:
+    """Row groups that cut persons in two give the arrays of the table; rows in another order are found, wherever a cut is."""
+    claims = pl.DataFrame(random_claims(7, 60, {"tier": []}), schema=SCHEMA)
+    claims = claims.with_columns(pl.col("person_id").str.slice(1).cast(pl.Int64)).sort(
+        "person_id", "claim_date"
+    )
+    claims = claims.with_columns(pl.col("hospital_level").replace("1", None))
+
+    def read(rows: pl.DataFrame, size: int) -> bills.Settled:
+        path = tmp_path / "claims.parquet"
+        pq.write_table(rows.to_arrow(), path, row_group_size=size)
+        return bills.read(path)
+
+    whole = bills.settled(claims)
+    assert whole.cares[whole.sort].equals(claims.select(CARE), null_equal=True)
+    assert (
+        whole.persons[np.repeat(np.arange(60), np.diff(whole.first))] == claims["person_id"].to_numpy()
+    ).all()
+    for part, name in zip(whole.money, PARTS, strict=True):
+        assert (part == claims[name].to_numpy()).all()
+    for size in (1, 7, 1000):
+        got = read(claims, size)
+        assert got.cares[got.sort].equals(claims.select(CARE), null_equal=True)
+        for name in ("money", "day", "first", "persons"):
+            assert (getattr(got, name) == getattr(whole, name)).all(), name
+    days = np.where(whole.day[1:] > whole.day[:-1])[0]
+    at = next(int(d) for d in days if d + 1 not in whole.first)
+    turned = claims[[*range(at), at + 1, at, *range(at + 2, len(claims))]]
+    for size in (at + 1, 1000):
+        with pytest.raises(ValueError, match="do not lie by date"):
+            read(turned, size)
+    apart = claims[[*range(at), *range(at + 1, len(claims)), at]]
+    with pytest.raises(ValueError, match="do not stand together"):
+        read(apart, 7)
+    with pytest.raises(Declined, match="below zero"):
+        read(claims.with_columns(pl.lit(-1).alias("advance_fen")), 7)
 
 
 def test_bills_of_64_bits() -> None:
@@ -123,14 +166,29 @@ def test_bills_of_64_bits() -> None:
     assert_equal(plan, content, claims)
 
 
+def test_compiled_no_more_often_than_amounts_have_widths() -> None:
+    """Arrays that lie otherwise in memory would be compiled for once more, which takes seconds: in a table, one column does."""
+    plan = plan_for("weihai", 2023)
+    assert plan
+    warm()
+    for scale in (1_000, 9_000_000_000):
+        _, held = arranged(plan, random_claims(5, 30, {"tier": []}, scale=scale))
+        rows = rows_for(plan, held)
+        head = bills.pay(rows, held.bills, 0, 2, keep=True, threads=1)
+        bills.pay(rows, held.bills._replace(money=head.state), 2, None, np.arange(9), by_bill=True, threads=1)
+    assert len(kernel.pay.signatures) <= 2
+    assert numba.typeof(np.eye(3)[:, 1]) != numba.typeof(np.ones(3))
+
+
 def test_what_the_kernel_declines() -> None:
     plan = plan_for("weihai", 2023)
     assert plan
     claims = random_claims(1, 3, {"tier": []})
     for amount in (-1, 1 << 60):
-        with pytest.raises(Declined, match="below zero, or too large"):
+        with pytest.raises(Declined, match="below zero" if amount < 0 else "too large"):
             arranged(plan, [claims[0] | {"in_policy_fen": amount}])
-    turned = pl.DataFrame({"person_id": ["a", "b", "a"]})
+    frame = pl.DataFrame(claims, schema=SCHEMA)
+    turned = pl.concat([frame, frame[:1]])
     with pytest.raises(ValueError, match="do not stand together"):
         bills.settled(turned)
     many = plan.model_copy(update={"tier": plan.tier * 10})

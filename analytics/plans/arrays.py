@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from analytics.plans import kernel
-from analytics.plans.kernel import Array, Rows
+from analytics.plans.kernel import Array, Course, Rows
 from analytics.plans.model import Plan, TierRule
 from analytics.plans.rowsql import Row, growth
 from analytics.plans.schedule import Schedule, by_class
@@ -63,8 +63,8 @@ def program(plan: Plan, kinds: pl.DataFrame, dated: bool = True) -> Rows:
         raise Declined(f"the plan has {len(rows)} rows; the kernel takes {ROWS}")
     schedules = [schedule for row in rows for schedule in _schedules(row)]
     steps = [step for schedule in schedules for step in schedule.steps]
-    if any(step.rate_bp < 0 for step in steps):
-        raise Declined("a rate is below zero")
+    if any(not 0 <= step.rate_bp <= kernel.WHOLE for step in steps):
+        raise Declined("a rate is below zero or above one")
     period = plan.period
     within = [
         (_day(period.start), _day(period.end))
@@ -99,21 +99,39 @@ def program(plan: Plan, kinds: pl.DataFrame, dated: bool = True) -> Rows:
     )
 
 
-def floors(rows: Rows, who_of_kind: Array, sorts_of_person: int, first: int) -> Array:
-    """By sort of person and row: the lowest base any of its bills is paid above, NEVER for none. A row under one deductible
-    with one before `first` is taken to pay always: what that one saw of the year is not known any more."""
-    lowest = np.full(len(rows.cap), kernel.NEVER, np.int64)
-    for s in range(len(lowest)):
+def floors(rows: Rows, kind: Array, first: int = 0) -> Array:
+    """By sort of person and row: the lowest base any of its bills (`kind`: see kernel.Bills) is paid above, NEVER for none. A
+    row under one deductible with one before `first` is taken to pay always: what that one saw of the year is not known any more.
+    """
+    lowest = np.full(len(rows.cap) + 1, kernel.NEVER, np.int64)  # the last is no schedule
+    for s in range(len(rows.cap)):
         steps = rows.steps[rows.start[s] : rows.start[s + 1]]
         lowest[s] = steps[steps[:, kernel.RATE] > 0, kernel.OVER].min(initial=kernel.NEVER)
-    found = np.full((sorts_of_person, len(rows.terms)), kernel.NEVER, np.int64)
+    found = np.empty((len(kind), len(rows.terms)), np.int64)
     for r in range(len(rows.terms)):
-        scheduled = rows.schedule[:, r]
-        floor = np.where(scheduled >= 0, lowest[scheduled], kernel.NEVER) if len(lowest) else found[:0, r]
+        floor = lowest[rows.schedule[:, r]]
         if int(rows.terms[r, kernel.USED]) & ((1 << first) - 1):
-            floor = np.where(scheduled >= 0, -1, kernel.NEVER)
-        np.minimum.at(found[:, r], who_of_kind, floor)
+            floor[rows.schedule[:, r] >= 0] = -1
+        found[:, r] = np.append(floor, kernel.NEVER)[kind].min(axis=1, initial=kernel.NEVER)
     return found
+
+
+def course(rows: Rows, kind: Array, first: int, last: int) -> Course:
+    """Which of the rows `first` to `last` come up for whom; `kind`: see kernel.Bills."""
+    floor, terms = floors(rows, kind), rows.terms
+    alone = (terms[:, kernel.EVENT] > 0) & ~terms[:, [kernel.KEPT, kernel.USED, kernel.SPENT]].any(axis=1)
+    head = first + int(np.argmin(np.append(alone[first:last], False)))
+    floor[(floor < kernel.NEVER) & (terms[:, kernel.USED] > 0)] = -1  # moved up by what others saw
+    floor[:, terms[:, kernel.KEPT] > 0] = -1  # later rows must know what these see
+    among = np.arange(len(terms))
+    here = (rows.schedule >= 0) & (among >= first) & (among < head)
+    there = (floor < kernel.NEVER) & (among >= head) & (among < last)
+    return Course(*_lists(here), *_lists(there), floor)
+
+
+def _lists(chosen: Array) -> tuple[Array, Array]:
+    """Where each row's columns begin, and one more; and those of all, one row after the other."""
+    return np.append(0, np.cumsum(chosen.sum(axis=1))), np.ascontiguousarray(np.nonzero(chosen)[1])
 
 
 def carries(rows: Rows, first: int) -> bool:

@@ -3,19 +3,29 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
+from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from analytics.plans import kernel
-from analytics.plans.arrays import CARE, ROWS, Declined
+from analytics.plans import kernel, sweeps
+from analytics.plans.arrays import CARE, ROWS, Declined, course
 from analytics.plans.kernel import Array, Bills
 from analytics.plans.rowsql import COST_PARTS
 from analytics.store.engine import THREADS, count_of
 
+_SPACE = 100 * 10_000  # combinations that are counted through, whether there are any or not
+_UNORDERED = "rows of one person do not lie by date: order them by person and date"
+_PIECE = 100_000  # rows that are read at once
 _PIECES = 4  # per thread, so that one with longer bills is not waited for
-_SMALL = np.iinfo(np.int32).max
+_SMALL = np.iinfo(np.int32).max // len(
+    COST_PARTS
+)  # of a part: a whole bill, and what is paid on it, then fit 32 bits
 # Amounts in fen are multiplied by basis points, summed over as many rows as a plan may have: below this nothing leaves 64 bits.
 _MOST = kernel.NEVER // kernel.WHOLE // ROWS
 
@@ -36,63 +46,132 @@ class Settled:
 @dataclass(frozen=True)
 class Sorted:
     """Settled bills whose persons are sorted by what a plan tells apart. `kinds`: a row for every sort of person and care that
-    there is, `who_of_kind`: its sort of person."""
+    there is."""
 
     bills: Bills
     kinds: pl.DataFrame
-    who_of_kind: Array
-    sorts: int
 
 
-def settled(claims: pl.DataFrame) -> Settled:
-    """From a frame with person_id, the columns of CARE, the cost parts in fen and, where known, claim_date; rows of a person
+def settled(claims: pl.DataFrame, threads: int = 0) -> Settled:
+    """From rows with person_id, the columns of CARE, the cost parts in fen and, where known, claim_date; rows of a person
     stand together, in order. Raises Declined for amounts beyond what the kernel reckons with."""
-    persons = claims["person_id"]
-    starts = _starts(persons)
-    if not persons[starts].is_sorted() and persons.n_unique() != len(starts):
-        raise ValueError("rows of one person do not stand together: order them by person and date")
-    names = [
-        *COST_PARTS.values(),
-        COST_PARTS["_in"],
-    ]  # in-policy cost is both: a part owed, and the gross base
-    amounts = [claims[name].to_numpy() for name in names]
-    total = sum(int(part.sum(dtype=np.int64)) for part in amounts[: len(COST_PARTS)])
-    if total > _MOST or min(int(part.min(initial=0)) for part in amounts) < 0:
-        raise Declined("amounts are below zero, or too large to be multiplied by a rate in 64 bits")
-    high = max(int(part.max(initial=0)) for part in amounts)
-    money = np.empty((len(names), claims.height), np.int32 if high <= _SMALL else np.int64)
-    for part, given in zip(money, amounts, strict=True):
-        part[:] = given
-    sort, cares = _sorts(claims.select(CARE))
-    days = _days(claims["claim_date"]) if "claim_date" in claims.columns else np.empty(0, np.int32)
-    first = np.append(starts, claims.height).astype(np.int64)
-    return Settled(money, sort, days, first, cares, persons[starts].to_numpy())
+    wanted = ["person_id", *CARE, *COST_PARTS.values(), *(c for c in claims.columns if c == "claim_date")]
+    texts = [c for c in CARE if claims.schema[c] == pl.String]
+    coded = claims.select(wanted).with_columns(pl.col(texts).cast(pl.Categorical))
+    table = coded.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    batches = table.to_batches(max_chunksize=_PIECE)
+    high = max((int(claims[name].max() or 0) for name in COST_PARTS.values()), default=0)  # type: ignore[arg-type]
+    filling = _Filling([len(batch) for batch in batches], high, "claim_date" in wanted)
+    each(lambda number: filling.fill(number, batches[number]), len(batches), threads)
+    return filling.whole()
 
 
-def _starts(persons: pl.Series) -> Array:
-    """Where another person's bills begin."""
-    if persons.dtype.is_integer():
-        ids = persons.to_numpy()
-        changed = np.flatnonzero(ids[1:] != ids[:-1]) + 1
-        return np.append(np.zeros(min(len(ids), 1), changed.dtype), changed)
-    return np.flatnonzero((persons != persons.shift(1)).fill_null(True).to_numpy())
+def read(path: Path, threads: int = 0) -> Settled:
+    """From a Parquet file with such rows, by person and date (those of unknown date first), a few row groups at a time. Raises
+    ValueError where rows lie otherwise, Declined as `settled`."""
+    info = pq.read_metadata(path)
+    names = info.schema.names
+    wanted = ["person_id", *CARE, *COST_PARTS.values(), *(c for c in names if c == "claim_date")]
+    groups = [info.row_group(number) for number in range(info.num_row_groups)]
+    told = [g.column(names.index(c)).statistics for g in groups for c in COST_PARTS.values()]
+    high = max((s.max if s and s.has_min_max else kernel.NEVER for s in told), default=0)
+    filling = _Filling([g.num_rows for g in groups], high, "claim_date" in wanted, proven=False)
+
+    def one(number: int) -> None:
+        file = pq.ParquetFile(path, metadata=info, read_dictionary=list(CARE))
+        group = file.read_row_group(number, wanted, use_threads=False)
+        filling.fill(number, group.combine_chunks().to_batches()[0])
+
+    each(one, len(groups), threads)
+    return filling.whole()
 
 
-def _sorts(care: pl.DataFrame) -> tuple[Array, pl.DataFrame]:
-    """The number of every bill's sort of care, and the sorts: every combination of the words there are."""
-    number, size, words = np.zeros(care.height, np.int32), 1, []
-    for column in care.iter_columns():
-        coded = column.cast(pl.Categorical)
-        there = coded.unique()
-        codes, known = coded.to_physical(), there.to_physical()
-        none = int(known.cast(pl.Int64).max() or 0) + 1  # type: ignore[arg-type]
-        lookup = np.zeros(none + 1, np.int32)
-        lookup[known.fill_null(none).to_numpy()] = np.arange(len(there)) * size
-        number += lookup[codes.fill_null(none).to_numpy()]
-        words.append((there, size))
-        size *= len(there)
-    every = np.arange(size)
-    return number, pl.DataFrame([there[every // step % len(there)] for there, step in words])
+class _Filling:
+    """Arrays that are filled piece by piece, in any order."""
+
+    def __init__(self, sizes: Sequence[int], high: int, dated: bool, proven: bool = True) -> None:
+        """`sizes` of the pieces; `high`: no amount is above it; `proven`: whether rows are known to lie by date."""
+        self.proven = proven or not dated
+        self.places = np.cumsum([0, *sizes]).tolist()
+        size = self.places[-1]
+        self.money = np.empty((len(COST_PARTS), size), np.int32 if high <= _SMALL else np.int64)
+        self.sort, self.day = np.empty(size, np.int32), np.empty(size if dated else 0, np.int32)
+        self.starts: list[Array] = [np.empty(0, np.int64)] * len(sizes)
+        # by piece, of those who begin in it, and last of its last row
+        self.ids: list[Array] = [np.empty(0, np.int64)] * len(sizes)
+        self.total, self.care, self.lock = 0, dict[tuple[str | None, ...], int](), Lock()
+
+    def fill(self, number: int, rows: pa.RecordBatch) -> None:
+        """One piece."""
+        begin, end = self.places[number : number + 2]
+        total, low = 0, 0
+        for part, name in zip(self.money, COST_PARTS.values(), strict=True):
+            part[begin:end] = amounts = _numbers(rows[name])
+            low = min(low, int(amounts.min(initial=0)))
+            total += pc.sum(rows[name]).as_py() or 0
+        if low < 0:
+            raise Declined("an amount is below zero")
+        self._sort(self.sort[begin:end], [rows[name] for name in CARE])
+        ids = rows["person_id"]
+        ids = _numbers(ids) if pa.types.is_integer(ids.type) else ids.to_numpy(zero_copy_only=False)
+        other = ids[1:] != ids[:-1]
+        if self.day.size:
+            day = self.day[begin:end]
+            day[:] = _numbers(rows["claim_date"].view(pa.int32()), kernel.NO_DAY)
+            if not self.proven and ((day[1:] < day[:-1]) & ~other).any():
+                raise ValueError(_UNORDERED)
+        starts = np.append(0, np.flatnonzero(other) + 1)[: len(rows)]
+        self.starts[number], self.ids[number] = starts + begin, np.append(ids[starts], ids[-1:])
+        with self.lock:
+            self.total += total
+
+    def _sort(self, sort: Array, columns: Sequence[pa.DictionaryArray]) -> None:
+        """The number of every row's sort of care."""
+        words = [[*column.dictionary.to_pylist(), None] for column in columns]
+        sort[:] = 0
+        for column, known in zip(columns, words, strict=True):
+            sort *= len(known)
+            sort += _numbers(column.indices, len(known) - 1)
+        every = list(product(*words))
+        found = np.flatnonzero(np.bincount(sort, minlength=len(every)))
+        of = np.zeros(len(every), np.int32)
+        with self.lock:
+            of[found] = [self.care.setdefault(every[i], len(self.care)) for i in found]
+        np.take(of, sort, out=sort, mode="clip")
+
+    def whole(self) -> Settled:
+        """What was filled."""
+        if self.total > _MOST:
+            raise Declined("amounts are too large to be multiplied by a rate in 64 bits")
+        starts, ids = [], []
+        last = None
+        for begins, known in zip(self.starts, self.ids, strict=True):
+            if not len(known):
+                continue
+            again = int(known[0] == last)  # a person whose bills began in the piece before
+            if again and not self.proven and self.day[begins[0]] < self.day[begins[0] - 1]:
+                raise ValueError(_UNORDERED)
+            starts.append(begins[again:])
+            ids.append(known[again:-1])
+            last = known[-1]
+        first = np.append(np.concatenate([*starts, np.empty(0, np.int64)]), self.places[-1]).astype(np.int64)
+        persons = np.concatenate(ids) if ids else np.empty(0, np.int64)
+        if not (persons[1:] > persons[:-1]).all() and len(set(persons.tolist())) != len(persons):
+            raise ValueError("rows of one person do not stand together: order them by person and date")
+        cares = pl.DataFrame(list(self.care), schema=dict.fromkeys(CARE, pl.String), orient="row")
+        return Settled(self.money, self.sort, self.day, first, cares, persons)
+
+
+def _numbers(values: pa.Array, unknown: int = 0) -> Array:
+    """Whole numbers as they lie in memory; `unknown` in place of those that are not known."""
+    known = pc.fill_null(values, unknown) if values.null_count else values
+    held = known.buffers()[1]
+    kind = np.dtype(str(known.type))
+    return (
+        np.frombuffer(held, kind, len(known), known.offset * kind.itemsize)
+        if len(known)
+        else np.empty(0, kind)
+    )
 
 
 def sorted_by(bills: Settled, persons: pl.DataFrame, columns: Sequence[str]) -> Sorted:
@@ -100,29 +179,47 @@ def sorted_by(bills: Settled, persons: pl.DataFrame, columns: Sequence[str]) -> 
     where it is known."""
     who, sorts = numbered(persons.select(columns))
     cares = bills.cares.height
-    there = np.zeros(sorts.height * cares, np.bool_)
-    there[np.repeat(who, np.diff(bills.first)) * cares + bills.sort] = True
+    there = np.zeros((sorts.height, cares), np.bool_)
+    shared(len(who), lambda a, b: sweeps.met(who, bills.first, bills.sort, a, b, there))
     pairs = np.flatnonzero(there)
-    kind = np.zeros(len(there), np.int32)
-    kind[pairs] = np.arange(len(pairs))
+    kind = np.full(there.shape, -1, np.int32)
+    kind[there] = np.arange(len(pairs))
     kinds = pl.concat([sorts[pairs // max(cares, 1)], bills.cares[pairs % max(cares, 1)]], how="horizontal")
     since = _days(persons["cover_start"]) if "cover_start" in persons.columns else np.empty(0, np.int32)
-    return Sorted(
-        Bills(bills.money, bills.sort, bills.day, bills.first, who.astype(np.int32), since, kind.reshape(sorts.height, cares)),
-        kinds,
-        (pairs // max(cares, 1)).astype(np.int64),
-        sorts.height,
-    )  # fmt: skip
+    gross = bills.money[kernel.IN]  # in-policy cost is both: a part owed, and the gross base
+    return Sorted(Bills(bills.money, gross, bills.sort, bills.day, bills.first, who, since, kind), kinds)
 
 
 def numbered(frame: pl.DataFrame) -> tuple[Array, pl.DataFrame]:
     """The number of every row's combination of values, and the combinations."""
-    there = frame.unique(maintain_order=True)
-    names = frame.columns
-    found = frame.join(
-        there.with_row_index("number"), on=names, how="left", nulls_equal=True, maintain_order="left"
-    )
-    return found["number"].to_numpy().astype(np.int64), there
+    number, size = np.zeros(frame.height, np.int64), 1
+    for column in frame.iter_columns():
+        known = column.dtype.is_integer() or column.dtype in (pl.Boolean, pl.Categorical, pl.Enum)
+        codes = column.to_physical() if known else column.cast(pl.Categorical).to_physical()
+        codes = codes.cast(pl.Int64)
+        low, high = (int(x or 0) for x in (codes.min(), codes.max()))  # type: ignore[arg-type]
+        size *= high - low + 2
+        number *= high - low + 2
+        number += (codes.fill_null(high + 1) if codes.null_count() else codes).to_numpy() - low
+        if size > _SPACE:
+            number, one = _dense(number, size)
+            size = len(one)
+    number, one = _dense(number, size)
+    return number.astype(np.int32), frame[one]
+
+
+def _dense(number: Array, size: int) -> tuple[Array, Array]:
+    """Numbers without gaps, and where one of each stands."""
+    one = np.full(size, -1)
+    one[number] = np.arange(len(number))
+    return (np.cumsum(one >= 0) - 1)[number], one[one >= 0]
+
+
+def each(work: Callable[[int], object], count: int, threads: int = 0) -> None:
+    """Do `work(number)` for every number below `count`, several at once as `shared`."""
+    with ThreadPoolExecutor(threads or count_of("JIANFU_THREADS", THREADS)) as pool:
+        for done in [pool.submit(work, number) for number in range(count)]:
+            done.result()
 
 
 def shared(size: int, work: Callable[[int, int], object], threads: int = 0) -> None:
@@ -138,30 +235,38 @@ def shared(size: int, work: Callable[[int, int], object], threads: int = 0) -> N
 
 def pay(
     rows: kernel.Rows, bills: Bills, first: int = 0, last: int | None = None, some: Array | None = None, *,
-    keep: bool = False, by_bill: bool = False, threads: int = 0,
+    by_person: bool = True, keep: bool = False, by_bill: bool = False, threads: int = 0,
 ) -> "Payment":  # fmt: skip
-    """Pay persons (`some`: their places; all where not given) by rows `first` to `last`. `keep`: also what is left of every
-    bill and what the year sums to; `by_bill`: payments of every bill by row."""
+    """Pay persons (`some`: their places; all where not given) by rows `first` to `last`. `by_person`: what each was paid and
+    owes; `keep`: also what is left of every bill and what the year sums to; `by_bill`: payments of every bill by row. What is
+    not asked for is empty."""
     last = len(rows.terms) if last is None else last
     who = np.arange(len(bills.first) - 1) if some is None else some
-    count = len(bills.sort)
-    paid = np.zeros((len(who), last - first), np.int64)
-    owed = np.zeros(len(who), np.int64)
+    size, count = len(who) if by_person else 0, len(bills.sort)
+    paid, owed = np.zeros((last - first, size), np.int64), np.zeros(size, np.int64)
     state = np.empty((len(bills.money), count if keep else 0), bills.money.dtype)
-    sums = np.zeros((len(bills.money), len(bills.first) - 1 if keep else 0), np.int64)
-    each = np.zeros((count if by_bill else 0, last - first), np.int64)
-    shared(
-        len(who),
-        lambda a, b: kernel.pay(rows, bills, first, last, who, a, b, paid, owed, state, sums, each),
-        threads,
-    )
-    return Payment(paid, owed, state, sums, each)
+    sums = np.zeros((len(kernel.PARTS) + 1, len(bills.first) - 1 if keep else 0), np.int64)
+    each = np.zeros((last - first, count if by_bill else 0), bills.money.dtype)
+    turns, spending = course(rows, bills.kind, first, last), list[Array]()
+
+    most = int(np.diff(bills.first).max(initial=0))
+
+    def work(a: int, b: int) -> None:
+        spent, place = np.zeros(last - first, np.int64), kernel.place(most, len(rows.terms))
+        kernel.pay(rows, turns, bills, place, first, who, a, b, paid, owed, state, sums, each, spent)
+        spending.append(spent)
+
+    shared(len(who), work, threads)
+    total = np.sum(spending, axis=0) if spending else np.zeros(last - first, np.int64)
+    return Payment(total, paid.T, owed, state, sums, each.T)
 
 
 @dataclass(frozen=True)
 class Payment:
-    """What persons were `paid` by row, and what they have `owed` after it; `state`, `sums`, `by_bill`: see `pay`."""
+    """Fen every row paid in `total`; by person and row `paid`, by person what is `owed` after it; by bill and row `by_bill`;
+    `state`, `sums`: see kernel.pay."""
 
+    total: Array
     paid: Array
     owed: Array
     state: Array

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from analytics.plans import Plan, kernel, split
+from analytics.plans import Plan, kernel, split, sweeps
 from analytics.plans import bills as paying
 from analytics.plans.arrays import CARE, PERSON, carries, classes_sql, floors, program, sorts
 from analytics.plans.bills import Payment, Sorted, shared
@@ -44,8 +44,8 @@ class Cells:
 
     @property
     def owed(self) -> Array:
-        """Fen each person owes at the end."""
-        return np.maximum(self.left - self.held.recorded(self.extra), 0) if self.extra else self.left
+        """Fen each of the persons `some` owes at the end."""
+        return np.maximum(self.later.owed - self.held.recorded(self.extra)[self.some], 0)  # type: ignore[no-any-return]
 
     @cached_property
     def columns(self) -> dict[str, list[int]]:
@@ -64,10 +64,7 @@ class Cells:
         """The same of some persons, among them all of `some`, who stand at `places`; `head`: with rows at the head."""
         tier = name.removesuffix("_paid_fen")
         if name not in self.columns and tier in self.extra:
-            left = self.left[who]
-            before = self.held.recorded(self.extra[: self.extra.index(tier)])[who]
-            so_far = before + self.held.recorded((tier,))[who]
-            return np.minimum(so_far, left) - np.minimum(before, left)  # type: ignore[no-any-return]
+            return self._as_recorded(tier, self.left[who], who)
         whole = np.zeros(len(self.head.owed[who]), np.int64)
         for position in self.columns.get(name, ()):
             if position >= self.first:
@@ -76,14 +73,27 @@ class Cells:
                 whole += self.head.paid[who, position]
         return whole
 
+    def _as_recorded(self, tier: str, left: Array, who: Any) -> Array:
+        """What is kept of a tier without rules, of what some persons have `left`."""
+        before = self.held.recorded(self.extra[: self.extra.index(tier)])[who]
+        so_far = before + self.held.recorded((tier,))[who]
+        return np.minimum(so_far, left) - np.minimum(before, left)  # type: ignore[no-any-return]
+
     def total(self, name: str) -> int:
         """Fen paid to all persons."""
-        if name not in self.columns:
-            return int(self.paid(name).sum())
-        early, late = self.held.totals(self.head), self.later.paid
-        return sum(
-            int(early[r] if r < self.first else late[:, r - self.first].sum()) for r in self.columns[name]
-        )
+        tier = name.removesuffix("_paid_fen")
+        if name not in self.columns and tier in self.extra:
+            whole = self.held.resting(self).spent
+            if tier not in whole:
+                whole[tier] = int(self._as_recorded(tier, self.head.owed, slice(None)).sum())
+            some = (
+                self._as_recorded(tier, left, self.some)
+                for left in (self.later.owed, self.head.owed[self.some])
+            )
+            now, was = (int(part.sum()) for part in some)
+            return whole[tier] + now - was
+        every = [*self.head.total, *self.later.total]
+        return sum(int(every[r]) for r in self.columns.get(name, ()))
 
     def frame(self) -> pl.DataFrame:
         """The payments as a table of persons."""
@@ -94,7 +104,9 @@ class Cells:
     def differing(self, other: "Cells") -> int:
         """Persons of whom some tier is paid differently."""
         alike = self.head is other.head and self.extra == other.extra
-        both = np.union1d(self.some, other.some) if alike else np.arange(len(self.left))
+        among = np.full(len(self.head.owed), not alike)
+        among[self.some] = among[other.some] = True
+        both = np.flatnonzero(among)
         sides = [(cells, np.searchsorted(both, cells.some)) for cells in (self, other)]
         tiers = {*self.plan.order, *self.extra, *other.plan.order, *other.extra}
         differ = np.zeros(len(both), np.bool_)
@@ -102,6 +114,18 @@ class Cells:
             a, b = (cells._paid(name, both, places, not alike) for cells, places in sides)
             differ |= a != b
         return int(differ.sum())
+
+
+@dataclass(frozen=True)
+class Resting:
+    """What holds of a head whatever comes after it: fen each person has `owed` once all tiers as recorded are taken off,
+    each household its `own`; kept once asked for, what those tiers `spent`, and `counts` of households by resource and
+    thresholds."""
+
+    owed: Array
+    own: Array
+    spent: dict[str, int]
+    counts: dict[tuple[Any, ...], Array]
 
 
 class Held:
@@ -140,7 +164,8 @@ class Held:
         self._sorted: dict[tuple[str, ...], tuple[str, Sorted]] = {}
         self._heads: dict[tuple[Any, ...], Payment] = {}
         self._means: dict[str, Array] = {}
-        self._totals: dict[int, Array] = {}  # by the head they are of, which is held as long
+        self._home = self.persons["home"].to_numpy()
+        self._resting: dict[tuple[int, tuple[str, ...]], Resting] = {}  # by the head, which is held as long
         self._recorded: dict[tuple[str, ...], Array] = {}
 
     @property
@@ -148,6 +173,7 @@ class Held:
         """Memory the arrays take."""
         parts = [self.settled.money, self.settled.sort, self.settled.day, self.settled.first, self._before]
         parts += [a for head in self._heads.values() for a in (head.paid, head.owed, head.state, head.sums)]
+        parts += [a for rest in self._resting.values() for a in (rest.owed, rest.own)]
         return sum(a.nbytes for a in parts) + int(self.persons.estimated_size())
 
     def pay(self, plan: Plan, wanted: frozenset[str], extra: Sequence[str] = (), dated: bool = True) -> Cells:
@@ -164,39 +190,59 @@ class Held:
         if made not in self._heads:
             self._heads[made] = paying.pay(rows, sort.bills, 0, first, keep=True)
         head = self._heads[made]
-        floor = floors(rows, sort.who_of_kind, sort.sorts, first)
+        floor = floors(rows, sort.bills.kind, first)
         may = np.zeros(len(head.owed), np.bool_)
         shared(
-            len(may), lambda a, b: kernel.reached(rows, floor, sort.bills.who, first, head.sums, a, b, may)
+            len(may), lambda a, b: sweeps.reached(rows, floor, sort.bills.who, first, head.sums, a, b, may)
         )
         some = np.flatnonzero(may)
         later = paying.pay(rows, sort.bills._replace(money=head.state), first, None, some)
         return Cells(self, plan, tuple(extra), first, head, some, later)
 
     def headcounts(self, cells: Cells, thresholds_bp: Sequence[int], resource: str) -> dict[int, int]:
-        """Households whose own burden is above each threshold of a resource column."""
-        first, persons, before = self._homes
-        eased, limits = self._before - cells.owed, np.array(thresholds_bp, np.int64)
-        means = np.minimum(
-            self._resource(resource), kernel.NEVER // max([1, *thresholds_bp])
-        )  # no burden comes near it
-        own, counts = np.empty((1, len(before)), np.int64), []
+        """Households whose own burden is above each threshold of a resource column: those of the head alone, and anew the
+        households of persons whom a later row may pay."""
+        rest, some = self.resting(cells), cells.some
+        if (resource, *thresholds_bp) not in rest.counts:
+            rest.counts[resource, *thresholds_bp] = self._above(
+                rest.own, self._resource(resource), thresholds_bp
+            )
+        eased, homes = rest.owed[some] - cells.owed, self._home[some]
+        homes, eased = homes[(homes >= 0) & (eased != 0)], eased[(homes >= 0) & (eased != 0)]
+        there, place = np.unique(homes, return_inverse=True)
+        was, now = rest.own[there], rest.own[there]
+        np.subtract.at(now, place, eased)
+        means = self._resource(resource)[there]
+        counts = rest.counts[resource, *thresholds_bp] + (
+            self._above(now, means, thresholds_bp) - self._above(was, means, thresholds_bp)
+        )
+        return {z: int(counts[i]) for i, z in enumerate(thresholds_bp)}
+
+    def _above(self, own: Array, means: Array, thresholds_bp: Sequence[int]) -> Array:
+        """Households above each threshold."""
+        limits = np.array(thresholds_bp, np.int64)
+        means = np.minimum(means, kernel.NEVER // max([1, *thresholds_bp]))  # no burden comes near it
+        pieces = [np.zeros(len(limits), np.int64)]
 
         def count(a: int, b: int) -> None:
-            kernel.rolled(first, persons, (eased,), a, b, own)
-            own[0, a:b] = before[a:b] - own[0, a:b]
             piece = np.zeros((1, 1, len(limits)), np.int64)
-            kernel.above(own, means[None, :], limits, a, b, piece)
-            counts.append(piece)
+            sweeps.above(own[None, :], means[None, :], limits, a, b, piece)
+            pieces.append(piece[0, 0])
 
-        shared(len(before), count)
-        return {z: int(sum(piece[0, 0, i] for piece in counts)) for i, z in enumerate(thresholds_bp)}
+        shared(len(own), count)
+        return np.sum(pieces, axis=0)  # type: ignore[no-any-return]
 
-    def totals(self, head: Payment) -> Array:
-        """Fen every row at the head paid to all persons."""
-        if id(head) not in self._totals:
-            self._totals[id(head)] = head.paid.sum(axis=0)
-        return self._totals[id(head)]
+    def resting(self, cells: Cells) -> "Resting":
+        """What the rows at the head leave, with the tiers kept as recorded: the same for every plan that differs after it."""
+        if (id(cells.head), cells.extra) not in self._resting:
+            first, persons, before = self._homes
+            owed = np.maximum(cells.head.owed - self.recorded(cells.extra), 0)
+            eased = np.empty((1, len(before)), np.int64)
+            shared(
+                len(before), lambda a, b: sweeps.rolled(first, persons, (self._before - owed,), a, b, eased)
+            )
+            self._resting[id(cells.head), cells.extra] = Resting(owed, before - eased[0], {}, {})
+        return self._resting[id(cells.head), cells.extra]
 
     def recorded(self, tiers: Sequence[str]) -> Array:
         """Fen recorded of some tiers, by person."""
@@ -213,9 +259,8 @@ class Held:
         own = self._engine.ask("SELECT own_before_fen::BIGINT AS own FROM homes ORDER BY home")[
             "own"
         ].to_numpy()
-        homes = self.persons["home"].to_numpy()
-        persons = np.argsort(homes, kind="stable")
-        first = np.searchsorted(homes[persons], np.arange(len(own) + 1))
+        persons = np.argsort(self._home, kind="stable")
+        first = np.searchsorted(self._home[persons], np.arange(len(own) + 1))
         return first, persons, own
 
     def _resource(self, name: str) -> Array:
@@ -244,22 +289,16 @@ class Held:
 @cache
 def warm() -> None:
     """Compile the kernel, or load it where it was compiled before, by paying one bill of one person by no rule."""
-    money = np.zeros((len(kernel.PARTS) + 1, 1), np.int32)
+    money = np.zeros((len(kernel.PARTS), 1), np.int32)
     none, one = np.zeros((1, 0), np.int32), np.zeros(1, np.int64)
     day = np.zeros(1, np.int32)
-    rows = kernel.Rows(
-        np.zeros((0, len(kernel.TERMS)), np.int64),
-        none,
-        none.astype(np.int64),
-        one[:0],
-        one,
-        np.zeros((0, 1), np.int64),
-    )
-    bills = kernel.Bills(
-        money, np.zeros(1, np.uint8), day, np.arange(2), day, day, np.zeros((1, 1), np.int32)
-    )
+    wide = none.astype(np.int64)
+    terms, steps = np.zeros((0, len(kernel.TERMS)), np.int64), np.zeros((0, len(kernel.STEP)), np.int64)
+    rows = kernel.Rows(terms, none, wide, one[:0], one, steps)
+    kind = np.zeros((1, 1), np.int32)
+    bills = kernel.Bills(money, money[0], day, day, np.arange(2), day, day, kind)
     got = paying.pay(rows, bills, keep=True, threads=1)
-    kernel.reached(rows, none.astype(np.int64), bills.who, 0, got.sums, 0, 1, np.zeros(1, np.bool_))
+    sweeps.reached(rows, wide, bills.who, 0, got.sums, 0, 1, np.zeros(1, np.bool_))
     own = np.zeros((1, 1), np.int64)
-    kernel.rolled(np.arange(2), one, (one,), 0, 1, own)
-    kernel.above(own, one[None, :], one, 0, 1, np.zeros((1, 1, 1), np.int64))
+    sweeps.rolled(np.arange(2), one, (one,), 0, 1, own)
+    sweeps.above(own, one[None, :], one, 0, 1, np.zeros((1, 1, 1), np.int64))

@@ -1,11 +1,18 @@
 """Claim by claim from Parquet: rules that follow the date of every claim, and recorded payments to the household matrix.
 
-Run by whatif.py. Dated rules are paid from files clustered by person and date. The matrix is six stages of recorded payments by
-three resources by three thresholds, one file per city-year, against scanning and summing the same columns.
+    .venv/bin/python tests/benchmarks/perclaim.py --rows 10000000 --rounds 5
+    .venv/bin/python tests/benchmarks/perclaim.py --steps                     what each step takes of a claim
+
+Also run by whatif.py. Dated rules are paid from files clustered by person and date, to the payment of every row on every claim, or
+to what every row pays in all; what bounds them is decoding the columns, which is timed in the same run. The matrix is six stages
+of recorded payments by three resources by three thresholds, one file per city-year, against scanning and summing the same columns.
 """
 
+import argparse
 import resource
+import shutil
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,73 +24,155 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
-from analytics.plans import Plan, bills, claims_sql, kernel, needs
+from analytics.plans import Plan, bills, claims_sql, kernel, needs, sweeps
 from analytics.plans.arrays import CARE, PERSON, classes_sql, program, sorts
 from analytics.plans.rowsql import COST_PARTS
-from analytics.store import parquet
+from analytics.store import FACTS_FORMAT, parquet
+from analytics.whatif.held import warm
 from analytics.whatif.payments import total
 
 CLAIMS_PER_PERSON = 5  # of patients, as in an extract with outpatient care
+LEAST = 20e6  # claims a second, from Parquet
 STAGES = ("cost_fen", "basic_fen", "serious_fen", "assistance_fen", "inclusive_fen", "charity_fen")
 RESOURCES = ("income", "consumption", "nonfood")
 MATRIX = (1000, 2500, 4000)
 PARTITIONS = 8
 
 
-def dated(plan: Plan | None, drawn: Path, folder: Path, rows: int, rounds: int) -> list[dict[str, Any]]:
-    """Claims per second from Parquet to what every row pays on every claim; files clustered by person and date. `drawn`: claims
-    to be repeated up to `rows`."""
-    assert plan
-    con = duckdb.connect(config={"threads": "2"})
-    claim, persons = folder / "dated.parquet", folder / "dated-persons.parquet"
-    money = ", ".join(f"{c}::INTEGER AS {c}" for c in COST_PARTS.values())
-    count = con.execute(f"SELECT count(*) FROM {parquet([drawn])}").fetchall()[0][0]
-    con.execute(
-        f"CREATE TABLE claims AS SELECT * REPLACE (row_number() OVER (ORDER BY person_id, claim_date, seq) AS seq) FROM (SELECT (hash(seq // {CLAIMS_PER_PERSON}) >> 1)::BIGINT AS person_id, seq, claim_date, {', '.join((*CARE, *PERSON))}, {money}"
-        f" FROM (SELECT * REPLACE (row_number() OVER () AS seq) FROM {parquet([drawn])}, range({max(1, rows // count)}))) ORDER BY seq"
-    ).fetchall()
-    con.execute(
-        f"COPY (SELECT * EXCLUDE ({', '.join(PERSON)}) FROM claims) TO '{claim}' (FORMAT parquet, COMPRESSION lz4)"
-    ).fetchall()
-    alike = ", ".join(f"first({c} ORDER BY seq) AS {c}" for c in PERSON)
-    con.execute(
-        f"COPY (SELECT person_id, {alike} FROM claims GROUP BY person_id ORDER BY person_id) TO '{persons}' (FORMAT parquet, COMPRESSION lz4)"
-    ).fetchall()
-    count = con.execute("SELECT count(*) FROM claims").fetchall()[0][0]
-    con.execute("DROP TABLE claims").fetchall()
+class Dated:
+    """Claims of one drawn city-year repeated up to a number, in two files: claims by person and date, and persons."""
 
-    def ours() -> Any:
+    def __init__(self, plan: Plan, drawn: Path, folder: Path, rows: int) -> None:
+        self.plan, self.claim, self.persons = plan, folder / "dated.parquet", folder / "dated-persons.parquet"
+        self.con = con = duckdb.connect(config={"threads": "2"})
+        money = ", ".join(f"{c}::INTEGER AS {c}" for c in COST_PARTS.values())
+        ((count,),) = con.execute(f"SELECT count(*) FROM {parquet([drawn])}").fetchall()
+        con.execute(
+            f"CREATE TABLE claims AS SELECT * REPLACE (row_number() OVER (ORDER BY person_id, claim_date, seq) AS seq) FROM (SELECT (hash(seq // {CLAIMS_PER_PERSON}) >> 1)::BIGINT AS person_id, seq, claim_date, {', '.join((*CARE, *PERSON))}, {money}"
+            f" FROM (SELECT * REPLACE (row_number() OVER () AS seq) FROM {parquet([drawn])}, range({max(1, rows // count)}))) ORDER BY seq"
+        ).fetchall()
+        con.execute(
+            f"COPY (SELECT * EXCLUDE ({', '.join(PERSON)}) FROM claims) TO '{self.claim}' ({FACTS_FORMAT})"
+        ).fetchall()
+        alike = ", ".join(f"first({c} ORDER BY seq) AS {c}" for c in PERSON)
+        con.execute(
+            f"COPY (SELECT person_id, {alike} FROM claims GROUP BY person_id ORDER BY person_id) TO '{self.persons}' ({FACTS_FORMAT})"
+        ).fetchall()
+        ((self.count,),) = con.execute("SELECT count(*) FROM claims").fetchall()
+        con.execute("DROP TABLE claims").fetchall()
+        self.names = dict.fromkeys(f"{r.id}__{r.liability}_paid_fen" for r in plan.tier)
+
+    def decoded(self) -> int:
+        """The columns read and nothing done with them, a row group a thread, as ours reads them."""
+        info = pq.read_metadata(self.claim)
         wanted = ["person_id", "claim_date", *CARE, *COST_PARTS.values()]
-        frame, people = (
-            pl.DataFrame(pq.read_table(path, columns=columns, read_dictionary=coded))
-            for path, columns, coded in ((claim, wanted, list(CARE)), (persons, None, None))
-        )
-        held = bills.sorted_by(bills.settled(frame), people, sorts(needs(plan)))
-        con.register("kinds", held.kinds)
-        classes = con.sql(f"SELECT {', '.join(classes_sql(plan))} FROM kinds").pl()
-        return bills.pay(program(plan, classes), held.bills, by_bill=True)
 
-    def theirs() -> Any:
-        relation = f"(SELECT c.*, {', '.join(PERSON)} FROM {parquet([claim])} AS c JOIN {parquet([persons])} AS p USING (person_id))"
-        sums = ", ".join(f"{total(name)}" for name in names)
-        return con.sql(f"SELECT {sums}, count(*) FROM ({claims_sql(plan, relation)})").fetchall()[0]
+        def one(number: int) -> int:
+            file = pq.ParquetFile(self.claim, metadata=info, read_dictionary=list(CARE))
+            return len(file.read_row_group(number, wanted, use_threads=False))
 
-    names = dict.fromkeys(f"{r.id}__{r.liability}_paid_fen" for r in plan.tier)
-    ways: dict[str, list[float]] = {"kernel": [], "sql": []}
+        with ThreadPoolExecutor(2) as pool:
+            return sum(pool.map(one, range(info.num_row_groups)))
+
+    def people(self) -> pl.DataFrame:
+        return pl.DataFrame(pq.read_table(self.persons, read_dictionary=list(PERSON)))
+
+    def sorted(self, settled: bills.Settled, people: pl.DataFrame) -> bills.Sorted:
+        assert np.array_equal(settled.persons, people["person_id"].to_numpy())
+        return bills.sorted_by(settled, people, sorts(needs(self.plan)))
+
+    def rows(self, held: bills.Sorted) -> kernel.Rows:
+        self.con.register("kinds", held.kinds)
+        return program(self.plan, self.con.sql(f"SELECT {', '.join(classes_sql(self.plan))} FROM kinds").pl())
+
+    def ours(self, **asked: bool) -> bills.Payment:
+        held = self.sorted(bills.read(self.claim), self.people())
+        return bills.pay(self.rows(held), held.bills, by_person=False, **asked)
+
+    def theirs(self) -> tuple[int, ...]:
+        """What every liability paid, by the plan's own query, and the claims."""
+        relation = f"(SELECT c.*, {', '.join(PERSON)} FROM {parquet([self.claim])} AS c JOIN {parquet([self.persons])} AS p USING (person_id))"
+        sums = ", ".join(f"{total(name)}" for name in self.names)
+        return self.con.sql(f"SELECT {sums}, count(*) FROM ({claims_sql(self.plan, relation)})").fetchall()[0]
+
+    def told(self, by_row: Any) -> tuple[int, ...]:
+        """The same of payments by row."""
+        sums = dict.fromkeys(self.names, 0)
+        for paid, rule in zip(by_row, self.plan.tier, strict=True):
+            sums[f"{rule.id}__{rule.liability}_paid_fen"] += int(paid)
+        return (*sums.values(), self.count)
+
+    def steps(self, rounds: int) -> dict[str, float]:
+        """Nanoseconds of processor time a claim, step by step."""
+        spent: dict[str, list[float]] = {}
+
+        def step(name: str, work: Callable[[], Any]) -> Any:
+            done, _ = timed(work)
+            spent.setdefault(name, []).append(CPU[-1])
+            return done
+
+        for _ in range(rounds):
+            step("decode alone", self.decoded)
+            settled = step("read claims into arrays (with decoding)", lambda: bills.read(self.claim))
+            people = step("read persons", self.people)
+            held = step("sort persons", lambda s=settled, p=people: self.sorted(s, p))
+            rows = step("plan to arrays", lambda h=held: self.rows(h))
+            for name, asked in (("pay, totals alone", False), ("pay, every row on every claim", True)):
+                step(
+                    name,
+                    lambda r=rows, h=held, b=asked: bills.pay(r, h.bills, by_person=False, by_bill=b),
+                )
+        return {name: statistics.median(each) * 1e9 / self.count for name, each in spent.items()}
+
+
+def dated(plan: Plan | None, drawn: Path, folder: Path, rows: int, rounds: int) -> list[dict[str, Any]]:
+    """Claims per second from Parquet, and from memory, to what every row pays. `drawn`: claims to be repeated up to `rows`."""
+    assert plan
+    warm()
+    city = Dated(plan, drawn, folder, rows)
+    settled, people = bills.read(city.claim), city.people()
+    held = city.sorted(settled, people)
+    ready = city.rows(held)
+    works: dict[str, Callable[[], Any]] = {
+        "floor": city.decoded,
+        "Parquet to every row's payment on every claim": lambda: city.ours(by_bill=True),
+        "Parquet to what every row pays in all": city.ours,
+        "memory to every row's payment on every claim": lambda: bills.pay(ready, held.bills, by_person=False, by_bill=True),
+        "memory to what every row pays in all": lambda: bills.pay(ready, held.bills, by_person=False),
+    }  # fmt: skip
+    row, sql = timed(city.theirs)
+    walls: dict[str, list[float]] = {name: [] for name in works}
+    cpus: dict[str, list[float]] = {name: [] for name in works}
     for number in range(rounds):
-        got, seconds = timed(ours)
-        ways["kernel"].append(seconds)
-        if number == 0:
-            row, seconds = timed(theirs)
-            ways["sql"].append(seconds)
-            sums = dict.fromkeys(names, 0)
-            for at, rule in enumerate(plan.tier):
-                sums[f"{rule.id}__{rule.liability}_paid_fen"] += int(got.by_bill[:, at].sum())
-            if (*sums.values(), count) != row:
-                raise SystemExit(f"not the same payments: {sums} and {row}")
-    rate = count / statistics.median(ways["kernel"]) / 1e6
-    what = f"dated rules, Parquet to every row's payment on every claim: {rate:.1f} M claims/s (bound 20)"
-    return [figure(what, ways["kernel"], "the plan's SQL", ways["sql"], None, count)]
+        for name, work in works.items():
+            got, seconds = timed(work)
+            walls[name].append(seconds)
+            cpus[name].append(CPU[-1])
+            if number == 0 and name != "floor":
+                sums = got.by_bill.sum(axis=0, dtype=np.int64) if got.by_bill.size else got.total
+                if city.told(sums) != row:
+                    raise SystemExit(f"{name}: not the same payments: {city.told(sums)} and {row}")
+            got = None
+    found = []
+    for name, seconds in walls.items():
+        rate, each = (city.count / statistics.median(s) / 1e6 for s in (seconds, cpus[name]))
+        what = f"dated rules, {name}: {rate:.1f} M claims/s ({each:.1f} M per processor second)"
+        if name == "floor":
+            continue
+        bound = {"bound_seconds": city.count / LEAST} if name.startswith("Parquet") else {}
+        found.append(figure(what, seconds, "decoding the columns", walls["floor"], None, city.count, **bound))
+    every = walls["Parquet to every row's payment on every claim"]
+    return [
+        *found,
+        figure(
+            "dated rules, Parquet to every row's payment on every claim",
+            every,
+            "the plan's SQL",
+            [sql],
+            None,
+            city.count,
+        ),
+    ]
 
 
 def matrix(folder: Path, rows: int, rounds: int) -> list[dict[str, Any]]:
@@ -147,11 +236,11 @@ def matrix(folder: Path, rows: int, rounds: int) -> list[dict[str, Any]]:
         assert np.array_equal(keys[first[:-1]], known)
         own = np.empty((len(STAGES), len(known)), np.int64)
         columns = tuple(claim[c].to_numpy() for c in STAGES)
-        kernel.rolled(first, np.empty(0, np.int32), columns, 0, len(known), own)
+        sweeps.rolled(first, np.empty(0, np.int32), columns, 0, len(known), own)
         own[1:] = own[0] - np.cumsum(own[1:], axis=0)
         means = np.stack([home[c].to_numpy() for c in RESOURCES])
         found = np.zeros((len(STAGES), len(RESOURCES), len(MATRIX)), np.int64)
-        kernel.above(own, means, np.array(MATRIX), 0, len(known), found)
+        sweeps.above(own, means, np.array(MATRIX), 0, len(known), found)
         return found.ravel()
 
     def by_kernel() -> Any:
@@ -210,3 +299,34 @@ def figure(
         **more,
     }
     return found | ({"bound": bound} if bound is not None else {})
+
+
+def main() -> None:
+    from whatif import YEAR, grown
+
+    from analytics.plans import plan_for
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", action="store_true")
+    args = parser.parse_args()
+    folder, plan = Path(tempfile.mkdtemp(prefix="jianfu-perclaim-")), plan_for("weihai", YEAR)
+    try:
+        drawn = grown(folder, "weihai", max(1000, args.rows // 2))["claim"]
+        assert plan
+        if args.steps:
+            warm()
+            for name, took in Dated(plan, drawn, folder, args.rows).steps(args.rounds).items():
+                print(f"{took:8.1f} ns of processor time a claim: {name}")
+            return
+        for row in dated(plan, drawn, folder, args.rows, args.rounds):
+            print(
+                f"{row['what']}: {row['seconds']:.3f} s; {row['against']}: {row['against_seconds']:.3f} s; ratio {row['ratio']:.2f}"
+            )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

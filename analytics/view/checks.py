@@ -1,13 +1,15 @@
 """What the checks found: a light for each, the rows that wait as they came, and which measures stand on them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import polars as pl
 
 from analytics.figures import formats, words
 from analytics.figures.words import say, t
-from analytics.release import guarded
+from analytics.measures import Measure
+from analytics.release import Released, guarded
 from analytics.view import asking, ledger
 
 Found = Mapping[str, Any]
@@ -157,8 +159,7 @@ def measures(checks: Sequence[Found]) -> tuple[pl.DataFrame, int]:
         look = [c for c in told if light(c) in ("open", "warn")]
         code, why = "look" if look else "ok", [_why(c) for c in told]
         try:
-            answer = asking.ask(measure.id, ["tier"] if measure.per else [], {})
-            if not set(answer.table["status"]) - {"undefined"}:
+            if not _is_computable(measure):
                 code, why = "not_computable", [t("usable.nothing")]
         except asking.Unanswered as reason:
             code, why = "not_computable", [str(reason)]
@@ -169,6 +170,22 @@ def measures(checks: Sequence[Found]) -> tuple[pl.DataFrame, int]:
         lines.append((code, line | {t("check.why"): t("explain.semicolon").join(why)}))
     lines.sort(key=lambda line: -list(_USABLE).index(line[0]))
     return pl.DataFrame([line for _, line in lines]), others
+
+
+def _is_computable(measure: Measure) -> bool:
+    """Whether there is a value anywhere: one city and year is asked first, everything only where that has none. Raises
+    asking.Unanswered.
+    """
+    by = ["tier"] if measure.per else []
+    city, year = asking.desk().places[-1]
+    with suppress(asking.Unanswered):
+        if _has_value(asking.ask(measure.id, by, {"city": [city], "plan_year": [str(year)]})):
+            return True
+    return _has_value(asking.ask(measure.id, by, {}))
+
+
+def _has_value(answer: Released) -> bool:
+    return bool(set(answer.table["status"]) - {"undefined"})
 
 
 def _why(c: Found) -> str:

@@ -16,7 +16,7 @@ run: $(READY)
 	$(BIN)/jianfu serve $(STORE) --port $(PORT)
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 long: $(READY)
 	$(BIN)/python -m pytest -m long

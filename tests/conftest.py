@@ -41,22 +41,22 @@ def _packages_looked_at_once() -> Iterator[None]:
         yield
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than there are processors: much of the time is waiting for servers, browsers and clocks."""
-    return (os.cpu_count() or 1) + 1
-
-
-# Files that take longest, which begin first, so that no worker is left alone with one of them.
+# Files that drive a browser: one after the other, since two browsers and their servers are more than two processors can serve.
+BROWSER = ("browser_upload", "oidc", "browser_pages", "browser", "scripts")
+# The others that take longest, which begin first, so that no worker is left alone with one of them.
 LONGEST = (
-    "browser_upload", "oidc", "browser_pages", "browser", "scripts", "reconcile", "rotate", "faults", "store", "wheel",
-    "corrections", "runners", "jail", "ingest", "kernel", "measures", "corrections_kept", "readme", "faults_disk",
-    "faults_together", "data_page", "cube",
+    "reconcile", "rotate", "faults", "store", "wheel", "corrections", "runners", "jail", "ingest", "kernel", "measures",
+    "corrections_kept", "readme", "faults_disk", "faults_together", "data_page", "cube",
 )  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    place = {f"test_{name}": number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
+    """Tests of a file stay on one worker (`--dist loadgroup`)."""
+    place = {f"test_{name}": number for number, name in enumerate((*BROWSER, *LONGEST))}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+    for item in items:
+        stem = item.path.stem
+        item.add_marker(pytest.mark.xdist_group("browser" if stem.removeprefix("test_") in BROWSER else stem))
 
 
 def unsealed(store: Path) -> Path:

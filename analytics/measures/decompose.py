@@ -59,7 +59,7 @@ def decompose(
     sql = f"""\
 {head},
 {asked.ranked("living")}
-SELECT {", ".join(sums)}
+SELECT {", ".join(f"{sql} AS sum_{i}" for i, sql in enumerate(sums))}
 FROM (FROM cut WHERE usable) AS r JOIN (SELECT key, rank FROM rank_living WHERE usable) AS k ON r.key_living = k.key
 """
     row = [float(v or 0) for v in engine.ask(sql, asked.bound).row(0)]

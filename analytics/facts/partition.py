@@ -147,9 +147,9 @@ class Work:
         """Persons, then households, of a city-year that outgrows memory: a range of keys at a time, put aside in files."""
         aside: dict[str, list[Path]] = {"person_year": [], "household_year": []}
 
-        def put(table: str, rows: str, key: str) -> None:
+        def put(table: str, rows: str, key: str, among_equals: str) -> None:
             aside[table].append(self.staging / f"aside-{table}-{job.number}-{len(aside[table])}.parquet")
-            ordered = f"SELECT *, {key} AS home FROM ({rows}) ORDER BY home"
+            ordered = f"SELECT *, {key} AS home FROM ({rows}) ORDER BY home, {among_equals}"
             self._do(
                 f"COPY ({ordered}) TO {literal(aside[table][-1])} ({FACTS_FORMAT}, ROW_GROUP_SIZE 20480)"
             )
@@ -159,14 +159,11 @@ class Work:
             self._do(f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * EXCLUDE home {rows}")
 
         for keys in job.ranges:
-            put(
-                "person_year",
-                self._person_year([replace(job, keys=keys)]),
-                "coalesce(household_key, person_key)",
-            )
+            persons = self._person_year([replace(job, keys=keys)])
+            put("person_year", persons, "coalesce(household_key, person_key)", "person_key")
         for keys in job.ranges:
             view("person_year", keys)
-            put("household_year", self._household_year([job]), "household_key")
+            put("household_year", self._household_year([job]), "household_key", "is_linked")
         view("person_year")
         view("household_year")
 

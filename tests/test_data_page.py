@@ -3,8 +3,10 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import polars as pl
 import pytest
 from deliveries import bare, csv_file, take
 from mixed import FEE, FILE, ROWS, deliver, settlements
@@ -13,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from analytics import verbs
 from analytics.answer import Desk
 from analytics.figures import words
+from analytics.measures import measures
 from analytics.reference import root
 from analytics.view import asking, checks, states
 
@@ -250,3 +253,28 @@ def test_not_asked_never_looks_like_a_pass() -> None:
     assert words.known("light.not_applicable") and words.known("light.passed")
     found = {"rule": "x", "severity": "warn", "rows_open": 0}
     assert checks.light({**found, "status": "not_applicable"}) != checks.light({**found, "status": "passed"})
+
+
+def test_which_measures_can_be_computed_is_asked_of_one_place_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value there is enough; where there is none, or no answer at all, everything is asked, and that decides."""
+    here = {"city": ["b"], "plan_year": ["2023"]}
+    told = {  # status at the last place, then everywhere; nothing: cannot be answered
+        "own_share_after": ("ok", None), "tier_share": ("undefined", "ok"), "reach": (None, "hidden"),
+        "own_burden_mean": ("undefined", "undefined"),
+    }  # fmt: skip
+    asked = []
+
+    def ask(measure: str, by: list[str], where: dict[str, list[str]]) -> SimpleNamespace:
+        asked.append((measure, bool(where)))
+        assert where in (here, {})
+        status = told[measure][0 if where else 1]
+        if status is None:
+            raise asking.Unanswered("nothing of the kind")
+        return SimpleNamespace(table=pl.DataFrame({"status": [status]}))
+
+    desk = SimpleNamespace(places=[("a", 2022), ("b", 2023)], measures=lambda: [measures()[m] for m in told])
+    monkeypatch.setattr(asking, "desk", lambda: desk)
+    monkeypatch.setattr(asking, "ask", ask)
+    table, others = checks.measures([])
+    assert (table.height, others) == (1, 3)
+    assert [m for m, at_one in asked if not at_one] == ["tier_share", "reach", "own_burden_mean"]

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from analytics.figures import charts, names, tables, words
+from analytics.figures import charts, formats, names, tables, words
 from analytics.figures.words import say, t
 from analytics.view import asking, choose, figure
 
@@ -20,10 +20,20 @@ MEASURES = [
 with choose.row():
     place = choose.place()
 choose.remarks(place)
-st.title(t("tiers.answer", place=place.name), anchor=False)
-
-before, after = (asking.ask(m, ["tier"], place.where) for m in ("own_share_before", "own_share_after"))
+before, after, paid = (
+    asking.ask(m, ["tier"], place.where) for m in ("own_share_before", "own_share_after", "tier_share")
+)
 order = asking.present(after, place.city, place.year)
+known = [row for k in order if (row := asking.row(paid, tier=k)) and row["status"] == "shown"]
+if known:
+    each = [
+        t("tiers.took", tier=words.inline(words.tier(row["tier"])), share=formats.per_hundred(row["value"]))
+        for row in known
+    ]
+    st.title(t("tiers.answer", place=place.name, each=words.listing(each)), anchor=False)
+else:
+    st.title(t("tiers.no_answer", place=place.name), anchor=False)
+
 figure.show(
     "before_after",
     t("tiers.before_after"),

@@ -142,7 +142,6 @@ def results(
     """
     base = folder or Path(tempfile.mkdtemp(prefix="jianfu-bench-"))
     try:
-        (base / "scaled").mkdir(parents=True, exist_ok=True)
         store = Scaled(base / "scaled", rows, cities=cities, years=years).make().path
         chosen = [w for w in WAYS if (not ways or w in ways) and (w != "pandas_script" or rows <= 10_000_000)]
         runs: dict[str, list[dict[str, float]]] = {way: [] for way in chosen}

@@ -22,14 +22,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from analytics import facts, verbs
+from analytics import facts
 from analytics.measures import Book, Spread
 from analytics.release import digest
 from analytics.store import Store
 from analytics.store.runner import Runner, runner_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from ingest import draw
+from scaled import Scaled
 
 MASTER = os.environ.get("JIANFU_SPARK_MASTER", f"spark://127.0.0.1:{os.environ.get('SPARK_PORT', '7077')}")
 BOUND = 1.7  # of Spark to the pool
@@ -64,12 +64,12 @@ def _asked(store: Path, runner: Runner) -> str:
     return digest(raw.table)
 
 
-def results(rows: int, rounds: int) -> list[dict[str, Any]]:
+def results(rows: int, rounds: int, folder: Path | None = None) -> list[dict[str, Any]]:
     """What took how long on which runner; `against` is the pool, in the same round."""
-    folder = Path(tempfile.mkdtemp(prefix="jianfu-runners-"))
+    base = folder or Path(tempfile.mkdtemp(prefix="jianfu-runners-"))
     try:
-        store = folder / "store"
-        verbs.ingest(store, [draw(folder, rows)], "settlement")
+        store = Scaled(base / "scaled", rows).make().path
+        rows = sum(p.rows for d in Store(store).deliveries() for p in d.partitions("settlement"))
         taken: dict[tuple[str, str], list[float]] = {}
         same: dict[str, set[str]] = {}
 
@@ -96,9 +96,10 @@ def results(rows: int, rounds: int) -> list[dict[str, Any]]:
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         return [_row(what, name, taken, rows, peak) for what, name in taken]
     finally:
-        for path in folder.rglob("*"):
-            path.chmod(0o700)
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder is None:
+            for path in base.rglob("*"):
+                path.chmod(0o700)
+            shutil.rmtree(base, ignore_errors=True)
 
 
 def _row(
@@ -117,8 +118,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="kept, with the store made in it")
     args = parser.parse_args()
-    for row in results(args.rows, args.rounds):
+    for row in results(args.rows, args.rounds, args.folder):
         print(json.dumps(row))
 
 

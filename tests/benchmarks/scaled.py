@@ -56,6 +56,7 @@ class Scaled:
         store = Store(self.folder / f"store-{self.rows}-{self.cities}x{self.years}")
         if (store.path / "done").exists():
             return store
+        store.path.mkdir(parents=True, exist_ok=True)
         self._who()
         for table in (
             "household_member",
@@ -174,7 +175,6 @@ def _key(of: str) -> str:
 def main() -> None:
     folder, rows = Path(sys.argv[1]), int(sys.argv[2])
     cities, years = (int(sys.argv[3]), int(sys.argv[4])) if len(sys.argv) > 4 else (CITIES, YEARS)
-    folder.mkdir(parents=True, exist_ok=True)
     store = Scaled(folder / "scaled", rows, cities=cities, years=years).make()
     parts = [p for d in store.deliveries() for p in d.partitions()]
     print(

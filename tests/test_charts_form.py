@@ -41,3 +41,26 @@ def test_every_chart_is_valid(sample_store: Path, monkeypatch: pytest.MonkeyPatc
 def test_an_invalid_chart_is_found() -> None:
     with pytest.raises(ValueError, match="oriented"):
         go.Figure(data=[{"type": "bar", "oriented": "h"}])
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance, WCAG 2.2."""
+    parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def _contrast(one: str, other: str) -> float:
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_numbers_in_coloured_cells_can_be_read(sample_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Axe does not look into drawings. Control: what Plotly puts on the middle of its own scale cannot be read."""
+    assert _contrast("#FFFFFF", "#000000") == 21 and _contrast("#444444", "#9A9276") < 4.5
+    monkeypatch.setenv("JIANFU_STORE", str(sample_store))
+    at = AppTest.from_file(str(FRAME), default_timeout=60).run()
+    at.switch_page(str(ROOT / "pages" / "compare.py")).run()
+    (heat,) = (trace for chart in _charts(at) for trace in chart["data"] if trace["type"] == "heatmap")  # type: ignore[attr-defined]
+    for _, shade in heat["colorscale"]:
+        assert _contrast(heat["textfont"]["color"], shade) >= 4.5

@@ -139,7 +139,7 @@ def test_points_with_words_and_open_marks() -> None:
 def test_a_cell_of_a_heat_map_that_is_not_shown_stays_empty() -> None:
     trace = {
         "type": "heatmap", "x": ["2022", "2023"], "y": ["甲", "乙"], "z": [[0.0, 0.5], [None, 1.0]],
-        "text": [["0%", "50%"], ["", "100%"]], "colorscale": "Cividis", "reversescale": False,
+        "text": [["0%", "50%"], ["", "100%"]], "colorscale": [[0, "#00224E"], [1, "#FEE838"]], "reversescale": False,
     }  # fmt: skip
     plain = rectangles(drawn(chart(trace, xaxis={"side": "top"}, yaxis={"autorange": "reversed"})))
     assert [r["fill"] for r in plain][::2] == ["#00224E", "#FEE838"] and len(plain) == 3

@@ -16,6 +16,8 @@ Row = Mapping[str, Any]
 _PALETTE = ("#00639C", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8B6F00", "#7F7F7F")
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _GREY = "#9AA5B1"
+_SHADES = [[0, "#F2F6FA"], [1, "#62A5D3"]]  # darker is worse; every shade is light enough to read on
+_INK = "#111827"
 _ARM = "#5B6672"
 
 
@@ -341,7 +343,8 @@ def heat(released: Released, x: str, y: str) -> Chart:
         "text": [text for _, text, _ in drawn],
         "texttemplate": "%{text}",
         "hovertemplate": "%{y} %{x}: %{text}<extra></extra>",
-        "colorscale": "Cividis",
+        "textfont": {"color": _INK},
+        "colorscale": _SHADES,
         "reversescale": released.measure.better == "higher",
         "showscale": False,
         "xgap": 3,

@@ -20,9 +20,6 @@ _SIZE = 12.0
 _PAGE = b"""#set page(width: auto, height: auto, margin: 0pt)
 #image(bytes(sys.inputs.picture), format: "svg")
 """
-_CIVIDIS = (
-    "#00224E", "#123570", "#3B496C", "#575D6D", "#707173", "#8A8678", "#A59C74", "#C3B369", "#E1CC55", "#FEE838",
-)  # fmt: skip
 _KINDS = ("bar", "scatter", "heatmap")
 _MODES = {"lines", "markers", "text"}
 
@@ -169,7 +166,7 @@ def _draw_heat(plot: Plot, trace: Trace, x: Axis) -> None:
     shown = [v for row in trace["z"] for v in map(number, row) if v is not None]
     low = trace.get("zmin", min(shown, default=0.0))
     high = trace.get("zmax", max(shown, default=1.0))
-    scale = _scale(trace.get("colorscale", "Cividis"))
+    scale = _scale(trace["colorscale"])
     told, gap = trace.get("text"), float(trace.get("xgap", 0)) / 2
     for j, row in enumerate(trace["z"]):
         for i, value in enumerate(map(number, row)):
@@ -207,8 +204,6 @@ def _annotation(plot: Plot, note: Mapping[str, Any]) -> None:
 
 def _scale(given: Any) -> list[str]:
     """The stops of a colour scale, evenly spaced."""
-    if given == "Cividis":
-        return list(_CIVIDIS)
     if isinstance(given, list | tuple):
         return [str(stop[1]) for stop in given]
     raise ValueError(f"colour scale {given!r}: not known; add it to draw.py")

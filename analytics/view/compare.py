@@ -28,7 +28,9 @@ def courses(seen: Released, scope: choose.Scope, benchmark: str, picked: list[st
     )
     left, right = st.columns(2)
     with left:
-        figure.show("cells", t("compare.cells"), charts.heat(seen, "plan_year", "city"), crossed, [seen])
+        colours = t("compare.darker" if seen.measure.better == "none" else "compare.darker_worse")
+        chart = charts.heat(seen, "plan_year", "city")
+        figure.show("cells", t("compare.cells"), chart, crossed, [seen], colours)
     year = scope.years[-1]
     with right:
         figure.show(

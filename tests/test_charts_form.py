@@ -1,12 +1,18 @@
 """Every chart of every page is what Plotly takes: pages send them unchecked."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import plotly.graph_objects as go
+import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from analytics.figures import charts
+from analytics.measures import Book
+from analytics.release.disclosure import release
+from analytics.store import Store
 from analytics.view import asking
 from analytics.view.menu import PAGES
 
@@ -64,3 +70,16 @@ def test_numbers_in_coloured_cells_can_be_read(sample_store: Path, monkeypatch: 
     (heat,) = (trace for chart in _charts(at) for trace in chart["data"] if trace["type"] == "heatmap")  # type: ignore[attr-defined]
     for _, shade in heat["colorscale"]:
         assert _contrast(heat["textfont"]["color"], shade) >= 4.5
+
+
+@pytest.mark.parametrize(("low", "mode"), [(0.0, "nonnegative"), (-0.01, "tozero")])
+def test_an_axis_has_a_negative_half_only_where_something_is_negative(
+    sample_store: Path, low: float, mode: str
+) -> None:
+    """Zeros alone, or an interval that reaches below zero."""
+    snapshot = Store(sample_store).current()
+    raw = Book(snapshot).ask("reach", ["tier"], {"city": ["zhuhai"], "plan_year": [2022]})
+    released = release(raw)
+    zeros = replace(released, table=released.table.with_columns(value=pl.lit(0.0), ci_low=pl.lit(low)))
+    _, _, axis = charts.readings(list(zeros.table.iter_rows(named=True)), zeros)
+    assert axis["rangemode"] == mode

@@ -72,13 +72,16 @@ def readings(
     unit, language, chosen = released.measure.unit, words.language(), words.money_unit()
     raw = [r["value"] if r is not None and r["status"] == "shown" else None for r in rows]
     text = [formats.value(v, unit, language, chosen) if v is not None else "" for v in raw]
+    ends = {"value", "ci_low"} & {*released.table.columns}
+    is_below = any((released.table[name] < 0).any() for name in ends)
+    zero = "tozero" if is_below else "nonnegative"  # zeros alone have no negative half
     if unit == "share":
-        return raw, text, plain_axis(tickformat=".1~%", rangemode="tozero")
+        return raw, text, plain_axis(tickformat=".1~%", rangemode=zero)
     if unit == "points":
         return (
             [None if v is None else v * 100 for v in raw],
             text,
-            plain_axis(title={"text": t("axis.points")}, rangemode="tozero"),
+            plain_axis(title={"text": t("axis.points")}, rangemode=zero),
         )
     if unit == "yuan":
         by = formats.scale(released.table["value"], chosen, language)
@@ -86,11 +89,11 @@ def readings(
         return (
             [None if v is None else v / by.yuan for v in raw],
             text,
-            plain_axis(title=title, tickformat=",", rangemode="tozero"),
+            plain_axis(title=title, tickformat=",", rangemode=zero),
         )
     if unit == "index":  # on either side of zero, which is a value of its own
         return raw, text, plain_axis(tickformat=".2~f", zeroline=True)
-    return raw, text, plain_axis(tickformat=",", rangemode="tozero")
+    return raw, text, plain_axis(tickformat=",", rangemode=zero)
 
 
 def whiskers(rows: Sequence[Row | None], released: Released, colour: str = _ARM) -> dict[str, Any] | None:

@@ -11,8 +11,9 @@ from analytics.facts.jobs import Job, Made, code_version, jobs_of
 from analytics.facts.partition import file_name
 from analytics.facts.shared import years
 from analytics.facts.work import Answers, Asked, Batch, Bench, Cube, Guard, Year
-from analytics.store import Damaged, Folder, NotBuilt, Store
+from analytics.store import Damaged, Folder, NotBuilt, Partition, Store
 from analytics.store.runner import Local, Runner
+from analytics.store.snapshot import each
 from analytics.tiers import LEDGERS, full_order
 
 FACTS = (*LEDGERS, "policy_year", "claim")
@@ -47,8 +48,7 @@ def build(
             raise NotBuilt(
                 f"{store.path}: no settlement or household_year delivery to build from; run `jianfu ingest` first"
             )
-        for delivery in deliveries:
-            delivery.check()
+        each(Partition.check, (part for d in deliveries for part in d.partitions()))
         before, known = _known(store)
         report = progress or (lambda *_: None)
         todo = [job for job in jobs if not {job.key, job.check_key} <= known.keys()]
@@ -196,9 +196,8 @@ def _known(store: Store) -> tuple[Path, dict[str, Made]]:
     for part in ("files", *_KEYED):
         for row in manifest.get(part, ()):
             found[row["key"]][part].append(row)
-    changed = {
-        f["key"] for f, part in zip(manifest["files"], snapshot.partitions(), strict=True) if part.damage
-    }
+    damage = each(lambda part: part.damage, snapshot.partitions())
+    changed = {file["key"] for file, line in zip(manifest["files"], damage, strict=True) if line}
     return snapshot.path, {key: rows for key, rows in found.items() if key not in changed}
 
 

@@ -14,17 +14,20 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
 from analytics.store.engine import FileTrouble
 
+T = TypeVar("T")
+R = TypeVar("R")
 KEPT_SNAPSHOTS = 3
 _ID = 20
 _FULL = ("No space left on device", "not enough space on the disk", "Disk quota exceeded")
@@ -46,6 +49,12 @@ def sha256_of(path: Path) -> str:
     """sha256 of a file, hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def each(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """Results in order; several at once, since hashing and the disk wait for no other thread."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(work, items))
 
 
 def _canonical(value: Mapping[str, Any]) -> bytes:
@@ -141,7 +150,7 @@ class Folder:
     def damage(self) -> list[str]:
         """Problems found by hashing everything again, one line each; empty when whole."""
         try:
-            found = [line for part in self.partitions() if (line := part.damage)]
+            found = [line for line in each(lambda part: part.damage, self.partitions()) if line]
         except Damaged as error:
             return [str(error)]
         known = {file["name"] for file in self.manifest["files"]} | {"manifest.json"}
@@ -150,8 +159,7 @@ class Folder:
 
     def check(self) -> None:
         """Before use: raises Damaged when a file is missing or is not the one the manifest names."""
-        for part in self.partitions():
-            part.check()
+        each(Partition.check, self.partitions())
 
 
 class Store:
@@ -244,13 +252,15 @@ class Store:
         for path in staging.iterdir():  # spilled, or opened by the gate as it came: none of it may be sealed
             if path.name not in named:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        hashed = [
-            {**file, "sha256": file.get("sha256") or sha256_of(staging / file["name"])} for file in files
-        ]
+
+        def synced(file: Mapping[str, Any]) -> dict[str, Any]:
+            path = staging / file["name"]
+            _sync(path)
+            return {**file, "sha256": file.get("sha256") or sha256_of(path)}
+
+        hashed = each(synced, files)
         raw = _canonical({**facts, "files": hashed})
         (staging / "manifest.json").write_bytes(raw)
-        for file in hashed:
-            _sync(staging / file["name"])
         _sync(staging / "manifest.json")
         _sync(staging)
         target = self.path / kind / hashlib.sha256(raw).hexdigest()[:_ID]

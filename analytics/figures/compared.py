@@ -194,6 +194,9 @@ def apart(released: Released, rows: str, columns: str, benchmark: str, at: str) 
     here = released.table.filter(pl.col(columns).cast(pl.String) == at)
     gaps = here.filter(pl.col("status") != "shown").height
     bar = _flat([names.member(rows, code) for code, _ in known], drawn, told, colours)
+    if form.unit in ("share", "points"):  # named by the axis: on a phone the number alone has room
+        bar |= {"text": [text.partition(" ")[0] for text in told], "customdata": told}
+        bar["hovertemplate"] = "%{y}: %{customdata}<extra></extra>"
     alt = t(
         "apart.alt",
         measure=say(form.title),

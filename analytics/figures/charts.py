@@ -72,16 +72,13 @@ def readings(
     unit, language, chosen = released.measure.unit, words.language(), words.money_unit()
     raw = [r["value"] if r is not None and r["status"] == "shown" else None for r in rows]
     text = [formats.value(v, unit, language, chosen) if v is not None else "" for v in raw]
-    ends = {"value", "ci_low"} & {*released.table.columns}
-    is_below = any((released.table[name] < 0).any() for name in ends)
-    zero = "tozero" if is_below else "nonnegative"  # zeros alone have no negative half
     if unit == "share":
-        return raw, text, plain_axis(tickformat=".1~%", rangemode=zero)
+        return raw, text, plain_axis(tickformat=".1~%", rangemode="tozero")
     if unit == "points":
         return (
             [None if v is None else v * 100 for v in raw],
             text,
-            plain_axis(title={"text": t("axis.points")}, rangemode=zero),
+            plain_axis(title={"text": t("axis.points")}, rangemode="tozero"),
         )
     if unit == "yuan":
         by = formats.scale(released.table["value"], chosen, language)
@@ -89,11 +86,11 @@ def readings(
         return (
             [None if v is None else v / by.yuan for v in raw],
             text,
-            plain_axis(title=title, tickformat=",", rangemode=zero),
+            plain_axis(title=title, tickformat=",", rangemode="tozero"),
         )
     if unit == "index":  # on either side of zero, which is a value of its own
         return raw, text, plain_axis(tickformat=".2~f", zeroline=True)
-    return raw, text, plain_axis(tickformat=",", rangemode=zero)
+    return raw, text, plain_axis(tickformat=",", rangemode="tozero")
 
 
 def whiskers(rows: Sequence[Row | None], released: Released, colour: str = _ARM) -> dict[str, Any] | None:
@@ -264,13 +261,13 @@ def bars(
             }
         )
     drawn = [text for trace in data if trace["textposition"] == "outside" for text in trace["text"]]
-    longest = max(map(len, drawn), default=0)
+    longest = max(
+        (len(text.encode("gb18030")) for text in drawn), default=0
+    )  # a Chinese letter is as wide as two
     room = 1.18 + (0.04 * max(0, longest - 6) if flat else 0)  # for the numbers outside the bars
     if inside := [v for trace in data for v in _reach(trace, "x" if flat else "y")]:
-        axis = {
-            **axis,
-            "range": [min(0, *inside) * room, max(0, *inside) * room],
-        }
+        low, high = min(0, *inside) * room, max(0, *inside) * room
+        axis |= {"range": [low, high if high > low else 1]}  # zeros alone have no negative half
     named = plain_axis(type="category", **({"autorange": "reversed"} if flat else {}))
     height = 110 + (20 + 16 * len(along) if series else 44) * len(across) if flat else 380
     across_axis, up_axis = (axis, named) if flat else (named, axis)

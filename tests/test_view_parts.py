@@ -84,7 +84,10 @@ def test_a_small_share_does_not_read_as_zero() -> None:
 def test_differences_of_shares_are_percentage_points() -> None:
     assert formats.difference(0.0123, "share", "zh") == "+1.2 个百分点"
     assert formats.difference(-0.05, "share", "en") == "-5.0 pp"
-    assert formats.difference(-0.0001, "share", "zh") == "0.0 个百分点"
+    assert formats.difference(-0.0001, "share", "zh") == "-0.01 个百分点"
+    assert formats.difference(0.0004, "share", "en") == "+0.04 pp"
+    assert formats.difference(-0.00001, "share", "en") == "-<0.01 pp"
+    assert formats.difference(-0.0, "share", "zh") == "0.0 个百分点"
     assert formats.difference(-1234.0, "yuan", "zh") == "-1,234 元"
     assert formats.difference(None, "share", "zh") == "—"
 

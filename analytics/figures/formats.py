@@ -75,9 +75,13 @@ def points(fraction: float | None, language: str, signed: bool = True) -> str:
     """A difference of shares in percentage points, never in percent."""
     if fraction is None:
         return NOTHING
-    number = f"{fraction * 100:{'+' if signed else ''}.1f}"
-    if float(number) == 0:
+    size, sign = abs(fraction) * 100, "-" if fraction < 0 else "+" if signed else ""
+    if size < 1e-9:
         number = "0.0"
+    elif size < 0.005:
+        number = f"{sign}<0.01"
+    else:  # one decimal, two where one would read as nothing
+        number = f"{sign}{size:.{1 if size >= 0.05 else 2}f}"
     return f"{number} {'个百分点' if language == 'zh' else 'pp'}"
 
 

@@ -222,7 +222,7 @@ def _value(value: float, unit: str, part: str) -> str:
 def _moved(moved: float | None, unit: str) -> str | None:
     if moved is None:
         return None
-    still = round(moved, 4) == 0
+    still = abs(moved) < (1e-9 if unit in ("share", "points") else 5e-5)
     return (
         t("whatif.unchanged")
         if still

@@ -30,8 +30,8 @@ def told() -> Iterator[None]:
                 yield
     except Denied as reason:
         entrance.denied(reason)
-    except (asking.TooSlow, QueryTimeout) as reason:
-        slow(reason)
+    except (asking.TooSlow, QueryTimeout):
+        slow()
     except asking.Unanswered as reason:
         unanswered(reason)
     except Unwritten as error:
@@ -57,11 +57,9 @@ def unwritten(reason: Exception) -> None:
     )
 
 
-def slow(reason: Exception) -> None:
+def slow() -> None:
     """A question passed its limit of time."""
-    st.warning(
-        _body(str(reason), t("state.slow_do")), title=t("state.slow"), icon=":material/hourglass_disabled:"
-    )
+    st.warning(t("state.slow_do"), title=t("state.slow"), icon=":material/hourglass_disabled:")
 
 
 def gone(lines: Sequence[str]) -> None:

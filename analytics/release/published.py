@@ -52,6 +52,10 @@ class Published:
                 told = ", ".join(f"{city} {year}" for city, year in lacking)
                 text = f"{measure}: not among the protected tables of {told}; ask for the other places"
                 raise Unable(text, "not_protected")
+            if out := [
+                line for p in places for line in self._told[p]["left_out"] if line.startswith(f"{measure} ")
+            ]:
+                raise Unable(f"not among the protected tables here: {out[0]}", "left_out")
             raise Unable(self._absent(question), "not_protected")
         more = [name for name in _MORE if name in table.columns]
         table = table.select(*question.by, "measure", *_KNOWN, *more, "status")

@@ -34,8 +34,8 @@ def told() -> Iterator[None]:
         slow()
     except asking.Unanswered as reason:
         unanswered(reason)
-    except Unwritten as error:
-        unwritten(error)
+    except Unwritten:
+        unwritten()
     except Damaged as error:
         gone(str(error).splitlines())
     except Exception:
@@ -50,11 +50,9 @@ def unanswered(reason: Exception) -> None:
     st.info(_body(str(reason), t("state.unanswered_do")), title=t("state.unanswered"), icon=":material/help:")
 
 
-def unwritten(reason: Exception) -> None:
+def unwritten() -> None:
     """No entry could be written in the audit log, so no number may be shown."""
-    st.error(
-        _body(str(reason), t("audit.unwritten_do")), title=t("audit.unwritten"), icon=":material/history_off:"
-    )
+    st.error(t("audit.unwritten_do"), title=t("audit.unwritten"), icon=":material/history_off:")
 
 
 def slow() -> None:

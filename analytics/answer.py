@@ -13,6 +13,7 @@ from analytics.measures import Book, Dimension, Measure, Raw, dimensions, gramma
 from analytics.outcome import Ledger, Outcome, assemble
 from analytics.plans import Plan, plan_for
 from analytics.quality import quality, samples, skeleton, store_wide
+from analytics.reference import Unable
 from analytics.release import (
     LOCAL,
     Denied,
@@ -265,9 +266,8 @@ class Desk:
             where = {"city": (scenario.city,), "plan_year": (str(scenario.plan_year),), **where}
         place = where.get("city", ()), where.get("plan_year", ())
         if [len(values) for values in place] != [1, 1]:
-            raise ValueError(
-                "a replay is of one city and plan year: name both, such as --where city=zhuhai --where plan_year=2023"
-            )
+            text = "a replay is of one city and plan year: name both, such as --where city=zhuhai --where plan_year=2023"
+            raise Unable(text, "one_place")
         city, year = place[0][0], int(place[1][0])
         if isinstance(scenario, Scenario) and (city, year) != (scenario.city, scenario.plan_year):
             raise ValueError(
@@ -284,9 +284,8 @@ class Desk:
     def _in_force(self, city: str, plan_year: int) -> Plan:
         plan = plan_for(city, plan_year)
         if plan is None:
-            raise ValueError(
-                f"no plan for {city} {plan_year}: nothing to replay; `jianfu plans check` lists those there are"
-            )
+            text = f"no plan for {city} {plan_year}: nothing to replay; `jianfu plans check` lists those there are"
+            raise Unable(text, "no_plan")
         return plan
 
     def _settled(self, city: str, plan_year: int) -> Replay:

@@ -20,6 +20,16 @@ class Form(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
+class Unable(ValueError):
+    """What cannot be answered or done with what there is: the text as the command line says it, `code` and `told` for the same
+    in the words of a page.
+    """
+
+    def __init__(self, text: str, code: str, **told: object) -> None:
+        super().__init__(text)
+        self.code, self.told = code, told
+
+
 class Text(Form):
     """A text in both languages."""
 

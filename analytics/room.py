@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from analytics.measures import Book, Spread
+from analytics.reference import Unable
 from analytics.release import Published
 from analytics.store import Folder, Part, Store
 from analytics.store.runner import Runner
@@ -110,7 +111,8 @@ class Room:
     def _must_hold(self, city: str, plan_year: int) -> None:
         if (city, plan_year) not in self.places:
             held = ", ".join(f"{c} {y}" for c, y in self.places)
-            raise ValueError(f"{city} {plan_year}: not in this store; it holds {held}")
+            text = f"{city} {plan_year}: not in this store; it holds {held}"
+            raise Unable(text, "elsewhere", places=[f"{city} {plan_year}"])
 
     def deliveries(self) -> list[Folder]:
         """Those whose every row is of these cities; a file that is not cut by city may hold others."""

@@ -1,7 +1,6 @@
 """The verbs of the command line as plain functions."""
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +16,7 @@ from analytics.outcome import Outcome
 from analytics.plans import plan_for
 from analytics.quality import quality as _quality
 from analytics.recompute import Again, Recomputer, find
-from analytics.release import LOCAL, Log, Released, Viewer, log_of
+from analytics.release import LOCAL, Log, Released, Viewer, changing, log_of
 from analytics.room import Room
 from analytics.store import Damaged, Folder, NotBuilt, Place, QueryTimeout, Store
 from analytics.store.carried import Broken
@@ -53,26 +52,27 @@ def sample(
 
     Raises intake.Refused for a store that is in use: invented persons must not mix with others.
     """
-    target = Store(store)
-    if target.is_published:
-        raise intake.Refused([f"{target.path}: already holds data; write the sample into an empty folder"])
     report = progress or (lambda *_: None)
-    scratch = Path(tempfile.mkdtemp(prefix="jianfu-sample-"))
-    try:
 
-        def drawn(_: str, done: int, total: int) -> None:
-            report("draw", done, total)
+    def drawn(_: str, done: int, total: int) -> None:
+        report("draw", done, total)
 
+    with (
+        changing(store, "sample") as target,
+        tempfile.TemporaryDirectory(prefix="jianfu-sample-", ignore_cleanup_errors=True) as scratch,
+    ):
+        if target.is_published:
+            raise intake.Refused(
+                [f"{target.path}: already holds data; write the sample into an empty folder"]
+            )
         files = write_delivery(
-            scratch, persons=persons, cities=cities, years=years, seed=seed, progress=drawn
+            Path(scratch), persons=persons, cities=cities, years=years, seed=seed, progress=drawn
         )
         for done, (table, paths) in enumerate(files.items()):
             if paths:
                 intake.ingest(target, paths, table, synthetic=True)
             report("ingest", done + 1, len(files))
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return build(target.path, progress=progress)
+        return _build(_of_today(target), progress)
 
 
 def ingest(
@@ -92,18 +92,19 @@ def ingest(
     delivery; `sign_off`: reason and who, to accept a batch over the limits.
     """
     rules = intake.contract(table)
-    target = _of_today(store)
-    return intake.ingest(
-        target,
-        [Path(f) for f in files],
-        table,
-        intake.load_mapping(Path(mapping), rules) if mapping else None,
-        secret=_secret(target, key),
-        note=intake.load_note(Path(note)) if note else None,
-        note_name=Path(note).name if note else "",
-        sign_off=sign_off,
-        progress=progress,
-    )
+    paths = [Path(file) for file in files]
+    with changing(store, "ingest", table=table, files=[path.name for path in paths]) as target:
+        return intake.ingest(
+            _of_today(target),
+            paths,
+            table,
+            intake.load_mapping(Path(mapping), rules) if mapping else None,
+            secret=_secret(target, key),
+            note=intake.load_note(Path(note)) if note else None,
+            note_name=Path(note).name if note else "",
+            sign_off=sign_off,
+            progress=progress,
+        )
 
 
 def secret_path(store: Path | str, key: Path | str | None = None) -> Path:
@@ -148,9 +149,12 @@ def correct(
     """Decide rows that wait in quarantine by a corrections file (see intake.corrections): a delivery of its own. Raises
     intake.Refused with one line per problem, changing nothing, when the file does not match what waits.
     """
-    target, file = _held(store), Path(fixes)
-    with tempfile.TemporaryDirectory(prefix="jianfu-correct-") as scratch:
-        work = intake.agree(target, intake.load_fixes(file), file.name, Path(scratch))
+    file = Path(fixes)
+    with (
+        changing(store, "correct", fixes=file.name) as target,
+        tempfile.TemporaryDirectory(prefix="jianfu-correct-") as scratch,
+    ):
+        work = intake.agree(_held(target), intake.load_fixes(file), file.name, Path(scratch))
         if not work.files:
             return intake.drop(target, work)
         was = work.origin.manifest
@@ -173,8 +177,7 @@ def rotate_key(
     """Key every pseudonym of a store anew (see intake.rotation), build and publish; returns the snapshot, None where there is
     nothing to build yet. Raises intake.Refused for a store of invented persons.
     """
-    target = _held(store)
-    with target.building() as staging:
+    with changing(store, "rotate-key") as target, _held(target).building() as staging:
         deliveries = target.deliveries()
         if any(d.manifest["synthetic"] for d in deliveries):
             raise intake.Refused([f"{target.path}: holds invented persons; there is nothing to rotate [key]"])
@@ -191,8 +194,8 @@ def build(store: Path | str, *, runner: str = "local", progress: Progress | None
     """Build the facts of all deliveries and publish them as a snapshot; the same files whatever the `runner` (see
     store/runner.py). Raises store.carried.Broken where the runner fails.
     """
-    with runner_of(runner) as at_work:
-        return _build(_of_today(store), progress, at_work)
+    with changing(store, "build") as target, runner_of(runner) as at_work:
+        return _build(_of_today(target), progress, at_work)
 
 
 def _build(store: Store, progress: Progress | None, runner: Runner | None = None) -> Folder:
@@ -319,7 +322,7 @@ def explain(
     """Every step of a person's year by the plan in force (see plans.explain), for the local user: `person` is the number or
     the certificate number delivered, turned into its key by the secret. Raises ValueError where the person has no settlement.
     """
-    target, code = _held(store), reference.city_code(city)
+    target, code = _held(Store(store)), reference.city_code(city)
     plan = plan_for(code, plan_year)
     if plan is None:
         raise ValueError(f"no plan for {city} {plan_year}; `jianfu plans check` lists those there are")
@@ -336,12 +339,12 @@ def quality(store: Path | str, *, rows: int = 0, rule: str = "") -> list[dict[st
     """What came, loaded and waits, and what every check found, per delivery; `rows`: with so many sample rows per rule, for
     the local user. Raises store.NotBuilt where there is no store, ValueError for an unknown rule.
     """
-    return _quality(_held(store), rows, rule)
+    return _quality(_held(Store(store)), rows, rule)
 
 
 def verify(store: Path | str) -> list[str]:
     """Every file that is not as it was sealed, one line each; empty when the store is whole. Raises store.NotBuilt."""
-    return _held(store).damage()
+    return _held(Store(store)).damage()
 
 
 def audit_log(store: Path | str) -> Log:
@@ -360,17 +363,15 @@ def replay(store: Path | str, figure: str) -> list[Again]:
     return [recomputer.again(found) for found in find(log_of(store), figure)]
 
 
-def _held(path: Path | str) -> Store:
+def _held(store: Store) -> Store:
     """A store that holds something: an empty or mistyped folder must not pass for a whole store."""
-    store = _of_today(path)
-    if not store.deliveries():
+    if not _of_today(store).deliveries():
         raise NotBuilt(f"{store.path}: no delivery here; run `jianfu ingest` or `jianfu sample` first")
     return store
 
 
-def _of_today(path: Path | str) -> Store:
+def _of_today(store: Store) -> Store:
     """A store whose persons are pseudonyms. Raises store.NotBuilt for one of an earlier version, which kept their numbers."""
-    store = Store(path)
     for delivery in store.deliveries():
         with suppress(Damaged):  # for `verify` to tell
             if "key" not in delivery.manifest:

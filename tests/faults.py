@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from analytics.answer import Desk
 from analytics.facts.jobs import code_version
 from analytics.intake import contract
 from analytics.plans import load_plans
+from analytics.release.audit import Log, place
 from analytics.store import Damaged, Folder, NotBuilt, Store
 
 YEARS = (2022, 2023)
@@ -292,6 +293,21 @@ def events(log: Path) -> list[list[str]]:
 def torn(store: Path) -> list[str]:
     """Everything under a final name that is not whole."""
     return [line for line in Store(store).damage() if "current: missing" not in line]
+
+
+def sealed(store: Path) -> set[str]:
+    """Ids of what is under a final name."""
+    return {folder.id for kind in ("deliveries", "snapshots") for folder in Store(store)._folders(kind)}
+
+
+def untold(store: Path, known: Collection[str]) -> list[str]:
+    """What is under a final name, not `known` before, and has no entry in the audit log; and what is wrong with the log once
+    somebody goes on with it.
+    """
+    log = Log(*place(store))
+    log.append({"kind": "looked"})
+    told = {e.get("delivery", e.get("snapshot")) for e in log.entries()}
+    return sorted(sealed(store) - {*known} - told) + log.verify()
 
 
 def copy(template: Path, target: Path) -> Path:

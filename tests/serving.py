@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,8 +41,12 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def serving(store: Path, folder: Path, *more: str, port: int = 0, **environment: str) -> Iterator[str]:
-    """Serve a store from a folder that is not the checkout; gives the address, ends the server. `more`: options of the command."""
+def serving(
+    store: Path, folder: Path, *more: str, port: int = 0, through: Sequence[str] = (), **environment: str
+) -> Iterator[str]:
+    """Serve a store from a folder that is not the checkout; gives the address, ends the server. `more`: options of the command;
+    `through`: a command that runs it.
+    """
     if not port:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -51,7 +55,7 @@ def serving(store: Path, folder: Path, *more: str, port: int = 0, **environment:
     log = folder / "log"
     with log.open("wb") as out:
         server = subprocess.Popen(
-            [str(jianfu), "serve", str(store), "--port", str(port), *more],
+            [*through, str(jianfu), "serve", str(store), "--port", str(port), *more],
             cwd=folder,
             env={**os.environ, **environment},
             stdout=out,

@@ -199,7 +199,10 @@ def test_a_full_disk_fails_closed(tmp_path: Path) -> None:
     log = _fill(Log(tmp_path / "audit", tmp_path / "head"), 5)
     (file,) = _files(log)
     before = file.read_bytes()
-    with _no_room(len(before) + 50), pytest.raises(Unwritten, match="nothing is shown; free space"):
+    with (
+        _no_room(len(before) + 50),
+        pytest.raises(Unwritten, match="nothing is shown or changed; free space"),
+    ):
         log.append(ENTRY)
     assert file.read_bytes() == before, "no half of an entry stays"
     assert log.verify() == []

@@ -33,7 +33,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path / "scratch")
     yield tmp_path
     names = {p.name for p in tmp_path.iterdir()}
-    assert names == {"given", "scratch", "store", "jianfu.key", "jianfu.key.lock"}
+    assert names == {"given", "scratch", "store", "store.audit-head", "jianfu.key", "jianfu.key.lock"}
     left = [p.name for p in (tmp_path / "scratch").iterdir() if not p.name.startswith("jianfu_spill-")]
     assert left == []
     assert not {p.name for p in tmp_path.rglob("*")} & {"pwned", "pwned.csv"}

@@ -255,6 +255,7 @@ def codes() -> set[str]:
     found |= {*rules.parameters, *rules.weights, *rules.resources}
     found |= {rule.severity for table in TABLES for rule in contract(table).rules}
     found |= {*TABLES, *get_args(ColumnType), *SIZES, *refusals()}
+    found |= words.groups()["unable"].keys()  # test_reasons.py holds them against what is given
     for closed in (Unit, Sign, Method, Verdict, SourceClass, Status, BaseKind, Group):
         found |= set(get_args(closed))
     found |= set(get_args(TierRule.model_fields["per"].annotation))

@@ -15,6 +15,7 @@ from conftest import Run
 from deliveries import csv_file, note_file, record
 
 from analytics import jobs, verbs
+from analytics.release import log_of
 from analytics.store import Busy, Store
 
 ROWS = [record(n) for n in range(1, 41)]
@@ -75,6 +76,13 @@ def test_a_delivery_is_loaded_and_built_as_by_the_command_line(store: Path, tmp_
     assert jobs.unbuilt(store) == []
     refused = jobs.sample(store, "small").wait(60)
     assert refused.state == "refused" and "already holds data" in refused.lines[0]
+    told = [(e["kind"], e["outcome"], e["user"]) for e in log_of(store).entries()]
+    assert told == [
+        ("ingest", "delivered", "local"),
+        ("ingest", "held already", "local"),
+        ("build", "published", "local"),
+        ("sample", "refused", "local"),
+    ]
     by_hand = tmp_path / "byhand" / "store"
     verbs.ingest(by_hand, [tmp_path / "given.csv"], "settlement", key=tmp_path / "jianfu.key")
     assert verbs.build(by_hand).id == built.told["snapshot"]

@@ -12,6 +12,8 @@ from protected_world import K, Place, of, primary_only, view
 
 from analytics import verbs
 from analytics.answer import Desk
+from analytics.figures import words
+from analytics.reference import Unable
 from analytics.release import Published, policy, protected, tables
 from analytics.release.attack import COUNT, attack
 from analytics.release.system import primary
@@ -126,3 +128,26 @@ def test_tables_that_tell_something_beside_those_before_stay_as_they_were(
     assert "published_before" not in published.ask(*asked).provenance
     monkeypatch.setitem(published._told, place, found.certificate)
     assert published.ask(*asked).provenance["published_before"] == f"{place[0]} {place[1]}"
+
+
+def test_weighted_counts_of_a_survey_are_left_out_and_said_so(tmp_path: Path) -> None:
+    """Households stand for others: what is counted by weight adds up to no cell that is protected; without weights it does."""
+    columns = "household_id,city,plan_year,n_members,weight,cost,own_burden,income,consumption,food"
+    for weighted in (True, False):
+        rows = [
+            f"H{i},440400,2023,3,{1 + i % 3 / 4 if weighted else 1},{i % 40 * 900},{i % 40 * 900},60000,40000,9000"
+            for i in range(240)
+        ]
+        (tmp_path / "h.csv").write_text("\n".join([columns, *rows]) + "\n")
+        store = tmp_path / f"store-{weighted}"
+        verbs.ingest(store, [tmp_path / "h.csv"], "household_year")
+        published = Published(verbs.build(store))
+        asked = ("catastrophic_headcount", ["plan_year", "threshold", "tier"])
+        if not weighted:
+            assert published.ask(*asked).table["n"].to_list()[0] == 240
+            continue
+        with pytest.raises(Unable, match="weights") as told:
+            published.ask(*asked)
+        assert told.value.code == "left_out"
+        with words.reading("zh"):
+            assert "加权调查" in words.reason(told.value)

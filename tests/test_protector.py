@@ -320,6 +320,28 @@ def test_money_of_one_household_is_protected_though_its_cell_is_large() -> None:
     assert undone(seen(system, hidden, RULE), system, RULE, risk) == []
 
 
+def test_money_of_two_hospitals_is_protected_though_no_household_stands_out() -> None:
+    """Hospitals are contributors of their own kind: two hold 960 of 1,000 yuan (2, 90 %). By p % alone the second, who knows its own,
+    must not come within 10 % of the first: of 1,000 less 500 less 460 there are 40 left, under 50; of 450, 50 are.
+    """
+    homes = (20_00, 15_00)
+    cells = [
+        Cell("all", 100, 3_000_00),
+        Cell("a", 40, 1_000_00, top=(homes, (480_00, 480_00))),
+        Cell("b", 60, 2_000_00, top=(homes, (300_00, 200_00))),
+    ]
+    system = System.of(cells, [("all", ["a", "b"], "both")])
+    assert dominated(system, RULE).tolist() == [False, True, False]
+    hidden = protect(system, RULE).hidden
+    assert hidden.tolist() == [False, True, True]
+    assert undone(seen(system, hidden, RULE), system, RULE, primary(system, RULE)) == []
+    alone = Policy(**{**RULE.model_dump(), "dominance_share": 100})
+    for second, risky in ((460_00, True), (450_00, False), (440_00, False)):
+        cells = [Cell("a", 40, 1_000_00, top=(homes, (500_00, second)))]
+        assert dominated(System.of(cells), alone).tolist() == [risky]
+    assert dominated(System.of([Cell("a", 40, 1_000_00, top=(homes,))]), RULE).tolist() == [False]
+
+
 def test_tables_protected_one_by_one_give_each_other_away_and_linked_ones_do_not() -> None:
     leaks = 0
     for seed in range(3):

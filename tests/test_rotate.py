@@ -58,8 +58,12 @@ def keys(store: Path) -> dict[str, set[int]]:
 
 
 def files(store: Path) -> dict[str, bytes]:
-    """Every file of a store but the lock, and its secret."""
-    every = [p for p in store.rglob("*") if p.is_file() and p.name != "lock"]
+    """Every file of a store but the lock and the audit log, and its secret."""
+    every = [
+        p
+        for p in store.rglob("*")
+        if p.is_file() and p.name != "lock" and p.parent.name != "audit" and p.suffix != ".audit-head"
+    ]
     return {str(p.relative_to(store)): p.read_bytes() for p in every}
 
 

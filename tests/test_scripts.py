@@ -13,7 +13,7 @@ from hostile import SCRIPTS, store_of
 from house import ROOT
 from playwright.sync_api import Browser
 from serving import CHROMIUM, chromium
-from visit import NAMES
+from visit import ELSEWHERE, NAMES
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -76,6 +76,14 @@ def test_nothing_goes_out(visited: dict[str, Any]) -> None:
         pytest.skip("no network of its own can be made here")
     assert visited["away"] == 0
     assert visited["planted_away"] > 0, "a call that goes out is counted"
+
+
+def test_the_server_calls_nobody(visited: dict[str, Any]) -> None:
+    """Neither by IPv4 nor by IPv6, on any page: its own calls to the system are written down."""
+    if visited["called"] is None:
+        pytest.skip("nobody may look at calls to the system here")
+    assert visited["called"] == []
+    assert set(visited["planted_called"]) >= set(ELSEWHERE), "a call of either kind is written down"
 
 
 @pytest.fixture(scope="module")

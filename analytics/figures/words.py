@@ -138,6 +138,17 @@ def city(code: str) -> str:
     return reference.city_label(code, language())
 
 
+def reason(error: Exception) -> str:
+    """Why something cannot be answered, in the reader's language; what has no words of its own is quoted."""
+    if not isinstance(error, reference.Unable):
+        return t("unable.other", text=error)
+    told = {
+        name: listing([say(v) for v in value]) if isinstance(value, list | tuple) else say(value)
+        for name, value in error.told.items()
+    }
+    return t(f"unable.{error.code}", **told)
+
+
 def listing(parts: list[str]) -> str:
     """Several things in a row."""
     return ("、" if language() == "zh" else ", ").join(parts)

@@ -52,6 +52,7 @@ def ingest(
         known = store.deliveries()
         for delivery in known:
             if _same(delivery.manifest, inputs):
+                store.tell("held", delivery.id, delivery.manifest)
                 return delivery
         _one_secret(known, secret, synthetic)
         if corrects:

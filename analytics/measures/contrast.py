@@ -14,6 +14,7 @@ from analytics.measures.question import Question
 from analytics.measures.resample import Resample, carried
 from analytics.measures.rows import Fact
 from analytics.measures.uncertainty import Errors, Sure
+from analytics.reference import Unable
 from analytics.store import Engine
 
 COLUMNS = ("difference", "difference_se", "difference_low", "difference_high", "p_value", "p_adjusted")
@@ -42,7 +43,7 @@ def contrast(
     others = [name for name in by if name != dimension]
     base = table.filter(pl.col(dimension).cast(pl.String) == reference)
     if base.is_empty():
-        raise ValueError(f"against {dimension}={reference}: the answer holds no such row")
+        raise Unable(f"against {dimension}={reference}: the answer holds no such row", "no_reference")
     sql, bound, told = asked.sql, dict(asked.bound), dict(sure.told)
     if sure.sampling == "population":
         error = table.select(*by, difference_se=pl.lit(None, dtype=pl.Float64))

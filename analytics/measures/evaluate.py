@@ -23,6 +23,7 @@ from analytics.measures.rows import Fact, together, wide
 from analytics.measures.sealed import Sealed, origin
 from analytics.measures.uncertainty import Sure, with_errors
 from analytics.measures.wide import compiled
+from analytics.reference import Unable
 from analytics.store import Column, Engine
 from analytics.tiers import LEDGERS, TIER, TIERS
 
@@ -135,7 +136,7 @@ class Book:
         credited = set(kept["tier"]) if kept is not None and question.measure.credit else None
         tiers = self._tiers(question, credited) if question.measure.credit else ()
         if question.measure.credit and not tiers:
-            raise ValueError(f"{measure}: no tier is recorded here, so there is nothing to credit")
+            raise Unable(f"{measure}: no tier is recorded here, so there is nothing to credit", "no_credit")
         several = {"threshold": ",".join(question.thresholds)} if "threshold" in question.by else {}
         settled = chosen | several
         provenance = {**self._provenance(question), **_no_resource(question, chosen)}
@@ -179,20 +180,23 @@ class Book:
         """What never came is a thing to name, not a table of nothing."""
         told_by = question.measure.told_by
         if told_by and table["n_excluded"].sum() and not table["denominator"].sum():
-            raise ValueError(f"{question.measure.id}: nothing to compute it from here; it needs {told_by}")
+            text = f"{question.measure.id}: nothing to compute it from here; it needs {told_by}"
+            raise Unable(text, f"no_{question.measure.id}")
 
-    def _absent(self, question: Question) -> str:
+    def _absent(self, question: Question) -> Unable:
         """Why there is no fact of the grain asked for, and what to do."""
-        if question.measure.grain in LEDGERS:
-            return f"this store holds {', '.join(self._tables)} (a survey has no persons)"
-        if self._replay:
-            return "a replay pays bills anew, it has no policies and no claims; ask without a scenario"
-        if question.measure.grain not in self.manifest.get("facts", ()):
-            return "this store was built before there were any; build it again: jianfu build STORE"
-        wanted = (
-            "enrolment with a product_code" if question.measure.grain == "policy_year" else "commercial_claim"
-        )
-        return f"nobody holds a product here and none paid; deliver {wanted}"
+        grain = question.measure.grain
+        wanted = "enrolment with a product_code" if grain == "policy_year" else "commercial_claim"
+        why, code = f"nobody holds a product here and none paid; deliver {wanted}", f"no_{grain}"
+        if grain in LEDGERS:
+            why, code = f"this store holds {', '.join(self._tables)} (a survey has no persons)", "no_persons"
+        elif self._replay:
+            why = "a replay pays bills anew, it has no policies and no claims; ask without a scenario"
+            code = "not_replayed"
+        elif grain not in self.manifest.get("facts", ()):
+            why = "this store was built before there were any; build it again: jianfu build STORE"
+            code = "built_before"
+        return Unable(f"{question.measure.id} needs {grain} facts; {why}", code)
 
     def columns(self) -> set[str]:
         """What is known of any household here."""
@@ -265,19 +269,17 @@ class Book:
     def _settled(self, question: Question) -> tuple[Question, dict[str, str]]:
         """A question that can be asked here, and its parameters."""
         if question.measure.grain not in self._tables:
-            raise ValueError(
-                f"{question.measure.id} needs {question.measure.grain} facts; {self._absent(question)}"
-            )
+            raise self._absent(question)
         self._must_hold(question)
         self._must_know(question)
         if question.measure.needs and not self._replay:
-            raise ValueError(
+            text = (
                 f"{question.measure.id} compares a scenario with what was before it; ask it with a scenario"
             )
+            raise Unable(text, "needs_scenario")
         if self._replay and question.parameters.get("own_burden") == "cash":
-            raise ValueError(
-                "own_burden = cash: a replay tells what is owed, not how much of it is paid in cash"
-            )
+            text = "own_burden = cash: a replay tells what is owed, not how much of it is paid in cash"
+            raise Unable(text, "cash_replayed")
         return question, question.settled(lambda columns: self._held(question, columns))
 
     def _fact(self, question: Question, open_it: bool = True) -> Fact:
@@ -329,9 +331,8 @@ class Book:
         for position, name in enumerate(("city", "plan_year")):
             held = sorted({str(place[position]) for place in self.places})
             if unknown := [v for v in question.where.get(name, ()) if v not in held]:
-                raise ValueError(
-                    f"{name} {', '.join(unknown)}: not in this store; it holds {', '.join(held)}"
-                )
+                text = f"{name} {', '.join(unknown)}: not in this store; it holds {', '.join(held)}"
+                raise Unable(text, "elsewhere", places=unknown)
 
     def _must_know(self, question: Question) -> None:
         """Facts of an older version may lack a dimension that came since."""
@@ -340,9 +341,8 @@ class Book:
         if own and not {d.column for d in own} <= set(
             self._engine.ask(f"SELECT * FROM {table} LIMIT 0").columns
         ):
-            raise ValueError(
-                f"{own[0].id}: this store was built before there was such a thing; build it again: jianfu build STORE"
-            )
+            text = f"{own[0].id}: this store was built before there was such a thing; build it again: jianfu build STORE"
+            raise Unable(text, "built_before")
 
     def _held(self, question: Question, columns: Sequence[str]) -> set[str]:
         """Of these columns of the households, those with any value in the cities and years asked."""
@@ -362,9 +362,8 @@ class Book:
         """The tiers a credit can go to, in order of payment. `recorded`: those with payments, where that is known."""
         if question.parameters["game"] == "replay":
             if not (self._replay and self._replay.coalitions):
-                raise ValueError(
-                    "game = replay: the rules are paid again without a tier only under --scenario"
-                )
+                text = "game = replay: the rules are paid again without a tier only under --scenario"
+                raise Unable(text, "needs_scenario")
             return self._replay.coalitions
         if recorded is None:
             held = ", ".join(f"count({t.paid}) AS {t.id}" for t in TIERS)
@@ -381,9 +380,8 @@ class Book:
         }  # fmt: skip
         order = self._replay.order if self._replay else orders.pop() if len(orders) == 1 else ()
         if not order and question.measure.credit == "sequential":
-            raise ValueError(
-                "the order of payment differs between these places: ask one city and year, or places of one order"
-            )
+            text = "the order of payment differs between these places: ask one city and year, or places of one order"
+            raise Unable(text, "orders_differ")
         return tuple(k for k in order or TIER if k in recorded)
 
     def _provenance(self, question: Question) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from decimal import Decimal, InvalidOperation
 
 from analytics import reference
 from analytics.measures.form import Choice, Line, Measure, dimensions, grammar, measures
+from analytics.reference import Unable
 from analytics.tiers import TIER
 
 BEFORE_ALL = "none"  # the row of a before-all measure that looks at the burden before any payment
@@ -95,9 +96,8 @@ class Question:
                 (c for c in rules.parameters["resource"].auto if ready("resource", c)), ""
             )
             if not chosen["resource"]:
-                raise ValueError(
-                    "no household resource: the extract holds no income or consumption and no policy line is known for these areas"
-                )
+                text = "no household resource: the extract holds no income or consumption and no policy line is known for these areas"
+                raise Unable(text, "no_resource")
         resource = rules.resources.get(chosen.get("resource", ""))
         if chosen.get("living_standard") == "auto":
             first = resource.living if resource else ""
@@ -112,22 +112,22 @@ class Question:
             and chosen["poverty_line"] not in rules.lines
             and "n_members" not in there
         ):
-            raise ValueError(
-                f"{form.id}: a line per person needs {rules.columns['n_members'].en}, which no household looked at has"
-            )
+            members = rules.columns["n_members"]
+            text = f"{form.id}: a line per person needs {members.en}, which no household looked at has"
+            raise Unable(text, "no_members", needs=[members])
         for name, code in chosen.items():
             if code in (choices := rules.choices(name)) and not ready(name, code):
-                missing = [rules.columns[c].en for c in choices[code].needs if c not in there]
+                missing = [rules.columns[c] for c in choices[code].needs if c not in there]
                 works = ", ".join(c for c in choices if c != code and ready(name, c))
                 other = "catastrophic_headcount with " if name in form.fixed else ""
-                raise ValueError(
-                    f"{form.id}: {name} = {code} needs {', '.join(missing)}, which no household looked at has; "
-                    + (
-                        f"what works: {other}{name} = {works}"
-                        if works
-                        else "measures of persons and tiers need none of it"
-                    )
+                lacks = ", ".join(column.en for column in missing)
+                do = (
+                    f"what works: {other}{name} = {works}"
+                    if works
+                    else "measures of persons and tiers need none of it"
                 )
+                text = f"{form.id}: {name} = {code} needs {lacks}, which no household looked at has; {do}"
+                raise Unable(text, "no_columns", choice=choices[code].title, needs=missing)
         return chosen
 
 

@@ -19,6 +19,7 @@ from analytics.measures.question import Question
 from analytics.measures.resample import Resample, carried
 from analytics.measures.rows import Fact
 from analytics.measures.wide import compiled
+from analytics.reference import Unable
 from analytics.store import Engine, literal
 
 SAMPLINGS = ("superpopulation", "population")
@@ -48,7 +49,7 @@ class Sure:
         if method not in METHODS:
             raise ValueError(f"se_method = {method}: possible values are {', '.join(METHODS)}")
         if measure.quantile and sampling != "population":
-            raise ValueError(f"se: {measure.id} is a quantile, which has no standard error here")
+            raise Unable(f"se: {measure.id} is a quantile, which has no standard error here", "no_error")
         fits = ["bootstrap"]
         if chosen.get("standardise", "none") != "none":
             fits = []  # its weights are of everybody, not of a draw

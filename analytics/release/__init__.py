@@ -2,6 +2,7 @@
 
 from analytics.release.access import ACTIONS, LOCAL, Denied, Role, Viewer, roles
 from analytics.release.audit import Log, Unwritten, log_of
+from analytics.release.changes import changing
 from analytics.release.disclosure import Policy, Released, policy, release
 from analytics.release.figure import Figure, digest, identified, program
 from analytics.release.grants import BadGrants, Grants
@@ -37,6 +38,7 @@ __all__ = [
     "Unsafe",
     "Unwritten",
     "Viewer",
+    "changing",
     "csv_text",
     "digest",
     "guarded",

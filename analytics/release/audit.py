@@ -4,7 +4,7 @@
     LOG/lock              one writer at a time, of whatever process
     LOG.head              number and hash of the last entry, in a second place: without it a cut tail would not show
 
-What cannot be written may not leave: `Log.append` raises, and the answer with it.
+What cannot be written may not leave, nor a store be changed: `Log.append` raises, and the answer or the change with it.
 """
 
 import hashlib
@@ -27,7 +27,9 @@ _START = "0" * 64  # what the first entry names as the one before it
 
 
 class Unwritten(OSError):
-    """An entry could not be written; what it stands for must not leave."""
+    """An entry could not be written; what it stands for must not leave, or not be done."""
+
+    is_plain = True  # says what is wrong and what to do
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class Log:
             self._end = _End()
             for ticket in tickets:
                 ticket.error = Unwritten(
-                    f"audit log {self.folder}: no entry could be written ({error.strerror or error}), so nothing is shown; "
+                    f"audit log {self.folder}: no entry could be written ({error.strerror or error}), so nothing is shown or changed; "
                     "free space or give write permission, or name another place in JIANFU_AUDIT and JIANFU_AUDIT_HEAD"
                 )
         else:
@@ -147,6 +149,7 @@ class Log:
             os.close(handle)
         if fresh:
             _sync_folder(self.folder)
+            _sync_folder(self.folder.parent)
         self._end = _End(head, file, (found.st_ino, found.st_size))
         self._keep(head)
         return head

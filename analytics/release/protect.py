@@ -49,15 +49,14 @@ class _Aim:
     own: float
 
     def met(self, count: Floats, money: Floats) -> Flags:
-        """Which targets any of these tables (one a row) serves."""
+        """Which targets any of these tables (one a row, a column per target) serves."""
         sign = 1 if self.up else -1
         if self.insider is not None:
-            held = (count[:, self.insider] >= 1 - _STILL) & (
-                money[:, self.insider] >= self.own * (1 - _STILL)
-            )
+            at = int(np.flatnonzero(self.cells == self.insider)[0])
+            held = (count[:, at] >= 1 - _STILL) & (money[:, at] >= self.own * (1 - _STILL))
             count, money = count[held], money[held]
-        near = sign * (count[:, self.cells] - self.count) >= -_STILL
-        far = sign * (money[:, self.cells] - self.money) >= 0
+        near = sign * (count - self.count) >= -_STILL
+        far = sign * (money - self.money) >= 0
         return np.asarray((near & far).any(axis=0))
 
 
@@ -206,9 +205,9 @@ def protect(system: System, policy: Policy, also: Flags | tuple[()] = ()) -> Pro
         raise ValueError(
             f"pattern hidden before: {len(before)} cells, the system holds {len(system)}; map it by name"
         )
-    search = _Search(system, policy, risk | before)
     need = np.where(few, policy.k - system.count, 0)
     order = np.array(sorted(np.flatnonzero(risk).tolist(), key=lambda i: (-int(need[i]), i)), np.intp)
+    search = _Search(system, order, risk | before)
     for insider in (None, *np.flatnonzero(few).tolist()):
         for up in (True, False):
             search.meet(_aim(system, policy, order, few, up, insider))
@@ -218,26 +217,23 @@ def protect(system: System, policy: Policy, also: Flags | tuple[()] = ()) -> Pro
         "hidden": int(search.hidden.sum()),
         "also": int(before.sum()),
         "programs": search.model.solved,
-        "worlds": len(search.count),
+        "worlds": search.worlds,
         "open_to_insiders": search.failed,
     }
     return Protection(search.hidden, told)
 
 
 class _Search:
-    """The pattern so far and the tables found for it."""
+    """The pattern so far and the tables found for it, of which only the targets are kept."""
 
-    def __init__(self, system: System, policy: Policy, hidden: Flags) -> None:
-        self.model, self.hidden, self.failed = _Model(system), hidden.copy(), 0
-        self.count: list[Floats] = []
-        self.money: list[Floats] = []
+    def __init__(self, system: System, cells: NDArray[np.intp], hidden: Flags) -> None:
+        self.model, self.cells, self.hidden, self.failed = _Model(system), cells, hidden.copy(), 0
+        self.worlds, self._found = 0, np.empty((2, 16, len(cells)))
         self.model.charge(np.arange(len(system)), np.where(hidden, 0.0, _loss(system)))
 
     def meet(self, aim: _Aim) -> None:
         """Find a table for every target of the aim that no table found before serves."""
-        size = len(self.hidden)
-        known = (np.array(rows).reshape(-1, size) for rows in (self.count, self.money))
-        unmet = ~aim.met(*known)
+        unmet = ~aim.met(*self._found[:, : self.worlds])
         for k in range(len(aim.cells)):
             if not unmet[k]:
                 continue
@@ -252,9 +248,14 @@ class _Search:
             self.hidden |= moved
             at = np.flatnonzero(moved)
             self.model.charge(at, np.zeros(len(at)))
-            self.count.append(self.model.n + found[0])
-            self.money.append((self.model.m + found[1]) * self.model.scale)
-            unmet &= ~aim.met(self.count[-1][None], self.money[-1][None])
+            self._keep(self.model.n + found[0], (self.model.m + found[1]) * self.model.scale)
+            unmet &= ~aim.met(*self._found[:, self.worlds - 1 : self.worlds])
+
+    def _keep(self, count: Floats, money: Floats) -> None:
+        if self.worlds == self._found.shape[1]:
+            self._found = np.concatenate([self._found, np.empty_like(self._found)], axis=1)
+        self._found[:, self.worlds] = count[self.cells], money[self.cells]
+        self.worlds += 1
 
 
 def _aim(
@@ -272,7 +273,9 @@ def _aim(
     if insider is not None:
         fewest = np.minimum(n, 1.0)
         part = largest(system, insider)
-        own = np.where(np.isin(cells, list(system.around(insider))), part, 0.0)
+        holds = np.zeros(len(system), np.bool_)
+        holds[list(system.around(insider))] = True
+        own = np.where(holds[cells], part, 0.0)
     none = -np.inf if up else np.inf
     return _Aim(
         cells,

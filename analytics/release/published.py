@@ -6,6 +6,7 @@ from functools import cached_property
 import polars as pl
 
 from analytics.measures import Kept, Question, Sealed, origin, questions
+from analytics.reference import Unable
 from analytics.release.disclosure import HIDDEN, Policy, Released
 from analytics.release.tables import COLUMNS, PROTECTED, version
 
@@ -19,9 +20,8 @@ class Published:
     def __init__(self, snapshot: Sealed, cities: Collection[str] | None = None) -> None:
         """Raises ValueError where the snapshot has no protected tables of this program, store.Damaged where its files changed."""
         if snapshot.manifest.get("protected_by") != version():
-            raise ValueError(
-                "there are no protected tables of this version here; build the store again: jianfu build STORE"
-            )
+            text = "there are no protected tables of this version here; build the store again: jianfu build STORE"
+            raise Unable(text, "no_protected")
         self.snapshot, self.snapshot_id = snapshot, snapshot.id
         parts = snapshot.partitions(PROTECTED)
         for part in parts:
@@ -50,10 +50,13 @@ class Published:
             lacking = [place for place in places if self._kept.answer(question, chosen, [place]) is None]
             if 0 < len(lacking) < len(places):
                 told = ", ".join(f"{city} {year}" for city, year in lacking)
-                raise ValueError(
-                    f"{measure}: not among the protected tables of {told}; ask for the other places"
-                )
-            raise ValueError(self._absent(question))
+                text = f"{measure}: not among the protected tables of {told}; ask for the other places"
+                raise Unable(text, "not_protected")
+            if out := [
+                line for p in places for line in self._told[p]["left_out"] if line.startswith(f"{measure} ")
+            ]:
+                raise Unable(f"not among the protected tables here: {out[0]}", "left_out")
+            raise Unable(self._absent(question), "not_protected")
         more = [name for name in _MORE if name in table.columns]
         table = table.select(*question.by, "measure", *_KNOWN, *more, "status")
         several = {"threshold": ",".join(question.thresholds)} if "threshold" in question.by else {}
@@ -94,9 +97,8 @@ class Published:
         for position, name in enumerate(("city", "plan_year")):
             held = sorted({str(place[position]) for place in self.places})
             if unknown := [v for v in question.where.get(name, ()) if v not in held]:
-                raise ValueError(
-                    f"{name} {', '.join(unknown)}: not among the protected tables; they hold {', '.join(held)}"
-                )
+                text = f"{name} {', '.join(unknown)}: not among the protected tables; they hold {', '.join(held)}"
+                raise Unable(text, "elsewhere", places=unknown)
         cities, years = question.where.get("city"), question.where.get("plan_year")
         return [
             p for p in self.places if (not cities or p[0] in cities) and (not years or str(p[1]) in years)

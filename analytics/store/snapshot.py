@@ -28,6 +28,7 @@ from analytics.store.engine import FileTrouble
 
 T = TypeVar("T")
 R = TypeVar("R")
+Witness = Callable[[str, str, Mapping[str, Any]], None]
 KEPT_SNAPSHOTS = 3
 _ID = 20
 _FULL = ("No space left on device", "not enough space on the disk", "Disk quota exceeded")
@@ -165,8 +166,12 @@ class Folder:
 class Store:
     """One store folder on disk."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, witness: Witness | None = None) -> None:
+        """`witness`: told of every change (what is changed, the id of what is sealed, its manifest) before it is made; what it
+        raises, the change is not made for.
+        """
         self.path = Path(path).resolve()
+        self.tell: Witness = witness or (lambda *_: None)
 
     def deliveries(self) -> list[Folder]:
         """Accepted deliveries, ordered by id."""
@@ -231,7 +236,9 @@ class Store:
             lock.release()
 
     def _trouble(self, error: Exception) -> OSError | None:
-        """What the disk did, in plain words, where it is what stopped a builder."""
+        """What the disk did, in plain words, where it is what stopped a builder and was not said so."""
+        if getattr(error, "is_plain", False):
+            return None
         kept = "what was published before is still served"
         if any(text in str(error) for text in _FULL):
             return OSError(f"{self.path}: no room left on the disk; {kept}; free some space and run it again")
@@ -264,6 +271,7 @@ class Store:
         _sync(staging / "manifest.json")
         _sync(staging)
         target = self.path / kind / hashlib.sha256(raw).hexdigest()[:_ID]
+        self.tell(kind, target.name, facts)
         if not target.parent.is_dir():
             target.parent.mkdir()
             _sync(self.path)
@@ -297,6 +305,7 @@ class Store:
         """
         kinds = ("deliveries", "snapshots")
         old, new = ({kind: [f.id for f in s._folders(kind)] for kind in kinds} for s in (self, other))
+        self.tell("all", "", {**new, "before": old})
         self._write("held", json.dumps(old))
         for kind, ids in new.items():
             (self.path / kind).mkdir(exist_ok=True)

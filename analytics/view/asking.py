@@ -15,6 +15,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from analytics import benchmarks as figures
 from analytics.answer import Desk
 from analytics.benchmarks import Place
+from analytics.figures import words
 from analytics.measures import Measure, measures
 from analytics.outcome import Outcome
 from analytics.plans import Covered, Plan, PlanErrors, PlanHoles, load_plans
@@ -35,7 +36,7 @@ _serving: ContextVar[Desk | None] = ContextVar("serving", default=None)
 
 
 class Unanswered(Exception):
-    """The store cannot answer a question; the message says why."""
+    """The store cannot answer a question; the message says why, in the language of the page."""
 
 
 class TooSlow(Unanswered):
@@ -138,7 +139,7 @@ def _reasoned() -> Iterator[None]:
     except QueryTimeout as error:
         raise TooSlow(str(error)) from error
     except ValueError as error:
-        raise Unanswered(str(error)) from error
+        raise Unanswered(words.reason(error)) from error
 
 
 def parade(where: Mapping[str, Sequence[str]], parameters: Mapping[str, str]) -> Released:
@@ -170,7 +171,7 @@ def quality() -> list[dict[str, Any]]:
     try:
         return desk().quality()
     except Damaged as error:
-        raise Unanswered(str(error)) from error
+        raise Unanswered(words.reason(error)) from error
 
 
 def published() -> dict[str, Place]:

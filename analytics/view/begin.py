@@ -19,8 +19,8 @@ def open_or_stop() -> Desk:
             _empty()
         else:
             st.info(t("begin.elsewhere_title"), icon=":material/hourglass_empty:")
-    except Unwritten as error:
-        states.unwritten(error)
+    except Unwritten:
+        states.unwritten()
     except Damaged as error:
         job = working.panel() if asking.may("build") else None
         if job is None or not job.is_running:

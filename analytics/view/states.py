@@ -30,12 +30,12 @@ def told() -> Iterator[None]:
                 yield
     except Denied as reason:
         entrance.denied(reason)
-    except (asking.TooSlow, QueryTimeout) as reason:
-        slow(reason)
+    except (asking.TooSlow, QueryTimeout):
+        slow()
     except asking.Unanswered as reason:
         unanswered(reason)
-    except Unwritten as error:
-        unwritten(error)
+    except Unwritten:
+        unwritten()
     except Damaged as error:
         gone(str(error).splitlines())
     except Exception:
@@ -50,18 +50,14 @@ def unanswered(reason: Exception) -> None:
     st.info(_body(str(reason), t("state.unanswered_do")), title=t("state.unanswered"), icon=":material/help:")
 
 
-def unwritten(reason: Exception) -> None:
+def unwritten() -> None:
     """No entry could be written in the audit log, so no number may be shown."""
-    st.error(
-        _body(str(reason), t("audit.unwritten_do")), title=t("audit.unwritten"), icon=":material/history_off:"
-    )
+    st.error(t("audit.unwritten_do"), title=t("audit.unwritten"), icon=":material/history_off:")
 
 
-def slow(reason: Exception) -> None:
+def slow() -> None:
     """A question passed its limit of time."""
-    st.warning(
-        _body(str(reason), t("state.slow_do")), title=t("state.slow"), icon=":material/hourglass_disabled:"
-    )
+    st.warning(t("state.slow_do"), title=t("state.slow"), icon=":material/hourglass_disabled:")
 
 
 def gone(lines: Sequence[str]) -> None:

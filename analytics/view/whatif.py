@@ -52,8 +52,8 @@ def _carefully(wanted: Wanted, ask: Callable[[], T]) -> T | None:
             return ask()
     except NoEffect as error:
         st.warning(t("whatif.no_effect", place=place), icon=":material/block:")
-        with st.expander(t("whatif.reason")):
-            st.code(str(error), language=None)
+        if error.told["which"]:
+            st.caption(words.reason(error))
     except NoSettlements:
         st.info(t("whatif.no_settlements", place=place), icon=":material/info:")
     except PlanHoles:
@@ -63,8 +63,8 @@ def _carefully(wanted: Wanted, ask: Callable[[], T]) -> T | None:
     except PlanErrors as error:
         st.warning(t("whatif.not_allowed"), icon=":material/rule:")
         st.code(str(error), language=None)
-    except asking.TooSlow as error:
-        states.slow(error)
+    except asking.TooSlow:
+        states.slow()
     except asking.Unanswered as error:
         states.unanswered(error)
     return None

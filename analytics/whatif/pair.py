@@ -5,6 +5,7 @@ from math import inf
 
 from analytics.measures import Book
 from analytics.plans import Plan, PlanErrors
+from analytics.reference import Unable
 from analytics.store import Folder
 from analytics.whatif.replay import Replay
 from analytics.whatif.scenario import Change, Graded, NoEffect, Scenario, fingerprint, reform
@@ -33,7 +34,7 @@ def carry_out(snapshot: Folder, replay: Replay, plan: Plan, scenario: Scenario) 
         scenario = scenario.model_copy(update={"change": grade(replay, plan, searched), "graded": None})
     changed = reform(plan, scenario)
     paid = replay.pay(changed, plan)
-    idle = [] if replay.differing(baseline, paid) else ["all changes together"]
+    idle = {} if replay.differing(baseline, paid) else {0: "all changes together"}
     if not idle and len(scenario.change) > 1 and not searched:
         for number, change in enumerate(scenario.change):
             rest = scenario.without(number)
@@ -43,14 +44,13 @@ def carry_out(snapshot: Folder, replay: Replay, plan: Plan, scenario: Scenario) 
                 )
                 same = not replay.differing(paid, other)
             if same:
-                idle.append(f"change {number + 1} ({change.label})")
+                idle[number + 1] = f"change {number + 1} ({change.label})"
     if idle:
-        raise NoEffect(
-            "\n".join(
-                f"scenario {scenario.name.en}: {what}: no payment of any person changes; it reaches nobody here"
-                for what in idle
-            )
+        lines = (
+            f"scenario {scenario.name.en}: {what}: no payment of any person changes; it reaches nobody here"
+            for what in idle.values()
         )
+        raise NoEffect("\n".join(lines), "no_effect", which=[str(n) for n in idle if n])
     told = {
         "scenario": scenario.model_dump(mode="json", by_alias=True, exclude_defaults=True),
         "rules": fingerprint(changed),
@@ -82,9 +82,8 @@ def grade(replay: Replay, plan: Plan, graded: Graded) -> tuple[Change, ...]:
     )
     by_fifth = dict(zip(medians["income_group"], medians["yuan"], strict=True))
     if len(by_fifth) < 5 or min(by_fifth.values()) <= 0:
-        raise ValueError(
-            "graded: needs household incomes in all five fifths; deliver household_economy and household_member"
-        )
+        text = "graded: needs household incomes in all five fifths; deliver household_economy and household_member"
+        raise Unable(text, "no_fifths")
     target = replay.spent(replay.pay(plan), graded.tier)
 
     def changes(permille: int) -> tuple[Change, ...]:

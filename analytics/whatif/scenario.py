@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from analytics import reference
 from analytics.plans import Plan, PlanErrors, build_plan
 from analytics.plans.model import Capacity, Group, InsuranceType, Positive, Rate
-from analytics.reference import Form, Text
+from analytics.reference import Form, Text, Unable
 
 SOURCE = "scenario"  # source id of every changed value
 VARYING = ("deductible", "bands", "ceiling", "rate_plus")  # what a group of persons can have of its own
@@ -91,7 +91,7 @@ class Scenario(Form):
         return self.model_copy(update={"change": self.change[:number] + self.change[number + 1 :]})
 
 
-class NoEffect(ValueError):
+class NoEffect(Unable):
     """A change that reaches nobody."""
 
 

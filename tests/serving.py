@@ -63,14 +63,14 @@ def serving(
         )
     address = f"http://{'localhost' if '--server' in more else '127.0.0.1'}:{port}"
     try:
-        for _ in range(120):
+        for _ in range(600):
             if server.poll() is not None:
                 pytest.fail(f"jianfu serve ended: {log.read_text()}")
             try:
                 if urllib.request.urlopen(f"{address}/_stcore/health", timeout=1).read() == b"ok":
                     break
             except OSError:
-                time.sleep(0.5)
+                time.sleep(0.1)
         else:
             pytest.fail(f"jianfu serve did not answer: {log.read_text()}")
         yield address

@@ -35,7 +35,7 @@ MEMORY = os.environ.get("JIANFU_MEMORY", "2GB")
 SPILL = os.environ.get("JIANFU_SPILL", "10GB")  # most that questions may put aside on disk
 THREADS = 2  # of one question, unless JIANFU_THREADS says otherwise
 _NUMBERS = count()
-_PARSED = 1000  # texts of questions whose parsed form is kept
+_PARSED = 300  # texts of questions whose parsed form is kept: up to a tenth of a megabyte each
 # A copy of the rows costs less than to plan the question once more.
 warnings.filterwarnings("ignore", "Arrow output on a DB-API result", UserWarning)
 FileTrouble = duckdb.IOException  # a file DuckDB cannot read or write

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,10 @@ from analytics.measures.expression import is_money, is_whole
 from analytics.measures.form import Sum, dimensions, grammar
 from analytics.measures.quantile import quantile_sql
 from analytics.measures.question import Question, number
+from analytics.measures.rank import RANKED_BY, fractional
 from analytics.measures.rows import Fact, credited, cut, keep, ledger, order, over, term
 from analytics.store import Query, literal
 from analytics.tiers import LEDGERS
-
-_RANKED_BY = {"living": "(standard)", "after": "(after_payment)"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class Compiled:
         self.pieces = {p.column: p for case in self.cases for p in case.values()}
         self.ranks = list(dict.fromkeys(p.by for p in self.pieces.values() if p.by))
 
-    @property
+    @cached_property
     def sql(self) -> str:
         """The whole SELECT."""
         return f"WITH {self.rows()},\n{self.totals()}\n{self.answer()}"
@@ -96,7 +95,7 @@ class Compiled:
         else:
             columns += [f"coalesce({usable}, false) AS usable"]
         columns += [f"{head}(({p.of}){self.factor})::DOUBLE{tail} AS {p.column}" for p in self.distinct()]
-        columns += [f"{term(_RANKED_BY[by])} AS key_{by}" for by in self.ranks]
+        columns += [f"{term(RANKED_BY[by])} AS key_{by}" for by in self.ranks]
         if self.ranks:
             columns.append(f"w{self.factor} AS weighed")
         columns += ["person_key"] if self._persons else []
@@ -300,24 +299,14 @@ cut AS (
         return ",\n".join(parts)
 
     def ranked(self, by: str) -> str:
-        """CTEs of the cells of equal rank, and their fractional rank: the middle of the weight that lies at one value, so that
-        the order of rows decides nothing.
-        """
+        """CTEs of the cells of equal rank, and their fractional rank."""
         sums = [f"fsum({p.column}) AS {p.column}" for p in self.distinct()]
-        part = ", ".join([*self.by, "usable"])
         return f"""\
 cell_{by} AS (
     SELECT {self.groups}usable, CASE WHEN usable THEN key_{by} END AS key, sum(weighed) AS weighed, {", ".join(sums)}, count(*) AS n{", count_if(has_nothing) AS n_no_resource" if self.nothing else ""}{"".join(f", {h}" for h in self._hits("count_if({of} <> 0)::BIGINT"))}
     FROM cut GROUP BY ALL
 ),
-rank_{by} AS (
-    SELECT *, (below + up_to) / 2 AS rank
-    FROM (
-        SELECT *, sum(weighed) OVER (PARTITION BY {part} ORDER BY key) / nullif(sum(weighed) OVER (PARTITION BY {part}), 0) AS up_to,
-            up_to - weighed / nullif(sum(weighed) OVER (PARTITION BY {part}), 0) AS below
-        FROM cell_{by}
-    )
-)"""
+{fractional(by, [*self.by, "usable"])}"""
 
     @property
     def _persons(self) -> bool:

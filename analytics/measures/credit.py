@@ -56,16 +56,16 @@ def credit(kind: str, tiers: Sequence[str], position: int) -> tuple[str, int]:
 
 
 def listed(tiers: Sequence[str], position: int, is_whole: bool) -> str:
-    """SQL of the Shapley credit of a tier over the list `v` of all values: the same sum, in a text short enough to plan fast. Where
+    """SQL of the Shapley credit of a tier over the list `v` of all values: the same sum, in a text short enough to plan fast (a list as one text is one constant). Where
     the tier changes no value it is nothing to the last bit: of values that are not whole (`is_whole`) by two products that are equal.
     """
     bit, n = 1 << position, len(tiers)
     if is_whole:
         signed = [float(_orders(s & ~bit, n) * (-1 if s & bit else 1)) for s in range(1 << n)]
-        return f"list_dot_product(v, {signed}::DOUBLE[])"
+        return f"list_dot_product(v, '{signed}'::DOUBLE[])"
     without = [s for s in range(1 << n) if not s & bit]
-    orders = f"{[float(_orders(s, n)) for s in without]}::DOUBLE[]"
-    first, second = ([(s | more) + 1 for s in without] for more in (0, bit))
+    orders = f"'{[float(_orders(s, n)) for s in without]}'::DOUBLE[]"
+    first, second = (f"'{[(s | more) + 1 for s in without]}'::BIGINT[]" for more in (0, bit))
     return f"list_dot_product(list_select(v, {first}), {orders}) - list_dot_product(list_select(v, {second}), {orders})"
 
 

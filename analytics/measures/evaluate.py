@@ -134,7 +134,7 @@ class Book:
         kept = None if se or against else self._kept.answer(question, chosen, self._asked(question))
         fact = self._fact(question, open_it=kept is None)
         credited = set(kept["tier"]) if kept is not None and question.measure.credit else None
-        tiers = self._tiers(question, credited) if question.measure.credit else ()
+        tiers = self._tiers(question, fact, credited) if question.measure.credit else ()
         if question.measure.credit and not tiers:
             raise Unable(f"{measure}: no tier is recorded here, so there is nothing to credit", "no_credit")
         several = {"threshold": ",".join(question.thresholds)} if "threshold" in question.by else {}
@@ -358,7 +358,7 @@ class Book:
             self._counted[key] = {name for name, n in row.items() if n}
         return self._counted[key] & set(columns)
 
-    def _tiers(self, question: Question, recorded: Collection[str] | None) -> tuple[str, ...]:
+    def _tiers(self, question: Question, fact: Fact, recorded: Collection[str] | None) -> tuple[str, ...]:
         """The tiers a credit can go to, in order of payment. `recorded`: those with payments, where that is known."""
         if question.parameters["game"] == "replay":
             if not (self._replay and self._replay.coalitions):
@@ -366,13 +366,7 @@ class Book:
                 raise Unable(text, "needs_scenario")
             return self._replay.coalitions
         if recorded is None:
-            held = ", ".join(f"count({t.paid}) AS {t.id}" for t in TIERS)
-            filters = {k: v for k, v in question.where.items() if k in PLACE}
-            row = self._engine.ask(
-                f"SELECT {held} FROM {self._tables['household_year']} WHERE {_keep(filters)}",
-                {f"where_{k}": list(v) for k, v in filters.items()},
-            ).row(0, named=True)
-            recorded = {k for k, n in row.items() if n}
+            recorded = self._recorded(question, fact)
         asked = question.where
         orders = {
             tuple(p["order"]) for p in self.manifest["plans"]
@@ -383,6 +377,17 @@ class Book:
             text = "the order of payment differs between these places: ask one city and year, or places of one order"
             raise Unable(text, "orders_differ")
         return tuple(k for k in order or TIER if k in recorded)
+
+    def _recorded(self, question: Question, fact: Fact) -> set[str]:
+        """The tiers with payments in the places asked: by what the files tell, else counted."""
+        told = {t.id: fact.told[t.paid] for t in TIERS if t.paid in fact.told} if fact.within else {}
+        if len(told) == len(TIERS) and all(c.empty or c.low is not None for c in told.values()):
+            return {k for k, column in told.items() if not column.empty}
+        counts = ", ".join(f"count({t.paid}) AS {t.id}" for t in TIERS)
+        filters = {k: v for k, v in question.where.items() if k in PLACE}
+        sql = f"SELECT {counts} FROM {self._tables['household_year']} WHERE {_keep(filters)}"
+        row = self._engine.ask(sql, {f"where_{k}": list(v) for k, v in filters.items()}).row(0, named=True)
+        return {k for k, n in row.items() if n}
 
     def _provenance(self, question: Question) -> dict[str, Any]:
         told: dict[str, Any] = {}

@@ -1,18 +1,21 @@
 """A measure of tiers in one pass over its fact: every tier has columns of its own, which become rows at the very end.
 
 The rows it gives are those of Compiled, which makes a row per tier of every row first: twice the work. What that is needed for
-(ranks, cuts by what was still owed before a tier, the deviations of standard errors) is asked that way, and so is a measure of
+(cuts by what was still owed before a tier, the deviations of standard errors) is asked that way, and so is a measure of
 few rows of each tier, which that leaves out early, or one by thresholds too, whose columns would be dozens.
+Tiers that rank the same rows alike share the ranks: by living standard they are sorted once.
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from analytics.measures.compile import Compiled, Piece
 from analytics.measures.credit import credit, extremes, flags, listed, owing
 from analytics.measures.form import dimensions
 from analytics.measures.question import Question
+from analytics.measures.rank import RANKED_BY, fractional
 from analytics.measures.rows import Fact, Step, cut, keep, left_over, over, steps, term
 from analytics.store import literal
 from analytics.tiers import LEDGERS
@@ -38,10 +41,53 @@ def compiled(
             "burden_fen" not in bands,
             form.where == "true",
             not form.quantile,
-            not any(one.times for one in form.sums.values()),
         )
     )
     return (Wide if fits else Compiled)(question, chosen, fact, tiers, source=source, more=more)
+
+
+@dataclass
+class Ranks:
+    """One order of rows, by a column of `cut`: which rows are in it, the values that its cells sum, and the totals made of these."""
+
+    key: str
+    able: str
+    values: dict[str, None] = field(default_factory=dict)
+    totals: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Tallies:
+    """What every row adds (`each`; `credits`: which of these are a credit, with what a row adds that no tier changes), what is made
+    of all rows (`totals`, `orders` of ranks by name), each SQL once and by name, and of every tier the columns of `summed` in terms
+    of these.
+    """
+
+    each: dict[str, str] = field(default_factory=dict)
+    totals: dict[str, str] = field(default_factory=dict)
+    orders: dict[str, Ranks] = field(default_factory=dict)
+    tiers: list[dict[str, str]] = field(default_factory=list)
+    credits: dict[str, str] = field(default_factory=dict)
+
+    def column(self, sql: str) -> str:
+        """Column of `cut`."""
+        return self.each.setdefault(sql, f"c_{len(self.each) + 1}")
+
+    def total(self, sql: str) -> str:
+        """Column of `wide`."""
+        return self.totals.setdefault(sql, f"t_{len(self.totals) + 1}")
+
+    def count(self, flag: str) -> str:
+        """How many rows have the flag."""
+        return f"{self.total('count(*)' if flag == 'true' else f'count_if({flag})')}::BIGINT"
+
+    def ranked(self, key: str, able: str, value: str, times: str) -> str:
+        """Sum of a value that the rank weighs, among the rows that are `able`."""
+        name = f"{self.column(key)}_{able}"
+        order = self.orders.setdefault(name, Ranks(self.column(key), able))
+        order.values[value] = None
+        sql = f"fsum({value} * ({times}))"
+        return order.totals.setdefault(sql, f"t_{name}_{len(order.totals) + 1}")
 
 
 class Wide(Compiled):
@@ -58,22 +104,13 @@ class Wide(Compiled):
         return tuple(name for name in self.by if name != "tier")
 
     @cached_property
-    def _tallies(self) -> tuple[dict[str, str], dict[str, str], list[dict[str, str]]]:
-        """What every row adds, what is made of all rows, each once and by name, and of every tier the columns of `summed` in terms of these."""
-        each: dict[str, str] = {}
-        totals: dict[str, str] = {}
+    def _tallies(self) -> Tallies:
+        made = Tallies()
         plain = self.question.measure.credit != "shapley"  # else not every row of `cut` is a row of the fact
 
         def column(sql: str) -> str:
-            return sql if sql == "true" and plain else each.setdefault(sql, f"c_{len(each) + 1}")
+            return sql if sql == "true" and plain else made.column(sql)
 
-        def total(sql: str) -> str:
-            return totals.setdefault(sql, f"t_{len(totals) + 1}")
-
-        def count(flag: str) -> str:
-            return f"{total('count(*)' if flag == 'true' else f'count_if({flag})')}::BIGINT"
-
-        tiers = []
         for step in self._steps:
             usable = self._of(self.usable(), step)
             able = " AND ".join(c for c in (step.there, usable) if c and c != "true") or "true"
@@ -85,28 +122,35 @@ class Wide(Compiled):
                 p.of: column(self._value(p, step, able if plain or p.of != "credit" else can))
                 for p in self.distinct()
             }
-            row = {
-                p.column: f"coalesce({total(f'{self.sum(p)}({held[p.of]})')}, 0)"
-                for p in self.pieces.values()
-            }
+            if "credit" in held:
+                made.credits[held["credit"]] = "0" if can == "true" else f"CASE WHEN {can} THEN 0 END"
+            row = {"tier": literal(step.tier)}
+            for p in self.pieces.values():
+                if p.times:
+                    key = self._of(term(RANKED_BY[p.by]), step)
+                    sql = made.ranked(key, able, held[p.of], p.times)
+                else:
+                    sql = made.total(f"{self.sum(p)}({held[p.of]})")
+                row[p.column] = f"coalesce({sql}, 0)"
             hit = self.question.measure.hit
-            row["n"] = count(able)
+            row["n"] = made.count(able)
             for k, case in enumerate(self.cases, 1):
-                row[f"n_hit_{k}"] = count(f"{held[case[hit or next(iter(case))].of]} <> 0")
-            row["n_in"] = count(there)
+                row[f"n_hit_{k}"] = made.count(f"{held[case[hit or next(iter(case))].of]} <> 0")
+            row["n_in"] = made.count(there)
             row["n_excluded"] = "0::BIGINT" if there == able else f"{row['n_in']} - {row['n']}"
             if self.nothing:
                 nothing = column(f"{self.nothing} <= 0")
-                row["n_no_resource"] = count(nothing if there == "true" else f"{there} AND {nothing}")
-            tiers.append({"tier": literal(step.tier), **row})
-        return each, totals, tiers
+                row["n_no_resource"] = made.count(nothing if there == "true" else f"{there} AND {nothing}")
+            made.tiers.append(row)
+        return made
 
     def rows(self) -> str:
         """CTEs up to `cut`: groups, and what every row adds."""
         late = [n for n in self.where if n == "tier" or dimensions()[n].bands]
         kept = " AND ".join(keep(n) for n in late if n != "tier") or "true"
         columns = [name if name in self.more else f"{cut(name)} AS {name}" for name in self._names()]
-        columns += [f"{sql} AS {name}" for sql, name in self._tallies[0].items()] or ["true AS row"]
+        columns += [f"{sql} AS {name}" for sql, name in self._tallies.each.items()] or ["true AS row"]
+        columns += [f"w{self.factor} AS weighed"] if self._tallies.orders else []
         source = "fact"
         if self.tiers:
             replayed = self.chosen["game"] == "replay"
@@ -130,10 +174,8 @@ class Wide(Compiled):
         of_all, of_some = [], []
         for i, column in enumerate(columns):
             name = column.rpartition(" ")[2]
-            is_group, is_credit = i < len(self._names()), "list_dot_product(" in column
-            able, has, _ = column.partition(" THEN ")
-            nothing = f"{able} THEN 0::DOUBLE END AS {name}" if has else f"0::DOUBLE AS {name}"
-            of_all.append(nothing if is_credit else column)
+            is_group, is_credit = i < len(self._names()), name in self._tallies.credits
+            of_all.append(f"{self._tallies.credits[name]} AS {name}" if is_credit else column)
             of_some.append(column if is_group or is_credit else f"NULL AS {name}")
         body = f"""\
 moving AS MATERIALIZED (
@@ -168,20 +210,35 @@ cut AS (
 
     def totals(self) -> str:
         """CTEs from `cut` to `summed`, which has a row per group and tier."""
-        names = "".join(f"{name}, " for name in self._names())
-        _, totals, tiers = self._tallies
+        names, made = "".join(f"{name}, " for name in self._names()), self._tallies
         group = f" GROUP BY {', '.join(self._names())}" if self._names() else ""
-        rows = ",\n        ".join(
-            f"{{{', '.join(f'{n}: {sql}' for n, sql in row.items())}}}" for row in tiers
+        columns = ((n, list(dict.fromkeys(row[n] for row in made.tiers))) for n in made.tiers[0])
+        each = ", ".join(
+            f"{same[0]} AS {n}"
+            if len(same) == 1
+            else f"unnest([{', '.join(row[n] for row in made.tiers)}]) AS {n}"
+            for n, same in columns
         )
         kept = f" AND {keep('tier')}" if "tier" in self.where else ""
-        return f"""\
-wide AS (
-    SELECT {names}{", ".join(f"{sql} AS {name}" for sql, name in totals.items())}
-    FROM cut{group}
+        totals = ", ".join(f"{sql} AS {name}" for sql, name in made.totals.items())
+        parts = [f"wide AS (\n    SELECT {names}{totals}\n    FROM cut{group}\n)"]
+        source = "wide"
+        for name, order in made.orders.items():
+            values = ", ".join(f"fsum({value}) AS {value}" for value in order.values)
+            totals = ", ".join(f"{sql} AS {column}" for sql, column in order.totals.items())
+            parts.append(f"""\
+cell_{name} AS (
+    SELECT {names}{order.key} AS key, sum(weighed) AS weighed, {values} FROM cut WHERE {order.able} GROUP BY ALL
 ),
+{fractional(name, self._names())},
+wide_{name} AS (
+    SELECT {names}{totals} FROM rank_{name}{group}
+)""")
+            on = " AND ".join(f"wide.{n} IS NOT DISTINCT FROM wide_{name}.{n}" for n in self._names())
+            source += f" LEFT JOIN wide_{name} ON {on or 'true'}"
+        own = "".join(f"wide.{name}, " for name in self._names())
+        parts.append(f"""\
 summed AS (
-    SELECT * FROM (SELECT {names}unnest([
-        {rows}
-    ], recursive := true) FROM wide) WHERE n_in > 0{kept}
-)"""
+    SELECT * FROM (SELECT {own}{each} FROM {source}) WHERE n_in > 0{kept}
+)""")
+        return ",\n".join(parts)

@@ -11,20 +11,18 @@ from typing import Any
 
 import polars as pl
 
-from analytics import (
-    console,
-    console_access,
-    console_audit,
-    console_benchmarks,
-    console_intake,
-    console_measures,
-    console_plans,
-    console_quality,
-    console_report,
-    console_survey,
-    console_whatif,
-    reference,
-    verbs,
+from analytics import console, reference, verbs
+from analytics.console import (
+    access,
+    audit,
+    benchmarks,
+    intake,
+    measures,
+    plans,
+    quality,
+    report,
+    survey,
+    whatif,
 )
 from analytics.release import Released, csv_text
 from analytics.store import Busy, check_settings
@@ -65,11 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--cities", default="", help="comma-separated slugs or codes (default: all seven)")
     sample.add_argument("--years", default="2021-2025", help="such as 2023 or 2021-2025")
     sample.add_argument("--seed", type=int, default=20_260_101)
-    console_intake.add(command)
+    intake.add(command)
     build = command("build", _build, "build the facts and publish a snapshot")
     build.add_argument("store")
     console.add_runner(build)
-    console_measures.add(command)
+    measures.add(command)
     measure = command("measure", _measure, "ask measures of the published snapshot")
     measure.add_argument("store")
     measure.add_argument("measures", nargs="+", metavar="MEASURE")
@@ -112,14 +110,14 @@ def _parser() -> argparse.ArgumentParser:
         help="as recorded (default), the plan in force replayed, or a scenario file; the latter two of one city and year",
     )
     console.add_runner(measure)
-    console_whatif.add(command)
-    console_plans.add(command)
-    console_quality.add(command)
-    console_survey.add(command)
-    console_benchmarks.add(command)
-    console_report.add(command)
-    console_access.add(command)
-    console_audit.add(command)
+    whatif.add(command)
+    plans.add(command)
+    quality.add(command)
+    survey.add(command)
+    benchmarks.add(command)
+    report.add(command)
+    access.add(command)
+    audit.add(command)
     command("verify", _verify, "hash every file of a store again").add_argument("store")
     serve = command("serve", _serve, "serve the dashboard on this machine")
     serve.add_argument("store", nargs="?", default="store")
@@ -247,7 +245,7 @@ def _verify(args: argparse.Namespace) -> int:
 def _serve(args: argparse.Namespace) -> None:
     """Run app.py: on the loopback address, or as a server configuration says."""
     store, config = Path(args.store).resolve(), args.server or os.environ.get("JIANFU_SERVER")
-    console_access.must_be_safe(store, config)
+    access.must_be_safe(store, config)
     os.environ["JIANFU_STORE"] = str(store)
     if config:
         os.environ["JIANFU_SERVER"] = str(Path(config).resolve())

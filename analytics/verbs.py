@@ -11,18 +11,18 @@ from typing import Any
 from filelock import FileLock
 
 from analytics import facts, intake, measures, plans, reference, release
-from analytics.answer import Desk
-from analytics.outcome import Outcome
+from analytics.desk.answer import Desk
+from analytics.desk.outcome import Outcome
+from analytics.desk.quality import quality as _quality
+from analytics.desk.recompute import Again, Recomputer, find
+from analytics.desk.room import Room
+from analytics.desk.survey import Survey
+from analytics.desk.survey import survey as _survey
 from analytics.plans import plan_for
-from analytics.quality import quality as _quality
-from analytics.recompute import Again, Recomputer, find
 from analytics.release import LOCAL, Log, Released, Viewer, changing, log_of
-from analytics.room import Room
 from analytics.store import Damaged, Folder, NotBuilt, Place, QueryTimeout, Store
 from analytics.store.carried import Broken
 from analytics.store.runner import Runner, runner_of
-from analytics.survey import Survey
-from analytics.survey import survey as _survey
 from analytics.synthetic import YEARS, write_delivery
 from analytics.whatif import Scenario, load_scenario
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.release import Released
 from analytics.report.document import Document, Picture, Table, Text
 

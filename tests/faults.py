@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from canonical import deliver, enrol, settle
 
 from analytics import cli, facts, verbs
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.facts.jobs import code_version
 from analytics.intake import contract
 from analytics.plans import load_plans

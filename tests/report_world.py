@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.figures import charts, formats, names, words
 from analytics.figures.charts import Chart
 from analytics.figures.words import t

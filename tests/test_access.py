@@ -13,8 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from analytics import answer, report
-from analytics.answer import Desk
+from analytics import report
+from analytics.desk import answer
+from analytics.desk.answer import Desk
+from analytics.desk.room import Room
 from analytics.figures import files, words
 from analytics.release import (
     ACTIONS,
@@ -26,7 +28,6 @@ from analytics.release import (
     roles,
 )
 from analytics.release import access as access_module
-from analytics.room import Room
 from analytics.view import menu
 
 LETTERS = dict(zip("asdrbmtugpxw", ACTIONS, strict=True))

@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 from conftest import Run
 
-from analytics import benchmarks
-from analytics.answer import Desk
-from analytics.benchmarks import Figure, Row
+from analytics.desk import benchmarks
+from analytics.desk.answer import Desk
+from analytics.desk.benchmarks import Figure, Row
 
 PLACES = (
     "national", "zhuhai", "zhanjiang", "zaozhuang", "wenzhou", "shandong", "guangxi", "chongzuo", "mianyang", "lecheng",

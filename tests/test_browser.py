@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from serving import SETTLED, chromium, serving
 
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 
 pytestmark = pytest.mark.timeout(300)
 

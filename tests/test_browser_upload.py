@@ -9,7 +9,7 @@ from deliveries import csv_file, record
 from playwright.sync_api import Browser, Page, expect
 from serving import SETTLED, chromium, serving
 
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.store import Store
 
 pytestmark = pytest.mark.timeout(600)

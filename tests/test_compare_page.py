@@ -11,7 +11,7 @@ import pytest
 from canonical import built, deliver, settle
 from streamlit.testing.v1 import AppTest
 
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.figures import compared, territory, words
 from analytics.measures import measures
 from analytics.reference import root

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from polars.testing import assert_frame_equal
 
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.measures import Book, made_by
 from analytics.measures.cube import Kept, prepared, questions
 from analytics.reference import root

@@ -14,7 +14,7 @@ from mixed import FEE, FILE, ROWS, deliver, settlements
 from streamlit.testing.v1 import AppTest
 
 from analytics import verbs
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.figures import words
 from analytics.measures import measures
 from analytics.reference import root

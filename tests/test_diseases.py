@@ -10,7 +10,7 @@ from deliveries import bare, csv_file, record, take
 from policies import NEXT, PEOPLE, PERSONS, paid
 from streamlit.testing.v1 import AppTest
 
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.measures import measures
 from analytics.reference import root
 from analytics.store import Folder, Store

@@ -14,7 +14,7 @@ from canonical import deliver, settle
 from faults import PERSONS, READS, YEARS, Warm, copy, generation, quick_build, shown
 
 from analytics import facts
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.store import Engine, QueryTimeout, Store, engine
 from analytics.store.runner import Local
 

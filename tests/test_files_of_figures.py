@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.figures import about, files, lookup, names, tables, words
 from analytics.release import Released
 

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from test_house_texts import refusals
 
 from analytics import jobs
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.figures import words
 from analytics.reference import root
 from analytics.release import Unwritten

@@ -17,7 +17,7 @@ from conftest import Run
 from hostile import FORMULAS, NUMBERS, STATEMENT, codes, store_of
 
 from analytics import report
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.figures import files, names
 from analytics.release import csv_text, guarded
 from analytics.report.document import Cell, Document, Section, Table, Text

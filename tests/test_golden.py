@@ -15,7 +15,7 @@ import pytest
 from deliveries import bare
 
 from analytics import intake
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.store import Store
 from analytics.synthetic import write_delivery
 

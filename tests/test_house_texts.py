@@ -13,7 +13,7 @@ import pytest
 from house import ROOT, Problems, relative, texts, tracked
 from packaging.requirements import Requirement
 
-from analytics.benchmarks import Method, Sign, Unit, Verdict
+from analytics.desk.benchmarks import Method, Sign, Unit, Verdict
 from analytics.figures import words
 from analytics.intake import TABLES, contract
 from analytics.intake.contract import ColumnType

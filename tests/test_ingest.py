@@ -9,7 +9,7 @@ import pytest
 from deliveries import bare
 
 from analytics import verbs
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.intake import Refused, contract
 from analytics.store import Folder, Store
 

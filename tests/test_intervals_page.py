@@ -11,7 +11,7 @@ from deliveries import bare
 from streamlit.testing.v1 import AppTest
 
 from analytics import verbs
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.figures import formats
 from analytics.reference import root
 from analytics.tiers import TIER

@@ -8,7 +8,7 @@ import pytest
 from deliveries import bare
 
 from analytics import verbs
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.measures import Question, dimensions, measures
 
 # Ten invented households: two rank ties, two exactly on a threshold. Columns: id, total, members, weight, bill, three payments, own.

@@ -14,7 +14,7 @@ from policies import paid, spell
 from streamlit.testing.v1 import AppTest
 
 from analytics import verbs
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.figures import formats
 from analytics.reference import root
 from analytics.view import asking

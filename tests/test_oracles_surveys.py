@@ -20,7 +20,7 @@ from oracles.expected import Check, asked, checks, exact, is_here, read
 from oracles.rand_rules import TIERS, paid
 
 from analytics import verbs
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.methods import checked
 
 BANK = {survey["id"]: survey for survey in read("worldbank")["survey"]}

@@ -7,7 +7,7 @@ from oracles.expected import Check, asked, checks, number, read
 from survey import fact
 
 from analytics import verbs
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 
 TINY = read("tiny10")
 TIERS = ("basic", "serious_illness", "medical_assistance")  # bits 1, 2, 4 of a coalition

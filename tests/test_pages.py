@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from analytics import intake, verbs
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.reference import root
 from analytics.store import Store
 from analytics.synthetic import write_delivery

@@ -10,7 +10,7 @@ import pytest
 from canonical import WEIHAI, built, deliver, settle
 from policies import CARE, PAYMENTS, PEOPLE, PERSONS, Row, after, paid, spell
 
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.measures import Book, Question
 from analytics.release import release
 from analytics.store import Folder, Store

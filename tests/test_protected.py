@@ -22,7 +22,7 @@ from conftest import Run
 from protected_world import K, of, primary_only, view, where
 
 from analytics import verbs
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.measures import measures, questions
 from analytics.release import Published, Released, policy
 from analytics.release.attack import COUNT, Attack, attack, seen

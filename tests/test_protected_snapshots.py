@@ -11,7 +11,7 @@ from conftest import Run
 from protected_world import K, Place, of, primary_only, view
 
 from analytics import verbs
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.figures import words
 from analytics.reference import Unable
 from analytics.release import Published, policy, protected, tables

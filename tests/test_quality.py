@@ -10,7 +10,8 @@ import pytest
 from deliveries import csv_file, take
 from mixed import FEE, FILE, ODD, ROWS, deliver, settlements
 
-from analytics import cli, quality, verbs
+from analytics import cli, verbs
+from analytics.desk import quality
 from analytics.intake import load_fixes
 from analytics.store import Damaged, Store
 

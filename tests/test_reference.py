@@ -6,7 +6,8 @@ from typing import Any, get_args
 
 import pytest
 
-from analytics import benchmarks, reference
+from analytics import reference
+from analytics.desk import benchmarks
 from analytics.plans import (
     Plan,
     PlanHoles,

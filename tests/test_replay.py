@@ -17,11 +17,12 @@ import pytest
 from conftest import Run
 from streamlit.testing.v1 import AppTest
 
-from analytics import recompute, report, verbs
-from analytics.answer import Desk
+from analytics import report, verbs
+from analytics.desk import recompute
+from analytics.desk.answer import Desk
+from analytics.desk.recompute import Recomputer, find
 from analytics.figures import about, charts, files, words
 from analytics.measures import dimensions, grammar, measures
-from analytics.recompute import Recomputer, find
 from analytics.release import LOCAL, Denied, Figure, Log, Record, Released, Unwritten, Viewer, figure, log_of
 from analytics.store import Store
 from analytics.view import asking

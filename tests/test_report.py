@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from composed import Open, Remembering, everything, sentences, tables
 
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.figures import formats, formula, names, words
 from analytics.measures import measures
 from analytics.reference import city_label

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 import analytics
 from analytics import intake, report
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.figures import formats
 from analytics.reference import root
 from analytics.report.compose import compose, refusal

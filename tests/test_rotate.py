@@ -15,7 +15,7 @@ from deliveries import bare, certificate, csv_file, loaded, record, take
 from fixes import BURDEN, CASH, WRONG, at, correct, ids, states
 
 from analytics import verbs
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.intake import Refused, corrections
 from analytics.intake.pseudonyms import key_maker, load_secret
 from analytics.store import Folder, Store

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from analytics import benchmarks
-from analytics.answer import Desk
+from analytics.desk import benchmarks
+from analytics.desk.answer import Desk
 from analytics.figures import words
 from analytics.plans import coverage, load_plans, plan_for
 from analytics.reference import root

@@ -16,9 +16,10 @@ from deliveries import bare
 from polars.testing import assert_frame_equal
 from streamlit.testing.v1 import AppTest
 
-from analytics import answer, verbs
-from analytics.answer import Desk
-from analytics.outcome import Outcome
+from analytics import verbs
+from analytics.desk import answer
+from analytics.desk.answer import Desk
+from analytics.desk.outcome import Outcome
 from analytics.plans import Plan, plan_for
 from analytics.reference import root
 from analytics.store import Store

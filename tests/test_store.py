@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics import verbs
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.store import Busy, Damaged, Engine, NotBuilt, QueryTimeout, Store, workbench
 from analytics.synthetic import write_delivery
 

@@ -8,8 +8,8 @@ import pytest
 from survey import Survey
 
 from analytics import cli
-from analytics import survey as tables
-from analytics.answer import Desk
+from analytics.desk import survey as tables
+from analytics.desk.answer import Desk
 
 RNG = np.random.default_rng(11)
 UNIT = 100_000

@@ -15,9 +15,9 @@ import polars as pl
 import pytest
 from canonical import WEIHAI, ZHUHAI, built, claim, deliver, enrol, settle
 
-from analytics.answer import Desk
-from analytics.quality import store_wide
-from analytics.room import Room
+from analytics.desk.answer import Desk
+from analytics.desk.quality import store_wide
+from analytics.desk.room import Room
 from analytics.store import Folder, Store
 
 ZAOZHUANG = "370400"

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from survey import Survey
 
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.measures import measures
 from analytics.measures.contrast import holm
 from analytics.measures.resample import Resample

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.figures import about, files, formats
 from analytics.view import ledger, server
 

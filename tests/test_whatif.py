@@ -12,7 +12,7 @@ from conftest import Run
 from deliveries import bare
 
 from analytics import verbs
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.intake.pseudonyms import SYNTHETIC, keys_of
 from analytics.plans import PlanErrors, plan_for
 from analytics.reference import root

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from analytics.benchmarks import Figure, Row
+from analytics.desk.benchmarks import Figure, Row
 from analytics.figures import formats, words
 from analytics.figures.words import t
 

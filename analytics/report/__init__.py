@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.figures import words
 from analytics.figures.charts import Chart
 from analytics.release import Record

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from analytics import benchmarks, reference
+from analytics import reference
+from analytics.desk import benchmarks
 from analytics.figures import about, benefit, formats, formula, published, words
 from analytics.figures.words import say, t
 from analytics.measures import measures

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from analytics import reference
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.figures import formats, names, words
 from analytics.figures.words import say, t
 from analytics.report import beside, layout

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.figures import formats, names, words
 from analytics.figures.words import say, t
 from analytics.measures import measures

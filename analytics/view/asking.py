@@ -12,16 +12,16 @@ import polars as pl
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from analytics import benchmarks as figures
-from analytics.answer import Desk
-from analytics.benchmarks import Place
+from analytics.desk import benchmarks as figures
+from analytics.desk.answer import Desk
+from analytics.desk.benchmarks import Place
+from analytics.desk.outcome import Outcome
+from analytics.desk.room import Room, Rooms
 from analytics.figures import words
 from analytics.measures import Measure, measures
-from analytics.outcome import Outcome
 from analytics.plans import Covered, Plan, PlanErrors, PlanHoles, load_plans
 from analytics.plans import coverage as registered
 from analytics.release import Denied, Record, Released, Unwritten, Viewer, log_of
-from analytics.room import Room, Rooms
 from analytics.store import Damaged, NotBuilt, QueryTimeout, Store
 from analytics.tiers import LEDGERS
 from analytics.view import door

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from analytics import jobs
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.figures.words import t
 from analytics.release import Unwritten
 from analytics.store import Busy, Damaged, NotBuilt

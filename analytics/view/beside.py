@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from analytics.benchmarks import METHODS, Figure, Place, Row
+from analytics.desk.benchmarks import METHODS, Figure, Place, Row
 from analytics.figures import charts, names, words
 from analytics.figures import published as printed
 from analytics.figures.words import say, t

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 import polars as pl
 import streamlit as st
 
+from analytics.desk.outcome import LEDGERS, Answer, Ledger, Outcome
 from analytics.figures import charts, formats, names, tables, words
 from analytics.figures.words import t
-from analytics.outcome import LEDGERS, Answer, Ledger, Outcome
 from analytics.plans import Plan, PlanErrors, PlanHoles
 from analytics.release import Released, csv_text
 from analytics.tiers import TIER

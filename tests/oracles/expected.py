@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.measures import measures
 
 HERE = Path(__file__).parent

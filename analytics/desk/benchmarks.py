@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 
 from analytics import reference
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.measures import Question
 from analytics.reference import Form, SourceClass, Text
 from analytics.release import Released

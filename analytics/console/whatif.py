@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from analytics import console, verbs
-from analytics.outcome import LEDGERS, Outcome, sections
+from analytics.desk.outcome import LEDGERS, Outcome, sections
 from analytics.release import csv_text
 from analytics.tiers import TIER
 

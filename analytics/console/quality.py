@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from analytics import console, verbs
-from analytics.quality import store_wide
+from analytics.desk.quality import store_wide
 from analytics.store import Store
 
 _BOOKS = (

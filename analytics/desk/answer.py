@@ -9,10 +9,11 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from analytics.desk.outcome import Ledger, Outcome, assemble
+from analytics.desk.quality import quality, samples, skeleton, store_wide
+from analytics.desk.room import Room
 from analytics.measures import Book, Dimension, Measure, Raw, dimensions, grammar, measures
-from analytics.outcome import Ledger, Outcome, assemble
 from analytics.plans import Plan, plan_for
-from analytics.quality import quality, samples, skeleton, store_wide
 from analytics.reference import Unable
 from analytics.release import (
     LOCAL,
@@ -25,7 +26,6 @@ from analytics.release import (
     policy,
     release,
 )
-from analytics.room import Room
 from analytics.store import Folder, Store
 from analytics.store.runner import Runner
 from analytics.tiers import LEDGERS, full_order

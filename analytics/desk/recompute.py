@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 import pyarrow.parquet as pq
 
-from analytics.answer import Desk
-from analytics.outcome import Outcome
+from analytics.desk.answer import Desk
+from analytics.desk.outcome import Outcome
 from analytics.release import LOCAL, Figure, Log, Released, figure
 from analytics.store import Store
 from analytics.whatif import parse_scenario

@@ -8,9 +8,10 @@ from typing import Any
 
 import polars as pl
 
-from analytics import benchmarks, console
-from analytics.answer import Desk
-from analytics.benchmarks import Row
+from analytics import console
+from analytics.desk import benchmarks
+from analytics.desk.answer import Desk
+from analytics.desk.benchmarks import Row
 from analytics.reference import Text
 from analytics.release import csv_text
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 from pydantic import Field
 
-from analytics.answer import Desk
+from analytics.desk.answer import Desk
 from analytics.measures import measures
 from analytics.reference import Form, Text, load_toml
 from analytics.release import Released

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -255,6 +256,20 @@ def test_not_asked_never_looks_like_a_pass() -> None:
     assert checks.light({**found, "status": "not_applicable"}) != checks.light({**found, "status": "passed"})
 
 
+def test_what_is_asked_of_every_measure_is_one_entry_of_the_log(visit: Visit, store: Path) -> None:
+    def entries() -> list[Any]:
+        return [
+            json.loads(line)
+            for part in sorted((store / "audit").glob("*.jsonl"))
+            for line in part.read_text().splitlines()
+        ]
+
+    before = len(entries())
+    visit()
+    sizes = [len(entry.get("figures", ())) for entry in entries()[before:]]
+    assert max(sizes) > 20 and len(sizes) < 10, sizes
+
+
 def test_which_measures_can_be_computed_is_asked_of_one_place_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """A value there is enough; where there is none, or no answer at all, everything is asked, and that decides."""
     here = {"city": ["b"], "plan_year": ["2023"]}
@@ -272,7 +287,11 @@ def test_which_measures_can_be_computed_is_asked_of_one_place_first(monkeypatch:
             raise asking.Unanswered("nothing of the kind")
         return SimpleNamespace(table=pl.DataFrame({"status": [status]}))
 
-    desk = SimpleNamespace(places=[("a", 2022), ("b", 2023)], measures=lambda: [measures()[m] for m in told])
+    desk = SimpleNamespace(
+        places=[("a", 2022), ("b", 2023)],
+        measures=lambda: [measures()[m] for m in told],
+        record=SimpleNamespace(together=nullcontext),
+    )
     monkeypatch.setattr(asking, "desk", lambda: desk)
     monkeypatch.setattr(asking, "ask", ask)
     table, others = checks.measures([])

@@ -154,15 +154,12 @@ def measures(checks: Sequence[Found]) -> tuple[pl.DataFrame, int]:
     many others there are."""
     lines: list[tuple[str, dict[str, Any]]] = []
     others = 0
-    for measure in asking.desk().measures():
+    for measure, missing in _uncomputed():
         told = [c for c in checks if c["status"] == FOUND and measure.id in c["measures"]]
         look = [c for c in told if light(c) in ("open", "warn")]
         code, why = "look" if look else "ok", [_why(c) for c in told]
-        try:
-            if not _is_computable(measure):
-                code, why = "not_computable", [t("usable.nothing")]
-        except asking.Unanswered as reason:
-            code, why = "not_computable", [str(reason)]
+        if missing:
+            code, why = "not_computable", [missing]
         if not why:
             others += 1
             continue
@@ -170,6 +167,19 @@ def measures(checks: Sequence[Found]) -> tuple[pl.DataFrame, int]:
         lines.append((code, line | {t("check.why"): t("explain.semicolon").join(why)}))
     lines.sort(key=lambda line: -list(_USABLE).index(line[0]))
     return pl.DataFrame([line for _, line in lines]), others
+
+
+def _uncomputed() -> list[tuple[Measure, str]]:
+    """Every measure, and why it has no value (empty where it has one). All that is asked is one entry of the audit log."""
+    found = []
+    with asking.desk().record.together():
+        for measure in asking.desk().measures():
+            try:
+                missing = "" if _is_computable(measure) else t("usable.nothing")
+            except asking.Unanswered as reason:
+                missing = str(reason)
+            found.append((measure, missing))
+    return found
 
 
 def _is_computable(measure: Measure) -> bool:

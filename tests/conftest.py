@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -16,11 +17,10 @@ from analytics import cli, verbs
 
 Run = Callable[..., tuple[int, str, str]]
 
-# Over a hundred processes are started: what Python compiles for one is kept for the others, whatever the environment says.
+# Over five hundred processes are started: what Python compiles for one is kept for the others, whatever the environment says,
+# and in the usual place, where that of the libraries lies already.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-os.environ.setdefault(
-    "PYTHONPYCACHEPREFIX", str(Path(__file__).resolve().parent.parent / ".pytest_cache" / "bytecode")
-)
+sys.dont_write_bytecode = False
 
 settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True

@@ -37,8 +37,7 @@ def run(installed: Path, *arguments: str, **environment: str) -> str:
     """Run Python with only the unpacked wheel in front of the libraries, in an empty folder."""
     elsewhere = installed.parent / "elsewhere"
     elsewhere.mkdir(exist_ok=True)
-    own = {"PYTHONPATH": str(installed), "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    variables = {**os.environ, **own, **environment}
+    variables = {**os.environ, "PYTHONPATH": str(installed), "PYTHONUTF8": "1", **environment}
     command = [sys.executable, "-W", "ignore", *arguments]
     done = subprocess.run(
         command, cwd=elsewhere, env=variables, capture_output=True, encoding="utf-8", check=False

@@ -50,6 +50,11 @@ LONGEST = (
 )  # fmt: skip
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: at any time one waits, for a browser, a process or the disk."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of a file stay on one worker (`--dist loadgroup`)."""
     place = {f"test_{name}": number for number, name in enumerate((*BROWSER, *LONGEST))}

@@ -146,7 +146,9 @@ def test_refused_changes_are_entered_without_the_words_of_a_file(folder: Path, r
         assert run("build", store)[0] == 75
     assert entries(store)[-1]["why"] == ["Busy"]
     assert run("rotate-key", folder / "mistyped")[0] == 1 and not (folder / "mistyped").exists()
-    assert run("audit", "show", store)[1].count("refused") == len(refused) + 1
+    shown = run("audit", "show", store)[1]
+    assert shown.count("refused") == len(refused) + 1
+    assert "files a.csv, " in shown and "why column_missing" in shown
 
 
 @pytest.mark.parametrize("kind", CHANGES)

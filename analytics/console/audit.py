@@ -62,7 +62,14 @@ def _what(entry: dict[str, Any]) -> str:
         told = [f"{f['figure']} {f['asked']['measure']}" for f in entry["figures"]]
         return f"{', '.join(told)}; cells {entry['cells']}, hidden {entry['hidden']}"
     known = ("n", "at", "user", "role", "scope", "kind", "hash", "previous")
-    return ", ".join(f"{k} {v}" for k, v in entry.items() if k not in known)
+    return ", ".join(f"{k} {_text(v)}" for k, v in entry.items() if k not in known)
+
+
+def _text(value: Any) -> str:
+    """Of files their names; their hashes are in the log itself."""
+    if isinstance(value, list):
+        return " ".join(str(part["name"] if isinstance(part, dict) else part) for part in value)
+    return str(value)
 
 
 def _replay(args: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
 """A measure of tiers in one pass over its fact: every tier has columns of its own, which become rows at the very end.
 
 The rows it gives are those of Compiled, which makes a row per tier of every row first: twice the work. What that is needed for
-(cuts by what was still owed before a tier, the deviations of standard errors) is asked that way, and so is a measure of
+(cuts by what was still owed before a tier, errors of ranked measures and of differences) is asked that way, and so is a measure of
 few rows of each tier, which that leaves out early, or one by thresholds too, whose columns would be dozens.
 Tiers that rank the same rows alike share the ranks: by living standard they are sorted once.
 """

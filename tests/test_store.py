@@ -4,6 +4,7 @@ import importlib
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import polars as pl
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from analytics import verbs
 from analytics.desk.answer import Desk
 from analytics.store import Busy, Damaged, Engine, NotBuilt, QueryTimeout, Store, workbench
+from analytics.store.watch import limited
 from analytics.synthetic import write_delivery
 
 
@@ -248,3 +250,16 @@ def test_a_query_past_its_limit_stops_and_the_engine_lives(small: Path) -> None:
             "SELECT count(*) FROM range(100000000) a, range(1000) b WHERE a.range + b.range = -1", seconds=0.3
         )
     assert engine.ask("SELECT 1 AS one")["one"][0] == 1
+
+
+def test_a_short_limit_is_kept_beside_a_long_one() -> None:
+    told: list[str] = []
+    with limited(lambda: told.append("long"), 60):
+        with limited(lambda: told.append("short"), 0.05):
+            deadline = time.monotonic() + 20
+            while len(told) < 2 and time.monotonic() < deadline:
+                time.sleep(0.01)
+        after = len(told)
+        time.sleep(0.3)
+    assert after >= 2, "stopped again and again"
+    assert told == ["short"] * after, "and left alone once it is over; the long one has time"

@@ -231,6 +231,12 @@ cut AS (
         """Condition on the cities and years asked."""
         return " AND ".join(keep(n) for n in self.where if n in ("city", "plan_year")) or "true"
 
+    @property
+    def is_everybody(self) -> bool:
+        """Whether `cut` holds every row of the cities and years asked."""
+        asked = {*self.where} <= {"city", "plan_year"} and self.question.measure.where == "true"
+        return asked and "tier" not in self.by and not self.source
+
     def usable(self) -> str:
         chosen, usable = self.chosen, []
         if resource := grammar().resources.get(chosen.get("resource", "")):

@@ -18,12 +18,13 @@ from analytics.measures.form import Measure, uncertainty
 from analytics.measures.question import Question
 from analytics.measures.resample import Resample, carried
 from analytics.measures.rows import Fact
-from analytics.measures.wide import compiled
+from analytics.measures.wide import Wide, compiled
 from analytics.reference import Unable
 from analytics.store import Engine, literal
 
 SAMPLINGS = ("superpopulation", "population")
 METHODS = ("auto", "linearised", "convenient", "equal_variances", "delta", "bootstrap")
+_SQUARES = "(sum(d_{0} * d_{0}) - sum(d_{0}) ^ 2 / any_value(clusters)) * any_value(clusters) / nullif(any_value(clusters) - 1, 0) AS v_{0}"
 _LINEAR = {"2 * rank - 1": 1, "2 * (1 - rank)": -1}
 
 
@@ -133,7 +134,7 @@ delta AS (
         )
         if self.sure.method == "equal_variances":  # of rows, not of clusters
             small = " / nullif(any_value(n) - 2, 0)"
-        squares = "(sum(d_{0} * d_{0}) - sum(d_{0}) ^ 2 / any_value(clusters)) * any_value(clusters) / nullif(any_value(clusters) - 1, 0) AS v_{0}"
+        squares = _SQUARES
         # a stratum of one cluster does not show how clusters differ
         roots = (
             f"CASE WHEN count(v_{i}) = count(*) THEN sqrt(greatest(sum(v_{i}), 0){small}) END AS se_{i}"
@@ -156,44 +157,72 @@ error AS (
 
     def deviations(self) -> str:
         """CTEs `design` (clusters of every stratum, whether or not they fall into a group) and `deviation`."""
+        linear = self.sure.method == "linearised"
+        return (
+            f"{self._ratios()},\n{self._design(linear)}"
+            if linear
+            else f"{self._design()},\n{self._regressions()}"
+        )
+
+    def _design(self, by_cluster: bool = False) -> str:
+        """`by_cluster`: where there is a `per_cluster` already."""
         c = self.asked
-        carry = carried(c.question.measure)
-        return f"""\
-design AS (
-    SELECT {carry["stratum"]} AS stratum, count(DISTINCT {carry["cluster"]}) AS clusters
-    FROM {c.fact} WHERE {c.places()} GROUP BY ALL
-),
-{self._ratios() if self.sure.method == "linearised" else self._regressions()}"""
+        if by_cluster and c.is_everybody:
+            rows, cluster = "per_cluster", "cluster" if self.groups else ""
+        else:
+            carry = carried(c.question.measure)
+            rows, cluster = f"{c.fact} WHERE {c.places()}", carry["cluster"]
+        counted = f"DISTINCT {cluster}" if cluster else "*"
+        stratum = "stratum" if rows == "per_cluster" else f"{carry['stratum']} AS stratum"
+        return f"design AS (\n    SELECT {stratum}, count({counted}) AS clusters FROM {rows} GROUP BY ALL\n)"
+
+    @property
+    def groups(self) -> Sequence[str]:
+        """What rows of `cut` are grouped by."""
+        return self.asked.by
 
     def _ratios(self) -> str:
         c = self.asked
-        columns = sorted({c.column(piece) for _, case in self.cases for piece in case.values()})
-        each = (f"{self._ratio(case)} AS d_{i}" for i, case in self.cases)
+        columns = {c.column(piece): c.sum(piece) for _, case in self.cases for piece in case.values()}
+        each = []
+        for i, case in self.cases:
+            whole = {name: f"s.{piece.column}" for name, piece in case.items()}
+            part = {name: f"k.{c.column(piece)}" for name, piece in case.items()}
+            each.append(f"{self._ratio(case, whole, part)} AS d_{i}")
+        return self._by_cluster(columns, each, "summed")
+
+    def _by_cluster(self, columns: Mapping[str, str], each: Sequence[str], whole: str) -> str:
+        """CTEs `per_cluster` with the sums of `columns` of `cut` (by which function) and `deviation`: `each` in terms of these (k) and of the
+        sums `whole` (s).
+        """
+        names = "".join(f"{n}, " for n in self.groups)
+        sums = ", ".join(f"coalesce({add}({name}), 0) AS {name}" for name, add in sorted(columns.items()))
         return f"""\
 per_cluster AS (
-    SELECT {c.groups}stratum, cluster, {", ".join(f"coalesce(fsum({name}), 0) AS {name}" for name in columns)} FROM cut GROUP BY ALL
+    SELECT {names}stratum, cluster, {sums} FROM cut GROUP BY ALL
 ),
 deviation AS (
-    SELECT {"".join(f"k.{n}, " for n in c.by)}k.stratum, k.cluster, {", ".join(each)}
-    FROM per_cluster AS k JOIN summed AS s ON {_same(c.by, "k", "s")}
+    SELECT {"".join(f"k.{n}, " for n in self.groups)}k.stratum, k.cluster, {", ".join(each)}
+    FROM per_cluster AS k JOIN {whole} AS s ON {_same(self.groups, "k", "s")}
 )"""
 
-    def _ratio(self, case: Mapping[str, Piece]) -> str:
-        """What a cluster adds to the error of a ratio of sums, or of a smooth function of sums (its slopes by differences)."""
+    def _ratio(self, case: Mapping[str, Piece], whole: Mapping[str, str], part: Mapping[str, str]) -> str:
+        """What a cluster adds to the error of a ratio of sums, or of a smooth function of sums (its slopes by differences). By sum: SQL
+        of the `whole` and of the cluster's `part`.
+        """
         c, step = self.asked, uncertainty().step
         if not c.question.measure.sums:
-            up, down = case["numerator"], case["denominator"]
-            residual = f"k.{c.column(up)} - s.{up.column} / nullif(s.{down.column}, 0) * k.{c.column(down)}"
-            return f"({residual}) / nullif(s.{down.column}, 0)"
+            over = f"nullif({whole['denominator']}, 0)"
+            residual = f"{part['numerator']} - {whole['numerator']} / {over} * {part['denominator']}"
+            return f"({residual}) / {over}"
 
         def value(name: str, moved: float) -> str:
-            at = {n: f"s.{p.column}" for n, p in case.items()}
-            numerator, denominator = c.ratio(case, at | {name: f"({at[name]} * {1 + moved})"})
+            numerator, denominator = c.ratio(case, {**whole, name: f"({whole[name]} * {1 + moved})"})
             return f"({numerator}) / ({denominator})"
 
         slopes = (
-            f"coalesce(({value(name, step)} - {value(name, -step)}) / nullif(s.{piece.column}, 0), 0) * k.{c.column(piece)}"
-            for name, piece in case.items()
+            f"coalesce(({value(name, step)} - {value(name, -step)}) / nullif({whole[name]}, 0), 0) * {part[name]}"
+            for name in case
         )
         return f"({' + '.join(slopes)}) / {2 * step}"
 
@@ -257,6 +286,45 @@ deviation AS (
         return f"any_value(2 * f.variance / f.mean_{i}) * ({of_slope} - any_value({slope} / f.mean_{i}) * {of_mean})"
 
 
+class WideErrors(Errors):
+    """The linearised errors of a question in the shape of Wide: every cluster is looked at once, whatever the number of tiers."""
+
+    asked: Wide
+
+    @property
+    def groups(self) -> Sequence[str]:
+        return self.asked.names
+
+    @property
+    def sql(self) -> str:
+        c, ((_, case),) = self.asked, self.cases
+        made = c.tallies
+        columns: dict[str, str] = {}
+        each = []
+        for i, (row, held) in enumerate(zip(made.tiers, made.held, strict=True)):
+            columns |= {held[piece.of]: c.sum(piece) for piece in case.values()}
+            whole = {name: row[piece.column] for name, piece in case.items()}
+            part = {name: f"k.{held[piece.of]}" for name, piece in case.items()}
+            each.append(f"{self._ratio(case, whole, part)} AS d_{i}")
+        names = "".join(f"{n}, " for n in self.groups)
+        tiers = range(len(made.tiers))
+        # a stratum of one cluster does not show how clusters differ
+        roots = (f"CASE WHEN count(v_{i}) = count(*) THEN sqrt(greatest(sum(v_{i}), 0)) END" for i in tiers)
+        return f"""\
+WITH {c.rows()},
+{c.totals()},
+{self._by_cluster(columns, each, "wide")},
+{self._design(True)},
+by_stratum AS (
+    SELECT {names}stratum, {", ".join(_SQUARES.format(i) for i in tiers)} FROM deviation JOIN design USING (stratum) GROUP BY ALL
+),
+error AS (
+    SELECT {names}unnest([{", ".join(row["tier"] for row in made.tiers)}]) AS tier, unnest(roots) AS se_1
+    FROM (SELECT {names}[{", ".join(roots)}] AS roots FROM by_stratum GROUP BY ALL)
+)
+{c.answer("error", uncertainty().interval.half)}"""
+
+
 def _plain(case: Mapping[str, Piece], name: str) -> str:
     """Column of `summed` with the same sum without rank."""
     return next(piece.column for piece in case.values() if piece.of == case[name].of and not piece.times)
@@ -292,8 +360,13 @@ def with_errors(
         table = engine.ask(asked.sql, asked.bound).with_columns(empty)
         return Errored(table, asked.sql, asked.bound, sure.told)
     if sure.method != "bootstrap":
-        asked = Compiled(question, chosen, fact, tiers, carry=carried(question.measure))
-        sql = Errors(asked, sure).sql
+        carry = carried(question.measure)
+        asked = compiled(question, chosen, fact, tiers, carry=carry)
+        if isinstance(asked, Wide) and sure.method == "linearised" and not any(s.there for s in asked.steps):
+            sql = WideErrors(asked, sure).sql
+        else:  # ranks of rows, tiers that not every row has
+            asked = Compiled(question, chosen, fact, tiers, carry=carry)
+            sql = Errors(asked, sure).sql
         return Errored(engine.ask(sql, asked.bound), sql, asked.bound, sure.told)
     resample = Resample(engine, question, chosen, fact, tiers)
     asked = compiled(question, chosen, fact, tiers)

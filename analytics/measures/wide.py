@@ -1,7 +1,7 @@
 """A measure of tiers in one pass over its fact: every tier has columns of its own, which become rows at the very end.
 
 The rows it gives are those of Compiled, which makes a row per tier of every row first: twice the work. What that is needed for
-(cuts by what was still owed before a tier, the deviations of standard errors) is asked that way, and so is a measure of
+(cuts by what was still owed before a tier, errors of ranked measures and of differences) is asked that way, and so is a measure of
 few rows of each tier, which that leaves out early, or one by thresholds too, whose columns would be dozens.
 Tiers that rank the same rows alike share the ranks: by living standard they are sorted once.
 """
@@ -27,6 +27,7 @@ def compiled(
     fact: Fact | None = None,
     tiers: Sequence[str] = (),
     *,
+    carry: Mapping[str, str] | None = None,
     source: str = "",
     more: Sequence[str] = (),
 ) -> Compiled:
@@ -43,7 +44,7 @@ def compiled(
             not form.quantile,
         )
     )
-    return (Wide if fits else Compiled)(question, chosen, fact, tiers, source=source, more=more)
+    return (Wide if fits else Compiled)(question, chosen, fact, tiers, carry=carry, source=source, more=more)
 
 
 @dataclass
@@ -60,13 +61,14 @@ class Ranks:
 class Tallies:
     """What every row adds (`each`; `credits`: which of these are a credit, with what a row adds that no tier changes), what is made
     of all rows (`totals`, `orders` of ranks by name), each SQL once and by name, and of every tier the columns of `summed` in terms
-    of these.
+    of these, and which column holds what it adds to a sum (`held`, by expression).
     """
 
     each: dict[str, str] = field(default_factory=dict)
     totals: dict[str, str] = field(default_factory=dict)
     orders: dict[str, Ranks] = field(default_factory=dict)
     tiers: list[dict[str, str]] = field(default_factory=list)
+    held: list[dict[str, str]] = field(default_factory=list)
     credits: dict[str, str] = field(default_factory=dict)
 
     def column(self, sql: str) -> str:
@@ -93,25 +95,31 @@ class Tallies:
 class Wide(Compiled):
     """The SQL of a question by tier as one pass; `cut` has a row per row of the fact."""
 
-    @property
-    def _steps(self) -> list[Step]:
+    @cached_property
+    def steps(self) -> list[Step]:
+        """The tiers asked."""
         asked = self.question.where.get("tier")
         every = [s for s in steps(self.question, self.read.told) if not self.tiers or s.tier in self.tiers]
         return [s for s in every if not asked or s.tier in asked] or every
 
-    def _names(self) -> tuple[str, ...]:
+    @property
+    def is_everybody(self) -> bool:
+        return {*self.where} <= {"city", "plan_year", "tier"} and not self.source
+
+    @property
+    def names(self) -> tuple[str, ...]:
         """What the rows are grouped by before tiers become rows."""
         return tuple(name for name in self.by if name != "tier")
 
     @cached_property
-    def _tallies(self) -> Tallies:
+    def tallies(self) -> Tallies:
         made = Tallies()
         plain = self.question.measure.credit != "shapley"  # else not every row of `cut` is a row of the fact
 
         def column(sql: str) -> str:
             return sql if sql == "true" and plain else made.column(sql)
 
-        for step in self._steps:
+        for step in self.steps:
             usable = self._of(self.usable(), step)
             able = " AND ".join(c for c in (step.there, usable) if c and c != "true") or "true"
             there = column(step.there or "true")
@@ -142,15 +150,17 @@ class Wide(Compiled):
                 nothing = column(f"{self.nothing} <= 0")
                 row["n_no_resource"] = made.count(nothing if there == "true" else f"{there} AND {nothing}")
             made.tiers.append(row)
+            made.held.append(held)
         return made
 
     def rows(self) -> str:
         """CTEs up to `cut`: groups, and what every row adds."""
         late = [n for n in self.where if n == "tier" or dimensions()[n].bands]
         kept = " AND ".join(keep(n) for n in late if n != "tier") or "true"
-        columns = [name if name in self.more else f"{cut(name)} AS {name}" for name in self._names()]
-        columns += [f"{sql} AS {name}" for sql, name in self._tallies.each.items()] or ["true AS row"]
-        columns += [f"w{self.factor} AS weighed"] if self._tallies.orders else []
+        columns = [name if name in self.more else f"{cut(name)} AS {name}" for name in self.names]
+        columns += self.carry
+        columns += [f"{sql} AS {name}" for sql, name in self.tallies.each.items()] or ["true AS row"]
+        columns += [f"w{self.factor} AS weighed"] if self.tallies.orders else []
         source = "fact"
         if self.tiers:
             replayed = self.chosen["game"] == "replay"
@@ -174,8 +184,8 @@ class Wide(Compiled):
         of_all, of_some = [], []
         for i, column in enumerate(columns):
             name = column.rpartition(" ")[2]
-            is_group, is_credit = i < len(self._names()), name in self._tallies.credits
-            of_all.append(f"{self._tallies.credits[name]} AS {name}" if is_credit else column)
+            is_group, is_credit = i < len(self.names) + len(self.carry), name in self.tallies.credits
+            of_all.append(f"{self.tallies.credits[name]} AS {name}" if is_credit else column)
             of_some.append(column if is_group or is_credit else f"NULL AS {name}")
         body = f"""\
 moving AS MATERIALIZED (
@@ -210,8 +220,8 @@ cut AS (
 
     def totals(self) -> str:
         """CTEs from `cut` to `summed`, which has a row per group and tier."""
-        names, made = "".join(f"{name}, " for name in self._names()), self._tallies
-        group = f" GROUP BY {', '.join(self._names())}" if self._names() else ""
+        names, made = "".join(f"{name}, " for name in self.names), self.tallies
+        group = f" GROUP BY {', '.join(self.names)}" if self.names else ""
         columns = ((n, list(dict.fromkeys(row[n] for row in made.tiers))) for n in made.tiers[0])
         each = ", ".join(
             f"{same[0]} AS {n}"
@@ -230,13 +240,13 @@ cut AS (
 cell_{name} AS (
     SELECT {names}{order.key} AS key, sum(weighed) AS weighed, {values} FROM cut WHERE {order.able} GROUP BY ALL
 ),
-{fractional(name, self._names())},
+{fractional(name, self.names)},
 wide_{name} AS (
     SELECT {names}{totals} FROM rank_{name}{group}
 )""")
-            on = " AND ".join(f"wide.{n} IS NOT DISTINCT FROM wide_{name}.{n}" for n in self._names())
+            on = " AND ".join(f"wide.{n} IS NOT DISTINCT FROM wide_{name}.{n}" for n in self.names)
             source += f" LEFT JOIN wide_{name} ON {on or 'true'}"
-        own = "".join(f"wide.{name}, " for name in self._names())
+        own = "".join(f"wide.{name}, " for name in self.names)
         parts.append(f"""\
 summed AS (
     SELECT * FROM (SELECT {own}{each} FROM {source}) WHERE n_in > 0{kept}

@@ -262,7 +262,7 @@ def told(row: Row) -> str:
     ratio = (
         f"  {row['ratio']:.2f} x {row['against']} ({row['against_seconds']:.3f} s)" if "ratio" in row else ""
     )
-    return f"{row['what']}: {row['seconds']:.4f} s{ratio}  bound {row['bound']}"
+    return f"{row['what']}: {row['seconds']:.4f} s{ratio}  bound {row.get('bound', row.get('bound_seconds'))}"
 
 
 def main() -> None:

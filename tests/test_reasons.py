@@ -88,6 +88,7 @@ def test_what_has_no_words_is_quoted_as_the_programs() -> None:
 
 
 def test_the_data_page_tells_them_so(households: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    from contextlib import nullcontext
     from types import SimpleNamespace
 
     from analytics.view import asking
@@ -95,7 +96,9 @@ def test_the_data_page_tells_them_so(households: Book, monkeypatch: pytest.Monke
     def ask(measure: str, *given: object, **more: object) -> object:
         return households.ask(measure, given[0], {})
 
-    desk = SimpleNamespace(places=[("440400", 2023)], measures=lambda: list(measures().values()), ask=ask)
+    desk = SimpleNamespace(
+        places=[("440400", 2023)], measures=lambda: list(measures().values()), ask=ask, record=SimpleNamespace(together=nullcontext)
+    )  # fmt: skip
     monkeypatch.setattr(asking, "desk", lambda: desk)
     monkeypatch.setattr(checks, "_has_value", lambda _: True)
     with words.reading("zh"):

@@ -18,6 +18,7 @@ from canonical import WEIHAI, ZHUHAI, built, claim, deliver, enrol, settle
 from analytics.desk.answer import Desk
 from analytics.desk.quality import store_wide
 from analytics.desk.room import Room
+from analytics.facts import jobs
 from analytics.store import Folder, Store
 
 ZAOZHUANG = "370400"
@@ -245,6 +246,21 @@ def test_few_in_several_cities_are_protected_and_none_cost_nothing(tmp_path: Pat
     assert file in again.manifest["files"] and not again.damage()  # taken over: nothing came for that year
     alone = Desk.open(tmp_path).ask("own_burden_mean", [], {"plan_year": [2024]})
     assert "shared" not in alone.sql and "counted" not in alone.provenance
+
+
+def test_who_is_in_several_cities_is_found_range_by_range_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A year with more persons than fit at once is looked through a range of households at a time."""
+    rows = [settle(f"{c}{i}", 1000, person=i, city=c) for i in range(1, 41) for c in CITIES[: 1 + i % 2]]
+    found = []
+    for most in (1_000_000, 7):
+        monkeypatch.setattr(jobs, "PART", most)
+        store = tmp_path / str(most)
+        deliver(store, settlement=rows)
+        (file,) = [f for f in built(store).manifest["files"] if f["table"] == "shared"]
+        found.append((file["rows"], file["sha256"]))
+    assert len(jobs.ranges(60)) > 5 and found[0] == found[1] and found[0][0] == 40
 
 
 def test_a_snapshot_from_before_anybody_looked_says_so(world: World) -> None:

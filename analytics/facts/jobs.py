@@ -108,10 +108,15 @@ class Job:
 
     @cached_property
     def ranges(self) -> list[tuple[int, int]]:
-        """Ranges of keys, worked one after the other where the settlements are more than PART; one with all keys otherwise."""
-        n = 1 + sum(p.rows for p in self.inputs["settlement"]) // PART
-        ends = [i * 2**64 // n - 2**63 - 1 for i in range(n + 1)]
-        return [(low + 1, high) for low, high in itertools.pairwise(ends)]
+        """Ranges of keys, worked one after the other where the settlements are more than PART."""
+        return ranges(sum(p.rows for p in self.inputs["settlement"]))
+
+
+def ranges(rows: int) -> list[tuple[int, int]]:
+    """Ranges of all keys there can be, so many that about PART of the rows are in each."""
+    n = 1 + rows // PART
+    ends = [i * 2**64 // n - 2**63 - 1 for i in range(n + 1)]
+    return [(low + 1, high) for low, high in itertools.pairwise(ends)]
 
 
 def _key(files: Mapping[str, Files], *told: object) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from analytics.facts.jobs import Made, Row, query
+from analytics.facts.jobs import Made, Row, query, ranges
 from analytics.store import FORMAT, literal, parquet
 
 
@@ -32,14 +32,19 @@ def years(files: Iterable[Row]) -> dict[str, tuple[int, list[str]]]:
 
 def shared(con: duckdb.DuckDBPyConnection, staging: Path, key: str, year: int, names: Iterable[str]) -> Made:
     """The file of one year, and what the manifest says of it."""
-    persons = parquet([staging / name for name in names])
-    con.execute(f"CREATE TEMP TABLE shared AS {query('shared').fill(person_year=persons)}").fetchall()
+    files = parquet([staging / name for name in names])
+    ((rows,),) = con.execute(f"SELECT count(*) FROM {files}").fetchall()
+    for number, (first, last) in enumerate(ranges(rows)):
+        found = query("shared").fill(person_year=files, first=str(first), last=str(last))
+        con.execute(("INSERT INTO shared " if number else "CREATE TEMP TABLE shared AS ") + found).fetchall()
     ((rows, persons, households),) = con.execute(
         "SELECT count(*), (SELECT count(*) FROM (SELECT person_key FROM shared GROUP BY ALL HAVING min(city) <> max(city))), "
         "count(DISTINCT household_key) FILTER (is_linked) FROM shared"
     ).fetchall()
     file = {"table": "shared", "name": f"shared-{year}.parquet", "rows": rows, "key": key, "kind": "claims"}
     if rows:
-        con.execute(f"COPY shared TO {literal(staging / file['name'])} ({FORMAT})").fetchall()
+        con.execute(
+            f"COPY (FROM shared ORDER BY ALL) TO {literal(staging / file['name'])} ({FORMAT})"
+        ).fetchall()
     told = {"plan_year": year, "rows": rows, "persons": persons, "households": households, "key": key}
     return {"files": [file] if rows else [], "shared": [told]}

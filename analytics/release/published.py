@@ -52,10 +52,8 @@ class Published:
                 told = ", ".join(f"{city} {year}" for city, year in lacking)
                 text = f"{measure}: not among the protected tables of {told}; ask for the other places"
                 raise Unable(text, "not_protected")
-            if out := [
-                line for p in places for line in self._told[p]["left_out"] if line.startswith(f"{measure} ")
-            ]:
-                raise Unable(f"not among the protected tables here: {out[0]}", "left_out")
+            if why := self._left_out(question, places):
+                raise Unable(f"not among the protected tables here: {why}", "left_out")
             raise Unable(self._absent(question), "not_protected")
         more = [name for name in _MORE if name in table.columns]
         table = table.select(*question.by, "measure", *_KNOWN, *more, "status")
@@ -103,6 +101,15 @@ class Published:
         return [
             p for p in self.places if (not cities or p[0] in cities) and (not years or str(p[1]) in years)
         ]
+
+    def _left_out(self, question: Question, places: Collection[tuple[str, int]]) -> str:
+        """What the certificates say of a whole answer that was prepared and not protected; empty where they say nothing."""
+        asked = {*question.by} - {"city", "plan_year", "threshold"}
+        for line in (line for place in places for line in self._told[place]["left_out"]):
+            measure, _, by = line.partition(":")[0].partition(" by ")
+            if measure == question.measure.id and {*by.split(", ")} - {"nothing", "threshold"} == asked:
+                return str(line)
+        return ""
 
     def _absent(self, question: Question) -> str:
         name = question.measure.id

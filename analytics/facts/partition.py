@@ -139,7 +139,8 @@ class Work:
             self._write(job, "person_year", "claims", covered, persons, order)
             placed = query("fifth").fill(rows=f"(FROM household_year {where})")
             households = f"(SELECT * {_MAYBE['household_year']}, {line} * n_members AS policy_line_fen FROM ({placed}))"
-            self._write(job, "household_year", "claims", covered, households)
+            order = "" if in_ranges else "ORDER BY household_key"
+            self._write(job, "household_year", "claims", covered, households, order)
         self._products(jobs)
         return totals
 

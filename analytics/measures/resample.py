@@ -12,7 +12,7 @@ import polars as pl
 from analytics.measures.compile import Compiled
 from analytics.measures.form import Measure, grammar, uncertainty
 from analytics.measures.question import Question
-from analytics.measures.rows import Fact
+from analytics.measures.rows import Fact, steps
 from analytics.measures.wide import compiled
 from analytics.store import Engine, Query
 
@@ -36,15 +36,16 @@ class Resample:
         self.method = "Rao-Wu" if clusters <= rules.exact else "Poisson"
         self.replicates = min(rules.most, max(rules.fewest, rules.rows // max(rows, 1)))
         self.part = 1 if self.method == "Rao-Wu" else min(1, rules.rows / rules.fewest / max(rows, 1))
-        self._step = max(1, rules.at_once // max(int(rows * self.part), 1))
+        times = len(steps(question, base.read.told)) if "tier" in question.by else 1
+        self._step = max(1, rules.at_once // max(int(rows * self.part) * times, 1))
         draw = f"hash(hash(drawn, replicate, $seed)) % {rules.hashes}"
         slots = {"fact": base.fact, "keep": keep, **carry}
         if self.method == "Rao-Wu":
             self._source = _file("rao_wu").fill(**slots)
         else:
-            steps = [int(edge * rules.hashes) for edge in rules.poisson]  # of all hashes
-            cases = " ".join(f"WHEN {draw} < {step} THEN {n}" for n, step in enumerate(steps))
-            self._source = _file("draws").fill(**slots, counts=f"CASE {cases} ELSE {len(steps)} END")
+            edges = [int(edge * rules.hashes) for edge in rules.poisson]  # of all hashes
+            cases = " ".join(f"WHEN {draw} < {edge} THEN {n}" for n, edge in enumerate(edges))
+            self._source = _file("draws").fill(**slots, counts=f"CASE {cases} ELSE {len(edges)} END")
 
     def compiled(self) -> Compiled:
         """The question over the resampled rows, by replicate."""

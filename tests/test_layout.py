@@ -159,6 +159,8 @@ def test_a_city_year_worked_by_ranges_of_keys_holds_the_same(
         tables = {t: [p.path for p in snapshot.partitions(t)] for t in FACTS}
         made[name] = {t: sorted(map(repr, pl.read_parquet(paths).rows())) for t, paths in tables.items()}
         made[name] |= {part: snapshot.manifest[part] for part in ("checks", "links")}
+        for path in tables["household_year"]:
+            assert pl.read_parquet(path)["household_key"].is_sorted(), "households lie by key either way"
     assert made["whole"] == made["ranges"]
     assert bytes_of["ranges"] == bytes_of["again"]
     holds = pl.read_parquet([p.path for p in built(tmp_path / "ranges").partitions("person_year")])

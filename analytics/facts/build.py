@@ -13,7 +13,7 @@ from analytics.facts.shared import years
 from analytics.facts.work import Answers, Asked, Batch, Bench, Cube, Guard, Year
 from analytics.store import Damaged, Folder, NotBuilt, Partition, Store
 from analytics.store.runner import Local, Runner
-from analytics.store.snapshot import each
+from analytics.store.threads import each
 from analytics.tiers import LEDGERS, full_order
 
 FACTS = (*LEDGERS, "policy_year", "claim")

@@ -261,9 +261,8 @@ def bars(
             }
         )
     drawn = [text for trace in data if trace["textposition"] == "outside" for text in trace["text"]]
-    longest = max(
-        (len(text.encode("gb18030")) for text in drawn), default=0
-    )  # a Chinese letter is as wide as two
+    # A Chinese letter is as wide as two others.
+    longest = max((len(text.encode("gb18030")) for text in drawn), default=0)
     room = 1.18 + (0.04 * max(0, longest - 6) if flat else 0)  # for the numbers outside the bars
     if inside := [v for trace in data for v in _reach(trace, "x" if flat else "y")]:
         low, high = min(0, *inside) * room, max(0, *inside) * room

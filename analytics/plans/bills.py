@@ -1,7 +1,6 @@
 """Settlements as arrays for the compiled kernel: persons one after the other, each one's bills in order of date."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise, product
 from pathlib import Path
@@ -18,6 +17,7 @@ from analytics.plans.arrays import CARE, ROWS, Declined, course
 from analytics.plans.kernel import Array, Bills
 from analytics.plans.rowsql import COST_PARTS
 from analytics.store.engine import THREADS, count_of
+from analytics.store.threads import each
 
 _SPACE = 100 * 10_000  # combinations that are counted through, whether there are any or not
 _UNORDERED = "rows of one person do not lie by date: order them by person and date"
@@ -62,7 +62,7 @@ def settled(claims: pl.DataFrame, threads: int = 0) -> Settled:
     batches = table.to_batches(max_chunksize=_PIECE)
     high = max((int(claims[name].max() or 0) for name in COST_PARTS.values()), default=0)  # type: ignore[arg-type]
     filling = _Filling([len(batch) for batch in batches], high, "claim_date" in wanted)
-    each(lambda number: filling.fill(number, batches[number]), len(batches), threads)
+    each(lambda number: filling.fill(number, batches[number]), range(len(batches)), _width(threads))
     return filling.whole()
 
 
@@ -82,7 +82,7 @@ def read(path: Path, threads: int = 0) -> Settled:
         group = file.read_row_group(number, wanted, use_threads=False)
         filling.fill(number, group.combine_chunks().to_batches()[0])
 
-    each(one, len(groups), threads)
+    each(one, range(len(groups)), _width(threads))
     return filling.whole()
 
 
@@ -215,22 +215,16 @@ def _dense(number: Array, size: int) -> tuple[Array, Array]:
     return (np.cumsum(one >= 0) - 1)[number], one[one >= 0]
 
 
-def each(work: Callable[[int], object], count: int, threads: int = 0) -> None:
-    """Do `work(number)` for every number below `count`, several at once as `shared`."""
-    with ThreadPoolExecutor(threads or count_of("JIANFU_THREADS", THREADS)) as pool:
-        for done in [pool.submit(work, number) for number in range(count)]:
-            done.result()
+def _width(threads: int) -> int:
+    return threads or count_of("JIANFU_THREADS", THREADS)
 
 
 def shared(size: int, work: Callable[[int, int], object], threads: int = 0) -> None:
     """Do `work(from, to)` on pieces of 0..size, several at once (`threads`, else as many as a question has); every piece writes
     places of its own.
     """
-    threads = threads or count_of("JIANFU_THREADS", THREADS)
-    edges = np.linspace(0, size, threads * _PIECES + 1).astype(int).tolist()
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work, a, b) for a, b in pairwise(edges) if a < b]:
-            done.result()
+    edges = np.linspace(0, size, _width(threads) * _PIECES + 1).astype(int).tolist()
+    each(lambda piece: work(*piece), [(a, b) for a, b in pairwise(edges) if a < b], _width(threads))
 
 
 def pay(

@@ -14,20 +14,18 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from analytics.store.engine import FileTrouble
+from analytics.store.threads import each
 
-T = TypeVar("T")
-R = TypeVar("R")
 Witness = Callable[[str, str, Mapping[str, Any]], None]
 KEPT_SNAPSHOTS = 3
 _ID = 20
@@ -50,12 +48,6 @@ def sha256_of(path: Path) -> str:
     """sha256 of a file, hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def each(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """Results in order; several at once, since hashing and the disk wait for no other thread."""
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(work, items))
 
 
 def _canonical(value: Mapping[str, Any]) -> bytes:

@@ -41,8 +41,9 @@ def choose_scenario() -> Wanted:
         city = choose.city()
         held = {at for at in asking.desk().places if at[0] == city}
         ready = {name: s for name, s in shipped().items() if (s.city, s.plan_year) in held}
-        with st.container(width=380):
-            name = controls.one("scenario", [AS_IS, *ready], lambda code: _title(ready, code), own=True)
+        name = controls.one(
+            "scenario", [AS_IS, *ready], lambda code: _title(ready, code), own=True, width=380
+        )
         picked = ready.get(name)
         year = str(picked.plan_year) if picked else choose.year(city)
         ratio = _ratio(str(picked.target_loss_ratio) if picked else None)
@@ -63,19 +64,17 @@ def _title(ready: Mapping[str, Scenario], code: str) -> str:
 
 
 def _ratio(default: str | None) -> str:
-    with st.container(width=150):
-        options = sorted({*RATIOS, *([default] if default else [])})
-        return controls.one("loss_ratio", options, choose.share, default or "0.85", own=True)
+    options = sorted({*RATIOS, *([default] if default else [])})
+    return controls.one("loss_ratio", options, choose.share, default or "0.85", own=True, width=150)
 
 
 def _own(plan: Plan, city: str, year: str, ratio: str) -> Wanted:
     """Changes of the visitor's own to one liability, or to one tier."""
     bar = choose.row()
     with bar:
-        with st.container(width=200):
-            tiers = list(plan.order)
-            first = "serious_illness" if "serious_illness" in tiers else tiers[0]
-            tier = controls.one("tier", tiers, words.tier, first, own=True, on_change=_begin_anew)
+        tiers = list(plan.order)
+        first = "serious_illness" if "serious_illness" in tiers else tiers[0]
+        tier = controls.one("tier", tiers, words.tier, first, own=True, on_change=_begin_anew, width=200)
         way = choose.of("way", ["values", "graded", "out"], buttons=True)
     if way == "out":
         data: Data = {"change": [{"tier": tier, "field": "tier", "value": "none"}]}
@@ -84,9 +83,11 @@ def _own(plan: Plan, city: str, year: str, ratio: str) -> Wanted:
     if not rows:
         st.info(t("whatif.no_deductible", tier=words.tier(tier)))
         return Wanted(city, year, tier, None)
-    with bar, st.container(width=300):
+    with bar:
         names = {code: benefits.liability(rule) for code, rule in rows.items()}
-        code = controls.one("liability", list(rows), names.__getitem__, own=True, on_change=_begin_anew)
+        code = controls.one(
+            "liability", list(rows), names.__getitem__, own=True, on_change=_begin_anew, width=300
+        )
     controls.notices()
     rule = rows[code]
     if way == "graded":

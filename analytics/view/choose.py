@@ -124,15 +124,13 @@ def place() -> Place:
 def city(among: Sequence[str] = ()) -> str:
     """A city of the store, or of those given. Inside a row."""
     known = among or list(dict.fromkeys(at for at, _ in asking.desk().places))
-    with st.container(width=140):
-        return controls.one("city", known, words.city)
+    return controls.one("city", known, words.city, width=140)
 
 
 def year(city: str) -> str:
     """A plan year the store holds of a city, the newest unless chosen. Inside a row."""
     years = sorted({str(held) for at, held in asking.desk().places if at == city})
-    with st.container(width=110):
-        return controls.one("year", years, str, default=years[-1])
+    return controls.one("year", years, str, default=years[-1], width=110)
 
 
 def remarks(chosen: Place) -> None:
@@ -167,8 +165,7 @@ def _people() -> dict[str, list[str]]:
     for name in _WHO:
         codes = names.members(name)
         if codes:
-            with st.container(width=140):
-                code = controls.one(name, ["all", *codes], partial(_who, name))
+            code = controls.one(name, ["all", *codes], partial(_who, name), width=140)
             if code != "all":
                 chosen[name] = [code]
     return chosen
@@ -187,21 +184,18 @@ def yardstick(where: Mapping[str, Sequence[str]], weight: bool = False) -> Yards
 
 
 def _threshold() -> str:
-    with st.container(width=100):
-        return controls.one("threshold", THRESHOLDS, share, default=THRESHOLDS[1])
+    return controls.one("threshold", THRESHOLDS, share, default=THRESHOLDS[1], width=100)
 
 
 def _resource(form: Measure, where: Mapping[str, Sequence[str]]) -> str:
-    with st.container(width=210):
-        held = asking.answerable(form.id, "resource", where)
-        return controls.one("resource", ["auto", *held], partial(names.setting, "resource"))
+    held = asking.answerable(form.id, "resource", where)
+    return controls.one("resource", ["auto", *held], partial(names.setting, "resource"), width=210)
 
 
 def _weight(form: Measure) -> str:
     known = grammar().parameters["weight"]
     default = form.defaults.get("weight", known.default)
-    with st.container(width=140):
-        return controls.one("weight", known.values, partial(names.setting, "weight"), default)
+    return controls.one("weight", known.values, partial(names.setting, "weight"), default, width=140)
 
 
 def _own_burden() -> str:

@@ -115,11 +115,12 @@ def one(
     own: bool = False,
     on_change: Callable[[], None] | None = None,
     slider: bool = False,
+    width: int | None = None,
 ) -> str:
     """Choose one of the codes `options`; `show` gives a code's words.
 
     `buttons`: side by side instead of a list; `slider`: on a line, in order. `own`: each page remembers its own choice of
-    this name.
+    this name. `width`: in pixels, else as wide as there is room.
     """
     state = st.session_state
     slot = f"{name}@{state.page}" if own else name
@@ -132,6 +133,7 @@ def one(
     changed: Callable[[], None] | Literal["rerun"] = on_change or "rerun"
     # The choice is the default as well: a browser that is interrupted before it has taken over a value sends the default back.
     more: dict[str, Any] = {"format_func": labels.__getitem__, "key": key, "on_change": changed}
+    more |= {"width": width} if width else {}
     if buttons:
         picked = st.segmented_control(label, codes, default=now, required=True, **more)
     elif slider:

@@ -94,8 +94,7 @@ def product() -> Product:
         codes = _codes(place)
         code = "all"
         if len(codes) > 1:
-            with st.container(width=210):
-                code = controls.one("product", ["all", *codes], lambda c: _choice(place, c))
+            code = controls.one("product", ["all", *codes], lambda c: _choice(place, c), width=210)
         reporting.offer(place, ("insurer", "bureau"))
     choose.remarks(place)
     seen = Product(place, codes, code)

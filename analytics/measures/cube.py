@@ -77,21 +77,32 @@ def packed(name: str, table: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     return rows.select(pl.lit(name).alias("key"), "at", pl.exclude("at"))
 
 
+class _Place:
+    """The prepared answers of one place: its table, and where each answer lies in it. A table for each of them would take
+    three times the memory.
+    """
+
+    def __init__(self, table: pl.DataFrame) -> None:
+        lying = (
+            table.select("key", at=pl.int_range(pl.len())).group_by("key").agg(pl.col("at").min(), pl.len())
+        )
+        self._at = {name: (at, rows) for name, at, rows in lying.iter_rows()}
+        self._table = table.drop("key")
+
+    def answer(self, name: str) -> pl.DataFrame | None:
+        at = self._at.get(name)
+        return self._table.slice(*at) if at else None
+
+
 class Kept:
     """The prepared answers of a snapshot."""
 
     def __init__(self, cubes: Mapping[tuple[str, int], Path]) -> None:
-        self._held = {
-            (place, name): rows
-            for place, path in cubes.items()
-            for (name,), rows in pl.read_parquet(path)
-            .partition_by("key", as_dict=True, maintain_order=True, include_key=False)
-            .items()
-        }
+        self._places = {place: _Place(pl.read_parquet(path)) for place, path in cubes.items()}
 
     def held(self, places: Sequence[tuple[str, int]]) -> set[str] | None:
         """Columns of the households with any value in these places, None where it is not known of all."""
-        found = [self._held.get((place, HELD)) for place in places]
+        found = [self._rows(place, HELD) for place in places]
         if not found or any(rows is None for rows in found):
             return None
         return {name for rows in found if rows is not None for at in rows["at"].to_list() for name in at}
@@ -101,7 +112,7 @@ class Kept:
     ) -> pl.DataFrame | None:
         """The answer to a question about these places, None where it must be asked of the facts."""
         some, form = question.where.get("tier"), question.measure
-        if not self._held or set(question.where) - {*PLACE, "tier"} or (some and "tier" not in question.by):
+        if not self._places or set(question.where) - {*PLACE, "tier"} or (some and "tier" not in question.by):
             return None
         if form.credit and (some or len(places) > 1):  # orders of payment may differ
             return None
@@ -117,9 +128,9 @@ class Kept:
         listed = {*asked} <= {*grammar().parameters["threshold"].values}
         if "threshold" in by and not listed:
             return self._at_any_threshold(question, chosen, places)
-        if places and (places[0], name) not in self._held and listed and "threshold" not in by:
+        if places and self._rows(places[0], name) is None and listed and "threshold" not in by:
             name, threshold = key(question, ("threshold", *by), chosen), chosen["threshold"]
-        found = [self._held.get((place, name)) for place in places]
+        found = [self._rows(place, name) for place in places]
         if not found or any(rows is None for rows in found):
             return self._at_any_threshold(question, chosen, places)
         parts = [
@@ -159,8 +170,12 @@ class Kept:
             )
         return pl.concat(parts) if parts else None
 
+    def _rows(self, place: tuple[str, int], name: str) -> pl.DataFrame | None:
+        held = self._places.get(place)
+        return held.answer(name) if held else None
+
     def _bins(self, place: tuple[str, int], name: str) -> pl.DataFrame | None:
-        rows = self._held.get((place, name))
+        rows = self._rows(place, name)
         return None if rows is None else rows.select(pl.col("bins").explode()).unnest("bins")
 
     @staticmethod

@@ -4,6 +4,7 @@
 -- A bin is the highest threshold of the grid that is passed, counted in steps of the grid: -1 none, one past the top for a burden without
 -- a resource (every threshold, no finite ratio), -2 what cannot be used. In whole numbers: (own * per - 1) // resource is the greatest k with
 -- own * per > resource * k. n_edge: households whose ratio is the bin's own threshold to the fen.
+-- Counts are 32 bits wide: a server holds the bins of every city-year in memory.
 WITH {head},
 home AS MATERIALIZED (
     SELECT resource, w, w_person, coalesce({usable}, false) AS usable, {owns} FROM fact
@@ -22,7 +23,7 @@ binned AS (
         CASE WHEN bin BETWEEN 0 AND $top THEN own::DOUBLE / $per / resource END AS ratio
     FROM paid
 )
-SELECT stage, bin, count(*) AS n, count_if(w <> 0)::BIGINT AS n_hit, fsum(w) AS w, fsum(w * ratio) AS r,
-    count(w_person) AS n_person, count_if(w_person <> 0)::BIGINT AS n_hit_person, fsum(w_person) AS w_person, fsum(w_person * ratio) AS r_person,
-    count_if({edge} AND w <> 0)::BIGINT AS n_edge, count_if({edge} AND w_person <> 0)::BIGINT AS n_edge_person, count_if(resource <= 0)::BIGINT AS n_no_resource
+SELECT stage, bin, count(*)::INTEGER AS n, count_if(w <> 0)::INTEGER AS n_hit, fsum(w) AS w, fsum(w * ratio) AS r,
+    count(w_person)::INTEGER AS n_person, count_if(w_person <> 0)::INTEGER AS n_hit_person, fsum(w_person) AS w_person, fsum(w_person * ratio) AS r_person,
+    count_if({edge} AND w <> 0)::INTEGER AS n_edge, count_if({edge} AND w_person <> 0)::INTEGER AS n_edge_person, count_if(resource <= 0)::INTEGER AS n_no_resource
 FROM binned GROUP BY stage, bin ORDER BY stage, bin

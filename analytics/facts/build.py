@@ -19,6 +19,7 @@ from analytics.tiers import LEDGERS, full_order
 FACTS = (*LEDGERS, "policy_year", "claim")
 # City-years worked by one query: so many, or so many rows to read (a sixth less work than one by one, at half a gigabyte).
 TOGETHER, ROWS = 9, 1600000
+BATCHES = 4  # at least, where there is that much to do: more than one can work at them
 _KEYED = (
     "checks",
     "links",
@@ -173,8 +174,9 @@ def _told(facts: Mapping[str, Any], job: Job) -> dict[str, Any]:
 def _batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:
     """Neighbours worked together while they are small; what is worked by ranges is worked alone."""
     batch: list[Job] = []
+    most = min(TOGETHER, -(-len(jobs) // BATCHES))
     for job in jobs:
-        full = len(batch) == TOGETHER or sum(j.rows for j in (*batch, job)) > ROWS
+        full = len(batch) == most or sum(j.rows for j in (*batch, job)) > ROWS
         if batch and (full or any(len(j.ranges) > 1 for j in (batch[-1], job))):
             yield batch
             batch = []

@@ -35,7 +35,7 @@ MONEY = tuple(
 )
 Rows = list[dict[str, Any]]
 COLUMNS = {
-    "settlement": "setl_id mdtrt_id person_key updt_time row_kind city plan_year insurance_type care_type hospital_level sex "
+    "settlement": "setl_id mdtrt_id person_key provider_id updt_time row_kind city plan_year insurance_type care_type hospital_level sex "
     f"cross_region birth_year {' '.join(MONEY)}",
     "settlement_undone": f"setl_id updt_time kind by_setl_id by_plan_year by_updt_time {' '.join(MONEY)}",
     "commercial_claim": "claim_id product_code tier duty_code person_key setl_id mdtrt_id claim_date pay_date is_one_stop "

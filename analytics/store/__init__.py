@@ -3,7 +3,7 @@
 from analytics.store.engine import Column, Engine, QueryTimeout, check_settings, closed, seconds_of, workbench
 from analytics.store.part import Part, Place
 from analytics.store.snapshot import Busy, Damaged, Folder, NotBuilt, Partition, Store, sha256_of
-from analytics.store.sql import FACTS_FORMAT, FORMAT, Query, literal, parquet
+from analytics.store.sql import FACTS_FORMAT, FORMAT, Query, banded, literal, parquet
 
 __all__ = [
     "FACTS_FORMAT",
@@ -20,6 +20,7 @@ __all__ = [
     "Query",
     "QueryTimeout",
     "Store",
+    "banded",
     "check_settings",
     "closed",
     "literal",

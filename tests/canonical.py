@@ -161,6 +161,13 @@ def facts(made: Path | Folder, table: str = "person_year") -> dict[tuple[int, in
     return {(row["plan_year"], row[key]): row for frame in frames for row in frame.iter_rows(named=True)}
 
 
+def cube_of(snapshot: Folder, place: tuple[str, int] = (WEIHAI, 2023)) -> pl.DataFrame:
+    """The prepared answers of a city and plan year."""
+    return pl.read_parquet(
+        next(p.path for p in snapshot.partitions("cube") if (p.city, p.plan_year) == place)
+    )
+
+
 def hashes(snapshot: Folder) -> dict[str, str]:
     return {p.path.name: p.sha256 for p in snapshot.partitions()}
 

@@ -77,7 +77,7 @@ def protected(
     lines = undone(as_seen(cells, now, rules), cells.system, rules, risk)
     if lines:
         raise Undone(_refused(place, lines))
-    about: dict[str, Any] = {"attacked": ["published"], "kept": False, "hospitals": _hospitals(cube)}
+    about: dict[str, Any] = {"attacked": ["published"], "kept": False, "hospitals": _hospitals(cube, rules)}
     if was is not None and before is not None:
         view, earlier = as_seen(cells, now, rules), as_seen(cells, was, rules)
         about["attacked"].append("with the publication before")
@@ -302,16 +302,18 @@ def _certificate(cells: Lattice, seen: Printed, risk: Flags, out: frozenset[str]
     }
 
 
-def _hospitals(cube: pl.DataFrame) -> dict[str, Any]:
-    """How far sums were tested for dominance by hospital: whether at all, how many hospitals are known, and in fen how much of the
-    cost, and of what insurers and charities paid, is known to have been made by none of them.
+def _hospitals(cube: pl.DataFrame, rules: Policy) -> dict[str, Any]:
+    """How far sums were tested for dominance by hospital: whether at all, how many hospitals are known, and how much of the cost, and
+    of what insurers and charities paid, none of them is known to have made (basis points).
     """
     told = {row["at"][0]: row for row in cube.filter(pl.col("key") == PLACED).iter_rows(named=True)}
-    tested = not cube.filter(pl.col("key") == LARGEST["hospital"]).is_empty()
-    if not tested or "hospital" not in policy().contributors:
+    if "hospital" not in rules.contributors or cube.filter(pl.col("key") == LARGEST["hospital"]).is_empty():
         return {"tested": False}
-    of = {name: [int(row["numerator"] or 0), int(row["denominator"] or 0)] for name, row in told.items()}
-    return {"tested": True, "known": told["cost"]["n"], "of_none_and_of_all_fen": of}
+    shares = {}
+    for name, row in told.items():
+        none, whole = int(row["numerator"] or 0), int(row["denominator"])
+        shares[f"{name}_of_none_bp"] = none * 10_000 // whole if whole else 0
+    return {"tested": True, "known": told["cost"]["n"], **shares}
 
 
 def _out_lines(cells: Lattice, out: frozenset[str]) -> set[tuple[str, tuple[str, ...]]]:

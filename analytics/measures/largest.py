@@ -49,11 +49,22 @@ def _hospitals(engine: Engine, told: Mapping[str, Column], place: tuple[str, int
     """
     here = f"(FROM hospital_year WHERE city = {literal(place[0])} AND plan_year = {place[1]})"
     claimed = " + ".join(t.paid for t in TIERS if not t.national_fields)
-    about = engine.ask(Query.load(_HERE / "placed.sql").fill(hospital_year=here, claimed=claimed))
-    if about["n"].sum():
+    asked = engine.ask(Query.load(_HERE / "placed.sql").fill(hospital_year=here, claimed=claimed))
+    about = asked.row(0, named=True)
+    if about["n"]:
         of = _Of(here, "hospital AS who, false AS alone", "cost_band", "list_contains(tiers, tier)")
         yield _two(engine, "hospital", of, told)
-    yield about.select(pl.lit(PLACED).alias("key"), pl.concat_list("what").alias("at"), pl.exclude("what"))
+    each = [
+        {
+            "key": PLACED,
+            "at": [k],
+            "n": about["n"],
+            "numerator": about[f"{k}_of_none"],
+            "denominator": about[k],
+        }
+        for k in ("claimed", "cost")
+    ]
+    yield pl.DataFrame(each, schema_overrides={"numerator": pl.Float64})
 
 
 def _two(engine: Engine, kind: str, of: _Of, told: Mapping[str, Column]) -> pl.DataFrame:

@@ -1,7 +1,7 @@
--- grain: one kind of money (cost; payments that stand in no settlement), how much of it no hospital is known for, of how much, and how many are known
+-- grain: one city-year: how many hospitals are known, its cost and what was paid in no settlement, of these what no hospital is known for
 -- tables: hospital_year
 -- slots: hospital_year, claimed
-SELECT what, sum(fen) FILTER (hospital IS NULL)::DOUBLE AS numerator, sum(fen)::DOUBLE AS denominator, count(DISTINCT hospital) AS n
-FROM (SELECT hospital, cost_fen AS cost, {claimed} AS claimed FROM {hospital_year})
-UNPIVOT (fen FOR what IN (cost, claimed))
-GROUP BY what ORDER BY what
+SELECT count(DISTINCT hospital) AS n,
+    sum(cost_fen)::DOUBLE AS cost, sum(cost_fen) FILTER (hospital IS NULL)::DOUBLE AS cost_of_none,
+    sum({claimed})::DOUBLE AS claimed, sum({claimed}) FILTER (hospital IS NULL)::DOUBLE AS claimed_of_none
+FROM {hospital_year}

@@ -35,7 +35,7 @@ MONEY = tuple(
 )
 Rows = list[dict[str, Any]]
 COLUMNS = {
-    "settlement": "setl_id mdtrt_id person_key updt_time row_kind city plan_year insurance_type care_type hospital_level sex "
+    "settlement": "setl_id mdtrt_id person_key provider_id updt_time row_kind city plan_year insurance_type care_type hospital_level sex "
     f"cross_region birth_year {' '.join(MONEY)}",
     "settlement_undone": f"setl_id updt_time kind by_setl_id by_plan_year by_updt_time {' '.join(MONEY)}",
     "commercial_claim": "claim_id product_code tier duty_code person_key setl_id mdtrt_id claim_date pay_date is_one_stop "
@@ -159,6 +159,13 @@ def facts(made: Path | Folder, table: str = "person_year") -> dict[tuple[int, in
     snapshot = built(made) if isinstance(made, Path) else made
     frames = (pl.read_parquet(p.path) for p in snapshot.partitions(table))
     return {(row["plan_year"], row[key]): row for frame in frames for row in frame.iter_rows(named=True)}
+
+
+def cube_of(snapshot: Folder, place: tuple[str, int] = (WEIHAI, 2023)) -> pl.DataFrame:
+    """The prepared answers of a city and plan year."""
+    return pl.read_parquet(
+        next(p.path for p in snapshot.partitions("cube") if (p.city, p.plan_year) == place)
+    )
 
 
 def hashes(snapshot: Folder) -> dict[str, str]:

@@ -166,7 +166,7 @@ def test_a_snapshot_that_vanished_is_no_stack_of_errors(visit: Visit, copy: Path
     for file in (unsealed(copy) / "snapshots").rglob("*.parquet"):
         file.unlink()
     at = visit(copy, "cost_bands", city="weihai", measure="reach")
-    assert "missing" in at.error[0].value and words.both("state.gone_do")["zh"] in at.error[0].value
+    assert "文件不见了" in at.error[0].value and words.both("state.gone_do")["zh"] in at.error[0].value
     asking._rooms.clear()  # type: ignore[attr-defined]
     at = visit(copy)
     assert at.title[0].value == words.both("state.damaged")["zh"]

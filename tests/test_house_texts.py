@@ -24,6 +24,7 @@ from analytics.plans import TierRule, load_plans
 from analytics.plans.coverage import Status
 from analytics.plans.model import BaseKind, Group
 from analytics.reference import SourceClass, places
+from analytics.store import DAMAGE
 from analytics.tiers import TIERS
 
 PAGES = sorted((ROOT / "pages").glob("*.py"))
@@ -256,6 +257,7 @@ def codes() -> set[str]:
     found |= {rule.severity for table in TABLES for rule in contract(table).rules}
     found |= {*TABLES, *get_args(ColumnType), *SIZES, *refusals()}
     found |= words.groups()["unable"].keys()  # test_reasons.py holds them against what is given
+    found |= DAMAGE.keys()
     for closed in (Unit, Sign, Method, Verdict, SourceClass, Status, BaseKind, Group):
         found |= set(get_args(closed))
     found |= set(get_args(TierRule.model_fields["per"].annotation))

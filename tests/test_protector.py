@@ -19,7 +19,15 @@ from analytics.release.disclosure import Policy
 from analytics.release.protect import protect
 from analytics.release.system import Cell, System, dominated, primary, small
 
-RULE = Policy(k=11, p=10, dominance_n=2, dominance_share=90, base_count=5, base_yuan=1000)
+RULE = Policy(
+    k=11,
+    contributors=["household", "hospital"],
+    p=10,
+    dominance_n=2,
+    dominance_share=90,
+    base_count=5,
+    base_yuan=1000,
+)
 
 
 def hide(system: System, *names: str) -> np.ndarray:

@@ -3,15 +3,19 @@
 import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import polars as pl
 import pytest
+from canonical import built, deliver, settle
+from conftest import unsealed
 from house import house
 from survey import Survey
 
 from analytics.figures import words
 from analytics.measures import Book, measures
 from analytics.reference import Unable
+from analytics.store import DAMAGE, Damaged, Folder, Store
 from analytics.view import checks
 
 _ENGLISH = re.compile(r"[A-Za-z]{2,}(?:[ ,;]+[A-Za-z]{2,}){3}")  # four words on end
@@ -85,6 +89,43 @@ def test_what_has_no_words_is_quoted_as_the_programs() -> None:
         assert words.reason(ValueError("no such thing")) == "程序的说明（英文）：no such thing"
     with words.reading("en"):
         assert words.reason(ValueError("no such thing")) == "no such thing"
+
+
+def test_damage_is_told_in_words(tmp_path: Path) -> None:
+    """Every kind the store finds, by damaging one; and each has its words in both languages."""
+    assert words.groups()["damage"].keys() == DAMAGE.keys()
+    store = tmp_path / "store"
+    deliver(store, settlement=[settle("a", 100), settle("b", 100, year=2024)])
+    built(store)
+    snapshot = Store(store).current()
+    unsealed(store)
+    one, other, *_ = (p.path for p in snapshot.partitions())
+    other.chmod(0o644)
+    other.write_bytes(b"x")
+    one.unlink()
+    (snapshot.path / "extra").write_text("x")
+    lines = snapshot.damage()
+    (store / "current").write_text("0" * 20)
+    with pytest.raises(Damaged) as nowhere:
+        Store(store).current()
+    (snapshot.path / "manifest.json").chmod(0o644)
+    (snapshot.path / "manifest.json").write_text("{}")
+    lines += [str(nowhere.value), *Folder(snapshot.path).damage()]
+    (snapshot.path / "manifest.json").unlink()
+    lines += Folder(snapshot.path).damage()
+    (store / "held").write_text("?")
+    with pytest.raises(Damaged) as astray:
+        Store(store).deliveries()
+    lines.append(str(astray.value))
+    told = [next(code for code, what in DAMAGE.items() if f": {what}" in line) for line in lines]
+    assert sorted(told) == sorted(DAMAGE)
+    with words.reading("zh"):
+        said = words.reason(Damaged("\n".join(lines))).splitlines()
+        assert len(said) == len(lines)
+        assert all(_CHINESE.search(text) and not _ENGLISH.search(text) for text in said), said
+        assert words.damage("no such line").startswith("程序的说明")
+    with words.reading("en"):
+        assert not _CHINESE.search(words.reason(Damaged("\n".join(lines))))
 
 
 def test_the_data_page_tells_them_so(households: Book, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,10 @@ def build(
         before, known = _known(store)
         report = progress or (lambda *_: None)
         todo = [job for job in jobs if not {job.key, job.check_key} <= known.keys()]
-        aliases = {p.path for job in todo for side in (job.inputs, job.around) for p in side["person_alias"]}
+        unread = [*todo, *(job for job in jobs if cube and cube.key(job) not in known)]
+        aliases = {
+            p.path for job in unread for side in (job.inputs, job.around) for p in side["person_alias"]
+        }
         bench = Bench(staging)
         bench.lay_out((p.path for d in deliveries for p in d.partitions()), aliases)
         made = {
@@ -130,6 +133,11 @@ def _answers(
     }
     found: dict[str, Made] = {}
     todo = []
+    unanswered = [*_batches([job for job in jobs if cube.key(job) not in known])]
+    files = runner.map(
+        Bench(staging).hospitals, unanswered, [_named(batch) for batch in unanswered], at=staging
+    )
+    staged = {job.number: name for batch, name in zip(unanswered, files, strict=True) for job in batch}
     for job in jobs:
         keys = [cube.key(job)]
         keys += [guard.key(keys[0])] if guard else []
@@ -143,6 +151,7 @@ def _answers(
                     tuple(keys),
                     made[job.key],
                     answers,
+                    staged.get(job.number, ""),
                     shown.get(job.place),
                     _told(facts, job),
                 )
@@ -169,6 +178,10 @@ def _told(facts: Mapping[str, Any], job: Job) -> dict[str, Any]:
         for part in ("plans", "policy_lines")
     }
     return {**facts, **own}
+
+
+def _named(batch: Sequence[Job]) -> str:
+    return ", ".join(f"{job.city} {job.plan_year}" for job in batch)
 
 
 def _batches(jobs: Sequence[Job]) -> Iterator[list[Job]]:

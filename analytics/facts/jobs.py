@@ -34,7 +34,7 @@ _UNDONE = "city plan_year setl_id updt_time kind by_setl_id by_plan_year by_updt
 # What is read of each table: its columns, where it did not come at all. A number key is the key of a person known by a
 # person number only; the alias names the person whose certificate number came with it in some other file.
 READ = {
-    "settlement": "city plan_year person_key mdtrt_id setl_id setl_time updt_time row_kind birth_year insurance_type sex "
+    "settlement": "city plan_year person_key mdtrt_id setl_id setl_time updt_time row_kind provider_id birth_year insurance_type sex "
     f"hospital_level care_type cross_region disease {_MONEY}",
     "settlement_undone": f"{_UNDONE} {_MONEY}",
     "commercial_claim": "city plan_year person_key product_code tier duty_code setl_id mdtrt_id claim_date pay_date is_one_stop disease paid_amt_fen",

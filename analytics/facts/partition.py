@@ -248,13 +248,8 @@ class Work:
         order: str = "ORDER BY household_key",
     ) -> None:
         """`covered`: tiers of this city-year in order of payment; the others are NULL."""
-        left = ["own_before_fen", *(TIER[k].paid for k in covered)]
-        ledger = [f"{' - '.join(left)} AS own_net_fen"]
-        for t in TIERS:
-            after = " - ".join(left[: covered.index(t.id) + 2]) if t.id in covered else "NULL::BIGINT"
-            ledger += [t.paid if t.id in covered else f"NULL::BIGINT AS {t.paid}", f"{after} AS {t.after}"]
         select = query("ledger").fill(
-            rows=rows, paid=", ".join(t.paid for t in TIERS), ledger=", ".join(ledger)
+            rows=rows, paid=", ".join(t.paid for t in TIERS), ledger=ledger(covered)
         )
         self._copy(job, table, kind, f"{select} {order}")
 
@@ -272,6 +267,16 @@ class Work:
         )
         text = " UNION ALL ".join(each)
         return [row[1:] for row in self._do(f"{text} ORDER BY n")] if text else []
+
+
+def ledger(covered: Sequence[str]) -> str:
+    """Columns of the ledger, what each tier paid and left, of rows that have `own_before_fen` and what was paid; see `_write`."""
+    left = ["own_before_fen", *(TIER[k].paid for k in covered)]
+    columns = [f"{' - '.join(left)} AS own_net_fen"]
+    for t in TIERS:
+        after = " - ".join(left[: covered.index(t.id) + 2]) if t.id in covered else "NULL::BIGINT"
+        columns += [t.paid if t.id in covered else f"NULL::BIGINT AS {t.paid}", f"{after} AS {t.after}"]
+    return ", ".join(columns)
 
 
 def file_name(table: str, number: int, kind: str) -> str:

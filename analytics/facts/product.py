@@ -42,13 +42,13 @@ def treated(con: duckdb.DuckDBPyConnection, jobs: Sequence[Job]) -> str:
     rows = query("treated").fill(
         settlement=source(jobs, "settlement", around=True, grown=True),
         commercial_claim=source(jobs, "commercial_claim"),
-        covered=_covered(jobs),
+        covered=covered(jobs),
     )
     con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {name} AS {rows}").fetchall()
     return name
 
 
-def _covered(jobs: Sequence[Job]) -> str:
+def covered(jobs: Sequence[Job]) -> str:
     """Rows (city, year of care, plan year): where the settlements a claim of these jobs may rest on stand."""
     return ", ".join(
         f"({literal(job.city)}, {year}, {job.plan_year})" for job in jobs for year in job.covered_years

@@ -17,6 +17,7 @@ import duckdb
 import polars as pl
 
 from analytics.facts.checks import wide_checks
+from analytics.facts.hospital import HOSPITALS, hospital_year
 from analytics.facts.jobs import Job, Made, Row
 from analytics.facts.partition import Work, desk, file_name
 from analytics.facts.shared import shared
@@ -82,6 +83,11 @@ class Bench:
     def _file(self) -> Path:
         return self.staging / "bench.json"
 
+    def hospitals(self, jobs: Sequence[Job]) -> str:
+        """Name of the file of what the hospitals of some city-years made of their sums, see hospital.py."""
+        with self._cursor() as cursor:
+            return hospital_year(cursor, jobs, self.staging)
+
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A cursor on this worker's database; its temporary tables are its own."""
@@ -129,7 +135,8 @@ class Guard:
 @dataclass(frozen=True)
 class Asked:
     """One city and plan year whose answers are prepared. `keys`: of these and of what may be shown of them; `made`: its facts;
-    `answers`: name of their file where it was taken over; `shown`: what may be shown until now; `told`: facts of the manifest.
+    `answers`: name of their file where it was taken over; `hospitals`: of the file of what hospitals made of its sums, where there is
+    one; `shown`: what may be shown until now; `told`: facts of the manifest.
     """
 
     number: int
@@ -137,6 +144,7 @@ class Asked:
     keys: tuple[str, ...]
     made: Made
     answers: str
+    hospitals: str
     shown: Path | None
     told: Mapping[str, Any]
 
@@ -156,6 +164,8 @@ class Answers:
             paths: dict[str, list[Path]] = defaultdict(list)
             for file in asked.made["files"]:
                 paths[file["table"]].append(self.staging / file["name"])
+            if asked.hospitals:
+                paths[HOSPITALS] = [self.staging / asked.hospitals]
             rows = self.cube.make(asked.place, paths, asked.told)
             made[asked.keys[0]] = self._written("cube", asked, asked.keys[0], rows)
             name = made[asked.keys[0]]["files"][0]["name"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from analytics import reference
+from analytics.store import DAMAGE, Damaged
 from analytics.tiers import TIER
 
 LANGUAGES = {"zh": "中文", "en": "English"}
@@ -140,6 +141,8 @@ def city(code: str) -> str:
 
 def reason(error: Exception) -> str:
     """Why something cannot be answered, in the reader's language; what has no words of its own is quoted."""
+    if isinstance(error, Damaged):
+        return "\n".join(damage(line) for line in str(error).splitlines())
     if not isinstance(error, reference.Unable):
         return t("unable.other", text=error)
     told = {
@@ -147,6 +150,15 @@ def reason(error: Exception) -> str:
         for name, value in error.told.items()
     }
     return t(f"unable.{error.code}", **told)
+
+
+def damage(line: str) -> str:
+    """A line about a damaged file of a store, in the reader's language; what has no words of its own is quoted."""
+    for code, what in DAMAGE.items():
+        where, found, _ = line.partition(f": {what}")
+        if found:
+            return t(f"damage.{code}", where=where)
+    return t("unable.other", text=line)
 
 
 def listing(parts: list[str]) -> str:

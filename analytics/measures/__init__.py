@@ -7,7 +7,7 @@ from analytics.measures.evaluate import Book, Raw, Replayed
 from analytics.measures.expression import is_money
 from analytics.measures.form import Dimension, Measure, dimensions, grammar, measures, version
 from analytics.measures.gather import Spread
-from analytics.measures.largest import LARGEST
+from analytics.measures.largest import LARGEST, PLACED
 from analytics.measures.prepare import prepared
 from analytics.measures.question import BEFORE_ALL, Question
 from analytics.measures.sealed import Sealed, origin
@@ -17,6 +17,7 @@ __all__ = [
     "DIFFERENCES",
     "HELD",
     "LARGEST",
+    "PLACED",
     "Book",
     "Dimension",
     "Kept",

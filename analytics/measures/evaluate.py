@@ -86,8 +86,8 @@ class Book:
         self._files = {name: snapshot.partitions(name) for name in get_args(Grain)}
         files = {name: [p.path for p in parts] for name, parts in self._files.items()}
         self._tables = {name: name for name, paths in files.items() if paths}
-        shared = [p.path for p in snapshot.partitions("shared")]
-        read = {name: files[name] for name in self._tables} | ({"shared": shared} if shared else {})
+        more = {name: [p.path for p in snapshot.partitions(name)] for name in ("shared", "hospital_year")}
+        read = {name: files[name] for name in self._tables} | {k: paths for k, paths in more.items() if paths}
         self._engine = Engine(read, threads=threads)
         # An older program may have meant something else.
         if prepared and self.manifest.get("prepared_by") == made_by():
@@ -222,9 +222,11 @@ class Book:
             found.append(value)
         return tuple(found)
 
-    def largest(self) -> pl.DataFrame | None:
-        """The largest contributions to the sums of one city-year, see largest.py; None where there are no persons."""
-        return largest(self._engine, "person_year") if "person_year" in self._tables else None
+    def largest(self) -> list[pl.DataFrame]:
+        """The largest contributions to the sums of the one city-year here, see largest.py."""
+        place = self.places[0] if self.snapshot.partitions("hospital_year") else None
+        told = self._fact(Question.of("tier_share", ["tier"])).told if "person_year" in self._tables else {}
+        return largest(self._engine, told, place) if told else []
 
     def histogram(self, where: Mapping[str, Sequence[str | int]]) -> pl.DataFrame | None:
         """Burdens against every resource a city-year has, see histogram.py; None where there are none."""

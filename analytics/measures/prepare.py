@@ -50,7 +50,8 @@ def prepare(staged: Staged) -> pl.DataFrame:
         except ValueError:
             continue  # told to whoever asks it
         parts.append(packed(key_of(raw.question, by, raw.parameters), raw.table, raw.question.by))
-    parts += [rows for rows in (book.largest(), book.histogram(where)) if rows is not None]
+    bins = book.histogram(where)
+    parts += [*book.largest(), *([] if bins is None else [bins])]
     return pl.concat(parts, how="diagonal")
 
 

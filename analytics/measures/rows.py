@@ -7,7 +7,7 @@ from analytics import reference
 from analytics.measures.credit import credit, flags, owing
 from analytics.measures.form import dimensions, grammar
 from analytics.measures.question import BEFORE_ALL, Question
-from analytics.store import Column, literal
+from analytics.store import Column, banded, literal
 from analytics.tiers import LEDGERS, TIER, TIERS
 
 
@@ -135,14 +135,7 @@ def term(expression: str, sign: str = ">", wide: str = "HUGEINT") -> str:
 
 def cut(name: str) -> str:
     dimension = dimensions()[name]
-    if not dimension.bands:
-        return dimension.column or name
-    whens = " ".join(
-        f"WHEN {dimension.bands} <= {band.up_to * 100} THEN {literal(band.id)}"
-        for band in reference.bands()
-        if band.up_to is not None
-    )
-    return f"CASE {whens} ELSE {literal(reference.bands()[-1].id)} END"
+    return banded(dimension.bands, reference.bands()) if dimension.bands else dimension.column or name
 
 
 def keep(name: str) -> str:

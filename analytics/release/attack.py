@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics.release.disclosure import Policy
-from analytics.release.system import OPEN, Flags, Ints, System
+from analytics.release.system import KINDS, OPEN, Flags, Ints, System
 
 Floats = NDArray[np.float64]
 Kind = Literal["shown", "recovered", "below k", "narrow", "money"]
@@ -218,7 +218,7 @@ def attack(
     """Between what hidden cells (or `cells`) lie.
 
     `earlier`: another publication of the same cells, believed wherever it does not contradict this one. `insider`: (cell,
-    fen) of a household in this cell, which knows what is its own. `integers`: counts are whole numbers; slow, for a sample. `enough`: two rows each of
+    fen) of a household in this cell, or of a hospital, which knows what is its own. `integers`: counts are whole numbers; slow, for a sample. `enough`: two rows each of
     least and most, per cell of the system: a range is worked out only as far as that (see `holding`).
     """
     disbelieved = 0
@@ -327,8 +327,8 @@ def undone(
 ) -> list[str]:
     """Lines for a human: every way in which a publication gives a target away; none means that it held.
 
-    Attacked by the public, with an `earlier` publication, by households of the `insiders` smallest cells, and in whole numbers
-    on a `sample` of targets.
+    Attacked by the public, with an `earlier` publication, by the largest household and the largest hospital of each of the
+    `insiders` smallest cells, and in whole numbers on a `sample` of targets.
     """
     at = np.flatnonzero(targets & view.hidden)
     few = [int(i) for i in at[np.argsort(system.count[at], kind="stable")] if 0 < system.count[i] < policy.k]
@@ -346,11 +346,14 @@ def undone(
     if earlier is not None:
         by("whoever kept the earlier publication", attack(view, cells=at, earlier=earlier, enough=enough))
     for i in few[:insiders]:
-        own = int(system.money[i]) if system.count[i] == 1 else system.top[i][0][0] if system.top[i] else 0
-        by(
-            f"a household of {system.names[i]}",
-            attack(view, cells=at, insider=(i, own), enough=holding(system, policy, own, system.around(i))),
-        )
+        held = {kind: first for kind, (first, _) in zip(KINDS, system.top[i], strict=False) if first > 0}
+        held["household"] = int(system.money[i]) if system.count[i] == 1 else held.get("household", 0)
+        for kind, own in held.items():
+            enough_of_others = holding(system, policy, own, system.around(i))
+            by(
+                f"a {kind} of {system.names[i]}",
+                attack(view, cells=at, insider=(i, own), enough=enough_of_others),
+            )
     if sample:
         by(
             "anybody, in whole numbers,",

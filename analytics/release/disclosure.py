@@ -22,6 +22,7 @@ class Policy(Form):
     """`k`: fewest persons or households a shown cell may rest on. The rest is for protected tables, see policy.toml."""
 
     k: int = Field(ge=2)
+    contributors: tuple[Literal["household", "hospital"], ...] = Field(min_length=1)
     p: int = Field(ge=1, le=99)
     dominance_n: Literal[1, 2]
     dominance_share: int = Field(ge=1, le=100)

@@ -17,7 +17,7 @@ from pydantic import Field
 from analytics import reference
 from analytics.measures import BEFORE_ALL, LARGEST
 from analytics.reference import Form, load_toml
-from analytics.release.system import Cell, Equation, Of, System
+from analytics.release.system import KINDS, NOBODY, Cell, Equation, Of, Pair, System
 
 _SLOT = re.compile(r"\{(\w+)\}")
 _FEN = 100
@@ -160,11 +160,11 @@ class Lattice:
         object.__setattr__(self, "place", {name: i for i, name in enumerate(self.system.names)})
 
 
-def lattice(cube: pl.DataFrame, order: Sequence[str]) -> Lattice:
-    """The lattice of a city-year from its prepared answers. `order`: tiers in order of payment. Raises ValueError where the
-    answers contradict what the lattice says of them.
+def lattice(cube: pl.DataFrame, order: Sequence[str], contributors: Sequence[str] = KINDS) -> Lattice:
+    """The lattice of a city-year from its prepared answers. `order`: tiers in order of payment; `contributors`: kinds whose large
+    contributions count. Raises ValueError where the answers contradict what the lattice says of them.
     """
-    return _Maker(cube, order).made()
+    return _Maker(cube, order, contributors).made()
 
 
 def apart(system: System) -> list[tuple[NDArray[np.intp], System]]:
@@ -212,13 +212,14 @@ def apart(system: System) -> list[tuple[NDArray[np.intp], System]]:
 class _Maker:
     """Expands the patterns of the plan over what a city-year has."""
 
-    def __init__(self, cube: pl.DataFrame, order: Sequence[str]) -> None:
+    def __init__(self, cube: pl.DataFrame, order: Sequence[str], contributors: Sequence[str]) -> None:
         self.plan = plan()
+        kinds = {LARGEST[kind]: kind for kind in contributors}
         self.answers: dict[tuple[str, tuple[str, ...]], list[Row]] = defaultdict(list)
-        self.largest: dict[tuple[str, ...], tuple[int, int]] = {}
+        self.largest: dict[str, dict[tuple[str, ...], Pair]] = {kind: {} for kind in KINDS}
         for row in cube.filter(pl.col("at").is_not_null()).iter_rows(named=True):
-            if row["key"] == LARGEST:
-                self.largest[tuple(row["at"])] = (int(row["numerator"]), int(row["denominator"]))
+            if kind := kinds.get(row["key"]):
+                self.largest[kind][tuple(row["at"])] = (int(row["numerator"]), int(row["denominator"]))
             elif row["key"].startswith("["):
                 measure, by, _ = json.loads(row["key"])
                 self.answers[measure, tuple(by)].append({**row, "env": dict(zip(by, row["at"], strict=True))})
@@ -306,15 +307,25 @@ class _Maker:
             scale = 1 if form.amount == "persons" else _FEN
             money = round(row[form.money] * scale) if form.money else None
             part = (*(v for k, v in env.items() if k != "tier"), *([env["tier"]] if "tier" in env else []))
-            top = self.largest.get((form.top, *([form.part] if form.part else part))) if form.top else None
+            sum_of = (form.top, *([form.part] if form.part else part))
             most = self.bands.get(env["cost_band"]) if form.within else None
             least = int(form.amount == "persons")
-            self.cells[name] = Cell(name, int(count), money, form.unit, least, most, (top,) if top else ())
+            top = self._top(sum_of, money) if form.top and money is not None else ()
+            self.cells[name] = Cell(name, int(count), money, form.unit, least, most, top)
             self.found[form.name].append(env)
             if form.like:
                 self.counted.append((form.like, (name,), "counts"))
             if form.amount == "persons":
                 self.persons.add(name)
+
+    def _top(self, sum_of: tuple[str, ...], money: int) -> tuple[Pair, ...]:
+        """The largest contributions to a sum, one pair per kind. A payment that no hospital is known for is taken off the sum and
+        off no hospital's own: what that leaves a hospital is at most the sum.
+        """
+        home, (first, second) = (self.largest[kind].get(sum_of, NOBODY) for kind in KINDS)
+        first = min(max(first, 0), money)
+        hospital = first, min(max(second, 0), money - first)
+        return (home, hospital) if (home, hospital) != (NOBODY, NOBODY) else ()
 
     def _rests(self, form: Rest) -> Iterator[tuple[str, str, str]]:
         for env in self._envs(form.less):

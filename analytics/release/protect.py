@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics.release.disclosure import Policy
-from analytics.release.system import OPEN, Flags, System, dominated, small
+from analytics.release.system import NOBODY, OPEN, Flags, System, dominated, small
 
 Floats = NDArray[np.float64]
 
@@ -208,9 +208,9 @@ def protect(system: System, policy: Policy, also: Flags | tuple[()] = ()) -> Pro
     need = np.where(few, policy.k - system.count, 0)
     order = np.array(sorted(np.flatnonzero(risk).tolist(), key=lambda i: (-int(need[i]), i)), np.intp)
     search = _Search(system, order, risk | before)
-    for insider in (None, *np.flatnonzero(few).tolist()):
+    for insider, part in ((None, 0.0), *insiders(system, few)):
         for up in (True, False):
-            search.meet(_aim(system, policy, order, few, up, insider))
+            search.meet(_aim(system, policy, order, few, up, insider, part))
     told = {
         "cells": len(system),
         "at_risk": int(risk.sum()),
@@ -259,20 +259,25 @@ class _Search:
 
 
 def _aim(
-    system: System, policy: Policy, cells: NDArray[np.intp], few: Flags, up: bool, insider: int | None
+    system: System,
+    policy: Policy,
+    cells: NDArray[np.intp],
+    few: Flags,
+    up: bool,
+    insider: int | None,
+    part: float,
 ) -> _Aim:
-    """How far away the cells at risk must be able to lie, for the public or for the largest household of cell `insider`.
+    """How far away the cells at risk must be able to lie, for the public or for somebody who holds `part` fen of cell `insider`.
 
-    The public must be able to exclude neither nobody nor k. A household knows that there is one at least, and what it holds;
-    of a sum with this in it, the others' part must stay unknown.
+    The public must be able to exclude neither nobody nor k. A household, or a hospital, knows that there is one at least, and what
+    it holds; of a sum with this in it, the others' part must stay unknown.
     """
     share = policy.p * (1 + _MARGIN) / 100 * (1 if up else -1)
     n, m = system.count[cells].astype(float), system.money[cells].astype(float)
-    part, fewest = 0.0, np.zeros(len(cells))
+    fewest = np.zeros(len(cells))
     own: Floats = np.zeros(len(cells))
     if insider is not None:
         fewest = np.minimum(n, 1.0)
-        part = largest(system, insider)
         holds = np.zeros(len(system), np.bool_)
         holds[list(system.around(insider))] = True
         own = np.where(holds[cells], part, 0.0)
@@ -287,8 +292,12 @@ def _aim(
     )
 
 
-def largest(system: System, cell: int) -> float:
-    """What the largest household of a small cell holds, as far as is known (fen)."""
-    if system.count[cell] == 1:
-        return float(system.money[cell])
-    return float(system.top[cell][0][0]) if system.top[cell] else 0.0
+def insiders(system: System, few: Flags) -> Iterator[tuple[int, float]]:
+    """Who knows something of its own of a small cell: the cell, and what its largest household holds there (fen), as far as that
+    is known; then what its largest hospital holds, where that is something else.
+    """
+    for cell in np.flatnonzero(few).tolist():
+        home, *others = (float(first) for first, _ in system.top[cell] or (NOBODY,))
+        home = float(system.money[cell]) if system.count[cell] == 1 else home
+        yield cell, home
+        yield from ((cell, part) for part in others if part not in (0, home))

@@ -62,7 +62,7 @@ class Published:
             **origin(self.snapshot, question),
             "prepared": True,
             "protection": self.protection,
-            **self._carried(places),
+            **self._carried(question, places),
             "hidden": table.filter(pl.col("status") == HIDDEN).height,
         }
         lines = (f"read from the table protected, {city} {year}" for city, year in places)
@@ -80,10 +80,16 @@ class Published:
         used = Policy.model_validate(rules)
         return f"protected tables (k = {used.k}, rounded to {used.base_count} and {used.base_yuan:,} yuan)"
 
-    def _carried(self, places: Collection[tuple[str, int]]) -> dict[str, str]:
-        """The places told as they were published before, since the new tables beside those would give something away."""
+    def _carried(self, question: Question, places: Collection[tuple[str, int]]) -> dict[str, str]:
+        """The places told as they were published before, since the new tables beside those would give something away; and those whose
+        sums were not tested for large contributions by hospital, since none is known there or the policy does not ask.
+        """
         kept = ", ".join(f"{city} {year}" for city, year in places if self._told[city, year].get("kept"))
-        return {"published_before": kept} if kept else {}
+        treated = question.measure.grain != "household_year"  # has sums of money by person
+        blind = [p for p in places if treated and not self._told[p].get("hospitals", {}).get("tested")]
+        not_tested = ", ".join(f"{city} {year}" for city, year in blind)
+        told = {"published_before": kept, "not_tested_by_hospital": not_tested}
+        return {name: text for name, text in told.items() if text}
 
     @property
     def certificates(self) -> list[dict[str, object]]:

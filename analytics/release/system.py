@@ -13,7 +13,10 @@ from analytics.release.disclosure import Policy
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Of = Literal["both", "counts", "money"]
+Pair = tuple[int, int]  # the largest and the second largest contribution, fen
 OPEN = -1  # in `most`: no upper limit
+KINDS = ("household", "hospital")  # of contributors, in the order of the pairs of a `top`
+NOBODY: Pair = (0, 0)  # of a kind that is not known
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Cell:
     """One cell: `count` units, their `money` in fen (None: a cell of counts only).
 
     `least`, `most`: fen per unit between which money lies, known to everybody (amount bands). `top`: the largest and second
-    largest contribution in fen, one pair per kind of contributor (households; hospitals). `structural`: known to be empty.
+    largest contribution in fen, one pair per kind of contributor (see KINDS), NOBODY where it is not known. `structural`: known to be empty.
     """
 
     name: str
@@ -30,7 +33,7 @@ class Cell:
     unit: str = "households"
     least: int = 0
     most: int | None = None
-    top: tuple[tuple[int, int], ...] = ()
+    top: tuple[Pair, ...] = ()
     structural: bool = False
 
 
@@ -66,7 +69,7 @@ class System:
     priced: Flags
     least: Ints
     most: Ints
-    top: tuple[tuple[tuple[int, int], ...], ...]
+    top: tuple[tuple[Pair, ...], ...]
     structural: Flags
     equations: tuple[Equation, ...]
     subsets: tuple[tuple[int, int], ...]

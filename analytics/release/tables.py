@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from analytics.measures import HELD, measures
+from analytics.measures import HELD, LARGEST, PLACED, measures
 from analytics.release.attack import COUNT, MONEY, Seen, undone
 from analytics.release.disclosure import HIDDEN, SHOWN, UNDEFINED, Policy, policy
 from analytics.release.lattice import Lattice, Shown, apart, lattice, plan
@@ -58,7 +58,7 @@ def protected(
     """
     held, rules = cube.filter(pl.col("key") == HELD).select("key", "at"), policy()
     try:
-        cells = lattice(cube, order)
+        cells = lattice(cube, order, rules.contributors)
     except ValueError:
         told = ["all answers: their figures contradict the lattice"]
         return Tables(_frame(held, []), {"left_out": told, "cells": 0, "hidden": 0})
@@ -77,7 +77,7 @@ def protected(
     lines = undone(as_seen(cells, now, rules), cells.system, rules, risk)
     if lines:
         raise Undone(_refused(place, lines))
-    about: dict[str, Any] = {"attacked": ["published"], "kept": False}
+    about: dict[str, Any] = {"attacked": ["published"], "kept": False, "hospitals": _hospitals(cube, rules)}
     if was is not None and before is not None:
         view, earlier = as_seen(cells, now, rules), as_seen(cells, was, rules)
         about["attacked"].append("with the publication before")
@@ -300,6 +300,20 @@ def _certificate(cells: Lattice, seen: Printed, risk: Flags, out: frozenset[str]
         "targets": int(risk.sum()),
         "left_out": [*cells.left_out, *(f"{name}: too few in it" for name in tables_out)],
     }
+
+
+def _hospitals(cube: pl.DataFrame, rules: Policy) -> dict[str, Any]:
+    """How far sums were tested for dominance by hospital: whether at all, how many hospitals are known, and how much of the cost, and
+    of what insurers and charities paid, none of them is known to have made (basis points).
+    """
+    told = {row["at"][0]: row for row in cube.filter(pl.col("key") == PLACED).iter_rows(named=True)}
+    if "hospital" not in rules.contributors or cube.filter(pl.col("key") == LARGEST["hospital"]).is_empty():
+        return {"tested": False}
+    shares = {}
+    for name, row in told.items():
+        none, whole = int(row["numerator"] or 0), int(row["denominator"])
+        shares[f"{name}_of_none_bp"] = none * 10_000 // whole if whole else 0
+    return {"tested": True, "known": told["cost"]["n"], **shares}
 
 
 def _out_lines(cells: Lattice, out: frozenset[str]) -> set[tuple[str, tuple[str, ...]]]:

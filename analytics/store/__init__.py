@@ -2,10 +2,11 @@
 
 from analytics.store.engine import Column, Engine, QueryTimeout, check_settings, closed, seconds_of, workbench
 from analytics.store.part import Part, Place
-from analytics.store.snapshot import Busy, Damaged, Folder, NotBuilt, Partition, Store, sha256_of
-from analytics.store.sql import FACTS_FORMAT, FORMAT, Query, literal, parquet
+from analytics.store.snapshot import DAMAGE, Busy, Damaged, Folder, NotBuilt, Partition, Store, sha256_of
+from analytics.store.sql import FACTS_FORMAT, FORMAT, Query, banded, literal, parquet
 
 __all__ = [
+    "DAMAGE",
     "FACTS_FORMAT",
     "FORMAT",
     "Busy",
@@ -20,6 +21,7 @@ __all__ = [
     "Query",
     "QueryTimeout",
     "Store",
+    "banded",
     "check_settings",
     "closed",
     "literal",

@@ -28,6 +28,16 @@ from analytics.store.threads import each
 
 Witness = Callable[[str, str, Mapping[str, Any]], None]
 KEPT_SNAPSHOTS = 3
+# What can be wrong with a file, by a code under which pages have words of their own; where it is stands before it.
+DAMAGE = {
+    "missing": "missing",
+    "changed": "content differs from its sha256",
+    "unreadable": "manifest.json cannot be read",
+    "resealed": "manifest.json was changed after it was sealed",
+    "unlisted": "not in the manifest",
+    "nowhere": "names a snapshot that does not exist",
+    "astray": "was changed while keys were rotated",
+}
 _ID = 20
 _FULL = ("No space left on device", "not enough space on the disk", "Disk quota exceeded")
 
@@ -99,8 +109,8 @@ class Partition:
         """What is wrong with the file; empty when it is the one the manifest names."""
         where = "/".join(self.path.parts[-3:])
         if not self.path.is_file():
-            return f"{where}: missing"
-        return "" if sha256_of(self.path) == self.sha256 else f"{where}: content differs from its sha256"
+            return f"{where}: {DAMAGE['missing']}"
+        return "" if sha256_of(self.path) == self.sha256 else f"{where}: {DAMAGE['changed']}"
 
     def check(self) -> None:
         """Before use: raises Damaged when the file is missing or is not the one the manifest names."""
@@ -124,9 +134,9 @@ class Folder:
         try:
             raw = (self.path / "manifest.json").read_bytes()
         except OSError as error:
-            raise Damaged(f"{self.path.parent.name}/{self.id}: manifest.json cannot be read") from error
+            raise Damaged(f"{self.path.parent.name}/{self.id}: {DAMAGE['unreadable']}") from error
         if hashlib.sha256(raw).hexdigest()[:_ID] != self.id:
-            raise Damaged(f"{self.path.parent.name}/{self.id}: manifest.json was changed after it was sealed")
+            raise Damaged(f"{self.path.parent.name}/{self.id}: {DAMAGE['resealed']}")
         manifest: dict[str, Any] = json.loads(raw)
         return manifest
 
@@ -148,7 +158,7 @@ class Folder:
             return [str(error)]
         known = {file["name"] for file in self.manifest["files"]} | {"manifest.json"}
         extra = sorted(p.name for p in self.path.iterdir() if p.name not in known)
-        return found + [f"{self.path.parent.name}/{self.id}/{name}: not in the manifest" for name in extra]
+        return found + [f"{self.path.parent.name}/{self.id}/{name}: {DAMAGE['unlisted']}" for name in extra]
 
     def check(self) -> None:
         """Before use: raises Damaged when a file is missing or is not the one the manifest names."""
@@ -199,7 +209,7 @@ class Store:
         """The published snapshot. Raises NotBuilt or Damaged."""
         folder = Folder(self.path / "snapshots" / self.current_id())
         if not folder.path.is_dir():
-            raise Damaged(f"{self.path}/current: names a snapshot that does not exist ({folder.id!r:.40})")
+            raise Damaged(f"{self.path}/current: {DAMAGE['nowhere']} ({folder.id!r:.40})")
         return folder
 
     @contextmanager
@@ -319,7 +329,7 @@ class Store:
             raise self._astray() from error
 
     def _astray(self) -> Damaged:
-        return Damaged(f"{self.path}/held: was changed while keys were rotated; restore it from a copy")
+        return Damaged(f"{self.path}/held: {DAMAGE['astray']}; restore it from a copy")
 
     def _settle(self) -> None:
         """Finish what `take_over` began: remove what does not count, and serve a snapshot that does."""

@@ -60,9 +60,10 @@ def show(
             st.caption(about.uncertainty(errors[0]))
         for text in dict.fromkeys(filter(None, map(tables.no_resource, answers))):
             st.caption(text)
-        before = [a.provenance["published_before"] for a in answers if "published_before" in a.provenance]
-        if before:
-            st.caption(t("figure.published_before", places=words.plain(", ".join(dict.fromkeys(before)))))
+        for name in ("published_before", "not_tested_by_hospital"):
+            told = dict.fromkeys(a.provenance[name] for a in answers if name in a.provenance)
+            if told:
+                st.caption(t(f"figure.{name}", places=words.plain(", ".join(told))))
         if any("hidden" in answer.table["status"] for answer in answers):
             st.caption(t("figure.hidden", k=policy().k))
         explain.drawer(key, answers, called)

@@ -37,12 +37,12 @@ def told() -> Iterator[None]:
     except Unwritten:
         unwritten()
     except Damaged as error:
-        gone(str(error).splitlines())
+        gone(words.reason(error).splitlines())
     except Exception:
         lines = asking.desk().damage()
         if not lines:
             raise
-        gone(lines)
+        gone([words.damage(line) for line in lines])
 
 
 def unanswered(reason: Exception) -> None:
@@ -69,7 +69,7 @@ def gone(lines: Sequence[str]) -> None:
 def damaged(error: Damaged) -> None:
     """A store that cannot be opened: what, where, what to do; the local user can have it built again here."""
     st.title(t("state.damaged"), anchor=False)
-    lines = str(error).splitlines()[:_MOST]
+    lines = words.reason(error).splitlines()[:_MOST]
     st.error(_body("\n".join(lines), t("state.damaged_do")), icon=":material/heart_broken:")
     st.code(f"jianfu verify {shown_path()}\njianfu build {shown_path()}", language="shell")
     if asking.may("build"):

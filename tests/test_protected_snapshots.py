@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,6 +18,7 @@ from analytics.reference import Unable
 from analytics.release import Published, policy, protected, tables
 from analytics.release.attack import COUNT, attack
 from analytics.release.system import primary
+from analytics.release.tables import Undone
 from analytics.store import Damaged, Folder, Store
 
 
@@ -52,7 +54,12 @@ def test_a_late_claim_moves_one_city_year_and_tells_of_nobody(sample_store: Path
         )
         assert both.filter((pl.col("status") == "hidden") & (pl.col("status_now") == "shown")).is_empty()
         told = next(row for row in after.manifest["protection"] if (row["city"], row["plan_year"]) == place)
-        assert told["attacked"] == ["published", "with the publication before"]
+        assert told["attacked"] == [
+            "published",
+            "by insiders",
+            "in whole numbers",
+            "with the publication before",
+        ]
         cells, rows = of(after, place)
         risk = primary(cells.system, policy())
         earlier = view(cells, was[1])
@@ -79,6 +86,28 @@ def test_tables_that_can_be_undone_are_not_published(
     with pytest.raises(ValueError, match="build the store again"):
         monkeypatch.setattr("analytics.release.published.version", lambda: "another")
         Published(Store(store).current())
+
+
+@pytest.mark.parametrize(("rule", "asked"), [("insiders", "insiders"), ("whole_numbers", "sample")])
+def test_what_insiders_could_tell_is_not_published(
+    snapshot: Folder, published: Published, monkeypatch: pytest.MonkeyPatch, rule: str, asked: str
+) -> None:
+    """The attacks that take longer are part of the build, as far as the policy says: what they find stops it."""
+    place = published.places[0]
+    cube = pl.read_parquet(
+        next(p.path for p in snapshot.partitions("cube") if (p.city, p.plan_year) == place)
+    )
+    order = next(p["order"] for p in snapshot.manifest["plans"] if (p["city"], p["plan_year"]) == place)
+
+    def found(*_: Any, **more: Any) -> list[str]:
+        return ["few: somebody can tell"] if more.get(asked) else []
+
+    monkeypatch.setattr("analytics.release.tables.undone", found)
+    with pytest.raises(Undone, match="few: somebody can tell"):
+        protected(place, cube, order)
+    without = policy().model_copy(update={rule: 0})
+    monkeypatch.setattr("analytics.release.tables.policy", lambda: without)
+    assert protected(place, cube, order).rows.height
 
 
 def test_a_changed_file_is_not_read(sample_store: Path, tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ RULE = Policy(
     dominance_n=2,
     dominance_share=90,
     base_count=5,
+    insiders=0,
+    whole_numbers=0,
     base_yuan=1000,
 )
 

@@ -24,6 +24,8 @@ _NEAR = 1e-5  # of a unit: what the solver may be off
 _FINE = 1e-9  # what the solver is asked to keep to
 _PRIMAL = 4
 _ENDS, _SENSE = highspy.HighsModelStatus, highspy.ObjSense
+# Where tables are known the most can only be endless: the least is found before the most is asked.
+_ENDLESS = (_ENDS.kUnbounded, _ENDS.kUnboundedOrInfeasible)
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ class _Tables:
             self.solver.changeObjectiveSense(sense)
             status = self.run()
             reach = self.solver.getInfo().objective_function_value
-            if status == _ENDS.kUnbounded and sense == _SENSE.kMaximize:
+            if status in _ENDLESS and sense == _SENSE.kMaximize:
                 reach = np.inf
             elif status != _ENDS.kOptimal or np.isnan(reach):
                 name = self.view.structure.names[value % self.size]

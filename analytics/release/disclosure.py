@@ -28,6 +28,8 @@ class Policy(Form):
     dominance_share: int = Field(ge=1, le=100)
     base_count: int = Field(ge=1)
     base_yuan: int = Field(ge=1)
+    insiders: int = Field(ge=0)
+    whole_numbers: int = Field(ge=0)
 
 
 @cache

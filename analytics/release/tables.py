@@ -74,14 +74,15 @@ def protected(
         ],
     )
     now = printed(cells, rows)
-    lines = undone(as_seen(cells, now, rules), cells.system, rules, risk)
-    if lines:
+    seen = as_seen(cells, now, rules)
+    if lines := undone(seen, cells.system, rules, risk, insiders=rules.insiders, sample=rules.whole_numbers):
         raise Undone(_refused(place, lines))
-    about: dict[str, Any] = {"attacked": ["published"], "kept": False, "hospitals": _hospitals(cube, rules)}
+    more = {"by insiders": rules.insiders, "in whole numbers": rules.whole_numbers}
+    attacked = ["published", *(name for name, cells_tried in more.items() if cells_tried)]
+    about: dict[str, Any] = {"attacked": attacked, "kept": False, "hospitals": _hospitals(cube, rules)}
     if was is not None and before is not None:
-        view, earlier = as_seen(cells, now, rules), as_seen(cells, was, rules)
-        about["attacked"].append("with the publication before")
-        if undone(view, cells.system, rules, risk, earlier=earlier):
+        attacked.append("with the publication before")
+        if undone(seen, cells.system, rules, risk, earlier=as_seen(cells, was, rules)):
             rows, now, about["kept"] = before.select(*COLUMNS), was, True
     return Tables(rows, {**_certificate(cells, now, risk, out), **about, "policy": rules.model_dump()})
 

@@ -7,7 +7,8 @@ until it has settled (the run has ended and the title has changed): what drives 
 which takes it 50 to 100 ms that no visitor waits for. The other sessions speak Streamlit's own messages over its socket: each
 changes the city or the year at random every two to six seconds, and a change is timed until its run has finished. All of it
 runs on one machine, so the browser and the sessions take processor time from the server. What such a page costs at least is
-measured in the same run on `floor.py`; the ratio to it is what can be compared between machines. Prints JSON.
+measured in the same run on `floor.py`, bare and with as many elements as our front page; the ratio is what can be compared
+between machines. Prints JSON.
 """
 
 import argparse
@@ -204,8 +205,9 @@ JIANFU = ("-c", "from analytics.cli import main; main()", "serve")
 FLOOR = ("-m", "streamlit", "run", str(Path(__file__).with_name("floor.py")), "--server.port", "PORT", "--server.address", "127.0.0.1", "--server.headless", "true", "--browser.gatherUsageStats", "false", "--server.fileWatcherType", "none")  # fmt: skip
 
 
-def measured(args: argparse.Namespace, *program: str) -> dict[str, dict[str, float]]:
-    """Every figure of one server."""
+def measured(args: argparse.Namespace, *program: str, floor: str = "") -> dict[str, dict[str, float]]:
+    """Every figure of one server; `floor`: which page of floor.py."""
+    os.environ["FLOOR"] = floor
     folder = Path(tempfile.mkdtemp(prefix="jianfu-bench-"))
     server, port = serve(folder, *program)
     site, found = f"http://127.0.0.1:{port}", {}
@@ -249,16 +251,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=24)
     args = parser.parse_args()
     machine = {"machine": platform.machine(), "cores": os.cpu_count(), "load": os.getloadavg()[0]}
-    least = measured(args, *FLOOR)
+    floors = {floor: measured(args, *FLOOR, floor=floor) for floor in ("bare", "full")}
     ours = measured(args, *JIANFU, str(args.store.resolve()), "--port", "PORT")
     ratios = {
-        name: {part: round(ours[name][part] / least[name][part], 2) for part in ("p50_ms", "p95_ms")}
-        for name in ours
-        if name in least and "p95_ms" in ours[name]
+        floor: {
+            name: {part: round(ours[name][part] / least[name][part], 2) for part in ("p50_ms", "p95_ms")}
+            for name in ours
+            if name in least and "p95_ms" in ours[name]
+        }
+        for floor, least in floors.items()
     }
-    print(
-        json.dumps({**machine, "floor": least, "ours": ours, "ratio": ratios}, ensure_ascii=False, indent=1)
-    )
+    told_of = {**machine, "floors": floors, "ours": ours, "ratios": ratios}
+    print(json.dumps(told_of, ensure_ascii=False, indent=1))
 
 
 if __name__ == "__main__":

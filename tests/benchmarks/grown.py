@@ -16,18 +16,20 @@ from analytics import verbs
 from analytics.measures import made_by
 from analytics.measures import prepared as answered
 from analytics.store import FACTS_FORMAT, Folder, Store, literal, parquet
+from analytics.tiers import TIERS
 
 CITIES = ("zhanjiang", "zhuhai", "wenzhou", "zaozhuang", "weihai", "nanning", "mianyang")
 YEARS = range(2020, 2026)
 TABLES = ("person_year", "household_year", "policy_year", "claim")
 PERSONS = 5000  # of a city in the sample that is repeated
+AFTER = {t.paid: t.after for t in TIERS}
 OF_HOME = ("income_fen", "consumption_fen", "food_fen", "housing_fen")
 
 
 def grown(folder: Path, rows: int, prepared: int = 3) -> Folder:
     """A sealed snapshot in `folder` with about `rows` person-years (two fifths as many household-years), the first `prepared` city-years
     with prepared answers; taken as it is where it was made before. Every copied household's amounts are scaled by a factor of its own (0.5 to 1.5),
-    incomes by another, each rounded down, so no two copies are alike.
+    incomes by another, rounded down, so no two copies are alike; what the tiers pay still adds up.
     """
     store = Store(folder / f"grown-{rows}-{prepared}")
     if store.is_published:
@@ -86,7 +88,12 @@ def _copied(
     for name in types:
         if name.endswith("_fen") and name not in ("policy_line_fen", "premium_fen"):
             by = "g" if name in OF_HOME else "f"
-            change[name] = f"({name} * {by} // 1000)::{types[name]} AS {name}"
+            grows = f"{name} * {by} // 1000"
+            if (
+                after := AFTER.get(name)
+            ) in types:  # what was owed before less what is owed after, to the fen
+                grows = f"({name} + {after}) * {by} // 1000 - {after} * {by} // 1000"
+            change[name] = f"({grows})::{types[name]} AS {name}"
     order = "household_key, person_key" if "person_key" in types else "household_key"
     con.execute(
         f"COPY (SELECT * EXCLUDE (c, f, g) REPLACE ({', '.join(change.values())}) FROM ("

@@ -59,7 +59,7 @@ class Ranks:
 
 @dataclass
 class Tallies:
-    """What every row adds (`each`; `credits`: which of these are a credit, with what a row adds that no tier changes), what is made
+    """What every row adds (`each`; `credits`: which of these are a credit that few rows give), what is made
     of all rows (`totals`, `orders` of ranks by name), each SQL once and by name, and of every tier the columns of `summed` in terms
     of these, and which column holds what it adds to a sum (`held`, by expression).
     """
@@ -69,7 +69,7 @@ class Tallies:
     orders: dict[str, Ranks] = field(default_factory=dict)
     tiers: list[dict[str, str]] = field(default_factory=list)
     held: list[dict[str, str]] = field(default_factory=list)
-    credits: dict[str, str] = field(default_factory=dict)
+    credits: set[str] = field(default_factory=set)
 
     def column(self, sql: str) -> str:
         """Column of `cut`."""
@@ -130,8 +130,8 @@ class Wide(Compiled):
                 p.of: column(self._value(p, step, able if plain or p.of != "credit" else can))
                 for p in self.distinct()
             }
-            if "credit" in held:
-                made.credits[held["credit"]] = "0" if can == "true" else f"CASE WHEN {can} THEN 0 END"
+            if "credit" in held and not plain:
+                made.credits.add(held["credit"])
             row = {"tier": literal(step.tier)}
             for p in self.pieces.values():
                 if p.times:
@@ -177,27 +177,27 @@ class Wide(Compiled):
     def _shapley(
         self, late: Sequence[str], kept: str, columns: Sequence[str], value: str, owed: Sequence[str]
     ) -> str:
-        """As `rows`, in two parts: of every row all but the credits, and the credits of the few rows whose value depends at all on who
-        pays; these are put close together first, since an expression costs by the thousand rows.
+        """As `rows`, in two parts: `every` row with all but the credits, and the credits of the few rows whose value depends at all
+        on who pays, which `moved` (put close together first, since an expression costs by the thousand rows).
         """
         low, high = extremes(value, self.tiers, self.chosen["game"] == "replay", self.read.told)
-        of_all, of_some = [], []
-        for i, column in enumerate(columns):
-            name = column.rpartition(" ")[2]
-            is_group, is_credit = i < len(self.names) + len(self.carry), name in self.tallies.credits
-            of_all.append(f"{self.tallies.credits[name]} AS {name}" if is_credit else column)
-            of_some.append(column if is_group or is_credit else f"NULL AS {name}")
+        groups, rest = columns[: (n := len(self.names) + len(self.carry))], columns[n:]
+        is_credit = [column.rpartition(" ")[2] in self.tallies.credits for column in rest]
+        of_every = [*groups, *(column for column, is_one in zip(rest, is_credit, strict=True) if not is_one)]
+        of_moved = [*groups, *(column for column, is_one in zip(rest, is_credit, strict=True) if is_one)]
         body = f"""\
 moving AS MATERIALIZED (
     SELECT * FROM fact WHERE {kept} AND {low} IS DISTINCT FROM {high}
 ),
-cut AS (
-    SELECT {", ".join(of_all)}
+every AS (
+    SELECT {", ".join(of_every)}
     FROM fact WHERE {kept}
-    UNION ALL
-    SELECT {", ".join(of_some)}
+),
+moved AS (
+    SELECT {", ".join(of_moved)}
     FROM (SELECT *, list_transform([{", ".join(owed)}], lambda own: ({value})::DOUBLE) AS v FROM moving)
-)"""
+),
+cut AS (FROM every UNION ALL BY NAME FROM moved)"""
         return f"{self.head(late, body)},\n{body}"
 
     def _value(self, piece: Piece, step: Step, able: str) -> str:
@@ -218,6 +218,25 @@ cut AS (
             r"\b[a-z_]+\b", lambda m: f"({step.columns[m[0]]})" if m[0] in step.columns else m[0], written
         )
 
+    def _summed(self, names: str, group: str) -> str:
+        """SELECT of the totals: of credits and of all else apart, where `rows` has them apart."""
+        totals = {name: sql for sql, name in self.tallies.totals.items()}
+        credits = {n for n, sql in totals.items() if self.tallies.credits & {*re.findall(r"\w+", sql)}}
+        both = (
+            ", ".join(f"{sql} AS {n}" for n, sql in totals.items() if (n in credits) == of)
+            for of in (False, True)
+        )
+        every, moved = both
+        if not credits:
+            return f"SELECT {names}{every}\n    FROM cut{group}"
+        on = " AND ".join(f"every.{n} IS NOT DISTINCT FROM moved.{n}" for n in self.names)
+        own = "".join(f"every.{n}, " for n in self.names)
+        told = ", ".join(f"coalesce({n}, 0) AS {n}" if n in credits else n for n in totals)
+        return f"""\
+SELECT {own}{told}
+    FROM (SELECT {names}{every} FROM every{group}) AS every
+    LEFT JOIN (SELECT {names}{moved} FROM moved{group}) AS moved ON {on or "true"}"""
+
     def totals(self) -> str:
         """CTEs from `cut` to `summed`, which has a row per group and tier."""
         names, made = "".join(f"{name}, " for name in self.names), self.tallies
@@ -230,8 +249,7 @@ cut AS (
             for n, same in columns
         )
         kept = f" AND {keep('tier')}" if "tier" in self.where else ""
-        totals = ", ".join(f"{sql} AS {name}" for sql, name in made.totals.items())
-        parts = [f"wide AS (\n    SELECT {names}{totals}\n    FROM cut{group}\n)"]
+        parts = [f"wide AS (\n    {self._summed(names, group)}\n)"]
         source = "wide"
         for name, order in made.orders.items():
             values = ", ".join(f"fsum({value}) AS {value}" for value in order.values)

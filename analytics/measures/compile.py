@@ -253,6 +253,8 @@ cut AS (
             usable.append(self.only)
         if self.question.measure.usable != "true":
             usable.append(term(self.question.measure.usable))
+        if "resource > 0" in usable:  # which says that there is one
+            usable = [one for one in dict.fromkeys(usable) if one != "resource IS NOT NULL"]
         return " AND ".join(usable) or "true"
 
     # --- the sums
@@ -273,7 +275,7 @@ cut AS (
                 ]  # fmt: skip
             else:
                 sums += ["count_if(usable)::BIGINT AS n", *self._hits("count_if({of} <> 0)::BIGINT")]
-            sums.append("count_if(NOT usable)::BIGINT AS n_excluded")
+            sums.append("count(*) - count_if(usable)::BIGINT AS n_excluded")
             sums += ["count_if(has_nothing)::BIGINT AS n_no_resource"] if self.nothing else []
             return (
                 f"summed AS (\n    SELECT {self.groups}{', '.join(sums)}\n    FROM cut{self._group_by()}\n)"

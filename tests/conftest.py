@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from deliveries import bare
@@ -82,6 +83,14 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], obje
             part.rename(whole)
     without_log = shutil.ignore_patterns("audit")  # whose head lies beside the store
     return Path(shutil.copytree(whole, factory.mktemp(name) / "store", ignore=without_log))
+
+
+@pytest.fixture(scope="module")
+def program_of_its_own() -> Iterator[None]:
+    """For tests of a pool: its processes begin as the program that started them does, and a page looked at before leaves itself there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+        yield
 
 
 @pytest.fixture(scope="session")

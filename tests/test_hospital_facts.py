@@ -188,6 +188,7 @@ def test_a_payment_is_made_where_its_settlement_of_another_year_was(tmp_path: Pa
 # --- the same everywhere, and nothing of it kept
 
 
+@pytest.mark.usefixtures("program_of_its_own")
 def test_every_runner_finds_the_same_and_no_hospital_is_sealed(tmp_path: Path) -> None:
     store = tmp_path / "store"
     rows = mixed()

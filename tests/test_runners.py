@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from unittest.mock import ANY
 
@@ -29,13 +28,7 @@ from analytics.store import Store, carried, check_settings, spark
 from analytics.store.carried import Broken
 from analytics.store.runner import Local, Pool, runner_of
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _a_program_of_its_own() -> Iterator[None]:
-    """A process of a pool begins as the program that started it does; a page looked at before leaves itself there."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "__main__", ModuleType("__main__"))
-        yield
+pytestmark = pytest.mark.usefixtures("program_of_its_own")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +37,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
+def pool(program_of_its_own: None) -> Iterator[Pool]:
     with Pool(2) as found:
         yield found
 

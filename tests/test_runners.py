@@ -217,6 +217,21 @@ def test_workers_end_with_who_began_them(how: signal.Signals, tmp_path: Path) ->
         begun.communicate()
 
 
+def test_a_pool_leaves_nothing_aside(tmp_path: Path) -> None:
+    """Every process that asks has a folder for what memory does not hold; it goes when the process does."""
+    job = "__import__('analytics.store').store.Engine({}) and [p.name for p in __import__('pathlib').Path(__import__('tempfile').gettempdir()).iterdir()]"
+    program = (
+        "from pathlib import Path; from analytics.store.runner import Pool\n"
+        f"with Pool(2) as pool: print(pool.map(eval, [{job!r}] * 4, list('abcd'), at=Path('.')))"
+    )
+    where = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    told = subprocess.run(
+        [sys.executable, "-c", program], env=where, capture_output=True, text=True, check=True
+    ).stdout
+    assert "jianfu_spill-" in told, "there were some while they worked"
+    assert _within(10, lambda: [True] if not any(tmp_path.iterdir()) else [])
+
+
 def _within(seconds: float, look: Any) -> Any:
     """What `look` finds, once it finds something; fails where it does not in time."""
     end = time.monotonic() + seconds

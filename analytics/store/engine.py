@@ -1,6 +1,5 @@
 """DuckDB, opened in one fixed order and locked: exact files only, no extensions, memory and time limits."""
 
-import atexit
 import math
 import os
 import re
@@ -12,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, lru_cache, partial
 from itertools import count
+from multiprocessing import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -130,7 +130,8 @@ def _lock(con: duckdb.DuckDBPyConnection, read: Sequence[Path]) -> duckdb.DuckDB
 def _spill(process: int) -> Path:
     """Where a process puts aside what memory does not hold: a folder of its own that nobody else may open."""
     folder = Path(tempfile.mkdtemp(prefix="jianfu_spill-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    # Not atexit: a worker of a pool ends without it.
+    util.Finalize(None, shutil.rmtree, args=(folder, True), exitpriority=0)
     return folder
 
 

@@ -223,6 +223,28 @@ def test_a_household_that_knows_itself_sees_more_and_is_reckoned_with() -> None:
     assert undone(seen(system, wider, RULE), system, RULE, risk, insiders=2, sample=2) == []
 
 
+def test_a_range_presolve_cannot_tell_from_endless_is_endless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is shown, so nothing bounds a cell from above. The solver says so, or that there may be no table at all, which the truth
+    refutes; of the least, which is 0, it must say so exactly.
+    """
+    ends, run = highspy.HighsModelStatus, _Tables.run
+    system = plane([[1, 10], [30, 40]])
+    view = seen(system, np.ones(len(system), np.bool_), RULE)
+    assert attack(view, cells=[0], integers=True).high[COUNT, 0] == np.inf
+
+    def vague(tables: _Tables) -> object:
+        status = run(tables)
+        return ends.kUnboundedOrInfeasible if status == ends.kUnbounded else status
+
+    monkeypatch.setattr(_Tables, "run", vague)
+    found = attack(view, cells=[0], integers=True)
+    assert (found.low[COUNT, 0], found.high[COUNT, 0]) == (0, np.inf)
+    answers = iter([ends.kOptimal])
+    monkeypatch.setattr(_Tables, "run", lambda tables: next(answers, ends.kUnboundedOrInfeasible))
+    with pytest.raises(RuntimeError, match="nothing is published"):
+        attack(view, cells=[0], integers=True)
+
+
 def test_every_household_of_a_small_cell_is_held_off() -> None:
     system = cube(3, QUARTER)
     risk, pattern = primary(system, RULE), protect(system, RULE)

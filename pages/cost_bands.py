@@ -13,8 +13,7 @@ title = st.empty()
 with st.container(horizontal=True, vertical_alignment="bottom"):
     with st.container(width=420):
         measure = choose.measure(asking.MEASURES, default="burden_reduction_rate")
-    with st.container(width=210):
-        band = choose.of("band", ["cost_band", "burden_band"])
+    band = choose.of("band", ["cost_band", "burden_band"], width=210)
 per_tier = asking.measure(measure).per == "tier"
 parameters = choose.parameters(measure, per_tier, place.where)
 se = choose.sampling()

@@ -5,7 +5,25 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from analytics.release.disclosure import Policy
 from analytics.release.system import Cell, System
+
+RULE = Policy(
+    k=11,
+    contributors=["household", "hospital"],
+    p=10,
+    dominance_n=2,
+    dominance_share=90,
+    base_count=5,
+    insiders=0,
+    whole_numbers=0,
+    base_yuan=1000,
+)
+
+
+def hide(system: System, *names: str) -> np.ndarray:
+    return np.isin(np.array(system.names), names)
+
 
 YUAN = 100
 EDGES = [edge * YUAN for edge in (0, 1_000, 5_000, 10_000, 20_000, 50_000, 200_000)]

@@ -7,33 +7,16 @@ import inspect
 from collections import Counter
 from pathlib import Path
 
-import highspy
 import numpy as np
 import pytest
-from cubes import FULL, QUARTER, cube, plane, worlds
+from cubes import FULL, QUARTER, RULE, cube, hide, plane, worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics.release.attack import COUNT, MONEY, Seen, _Tables, attack, holding, judge, seen, undone
+from analytics.release.attack import COUNT, MONEY, Seen, attack, holding, judge, seen, undone
 from analytics.release.disclosure import Policy
 from analytics.release.protect import protect
 from analytics.release.system import Cell, System, dominated, primary, small
-
-RULE = Policy(
-    k=11,
-    contributors=["household", "hospital"],
-    p=10,
-    dominance_n=2,
-    dominance_share=90,
-    base_count=5,
-    insiders=0,
-    whole_numbers=0,
-    base_yuan=1000,
-)
-
-
-def hide(system: System, *names: str) -> np.ndarray:
-    return np.isin(np.array(system.names), names)
 
 
 def interval(view: Seen, name: str, row: int = COUNT, **how: object) -> tuple[float, float]:
@@ -156,18 +139,6 @@ def test_a_publication_that_contradicts_itself_is_an_error_not_a_success() -> No
         judge(honest, other, RULE, hidden)
 
 
-@pytest.mark.parametrize("good", [0, 1, 2])
-def test_a_solver_that_gives_up_is_an_error(good: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the first program, and at the least and at the most of a cell."""
-    solve, runs = _Tables.run, iter(range(9))
-    monkeypatch.setattr(
-        _Tables, "run", lambda t: solve(t) if next(runs) < good else highspy.HighsModelStatus.kTimeLimit
-    )
-    system = plane([[3, 20, 30], [25, 40, 50]])
-    with pytest.raises(RuntimeError, match="kTimeLimit"):
-        attack(seen(system, hide(system, "0,0", "0,1", "1,0", "1,1"), RULE))
-
-
 TABLES = st.lists(st.lists(st.integers(0, 9), min_size=3, max_size=3), min_size=3, max_size=3)
 
 
@@ -221,28 +192,6 @@ def test_a_household_that_knows_itself_sees_more_and_is_reckoned_with() -> None:
     assert undone(bare, system, RULE, risk)[0] == "0,1: is shown and must not be"
     wider = protect(system, RULE).hidden
     assert undone(seen(system, wider, RULE), system, RULE, risk, insiders=2, sample=2) == []
-
-
-def test_a_range_presolve_cannot_tell_from_endless_is_endless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is shown, so nothing bounds a cell from above. The solver says so, or that there may be no table at all, which the truth
-    refutes; of the least, which is 0, it must say so exactly.
-    """
-    ends, run = highspy.HighsModelStatus, _Tables.run
-    system = plane([[1, 10], [30, 40]])
-    view = seen(system, np.ones(len(system), np.bool_), RULE)
-    assert attack(view, cells=[0], integers=True).high[COUNT, 0] == np.inf
-
-    def vague(tables: _Tables) -> object:
-        status = run(tables)
-        return ends.kUnboundedOrInfeasible if status == ends.kUnbounded else status
-
-    monkeypatch.setattr(_Tables, "run", vague)
-    found = attack(view, cells=[0], integers=True)
-    assert (found.low[COUNT, 0], found.high[COUNT, 0]) == (0, np.inf)
-    answers = iter([ends.kOptimal])
-    monkeypatch.setattr(_Tables, "run", lambda tables: next(answers, ends.kUnboundedOrInfeasible))
-    with pytest.raises(RuntimeError, match="nothing is published"):
-        attack(view, cells=[0], integers=True)
 
 
 def test_every_household_of_a_small_cell_is_held_off() -> None:

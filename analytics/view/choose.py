@@ -207,25 +207,19 @@ def poverty_line(where: Mapping[str, Sequence[str]]) -> str:
     """A poverty line the data of these places hold; empty where they hold no living standard."""
     lines = asking.answerable("poverty_headcount", "poverty_line", where)
     default = grammar().parameters["poverty_line"].default
-    with st.container(width=260):
-        return (
-            controls.one("poverty_line", lines, partial(names.setting, "poverty_line"), default)
-            if lines
-            else ""
-        )
+    show = partial(names.setting, "poverty_line")
+    return controls.one("poverty_line", lines, show, default, width=260) if lines else ""
 
 
 def mode(drawn: bool = False) -> str:
     """How places are looked at: over the years, one in depth, ranked in the newest year, by what would change if they did
     better; `drawn`: also on a map."""
-    with st.container(width=210):
-        return of("mode", ["course", "explore", "ranking", "room", *(["map"] if drawn else [])])
+    return of("mode", ["course", "explore", "ranking", "room", *(["map"] if drawn else [])], width=210)
 
 
 def target() -> str:
     """What places are held against to see how much would change. Inside a row."""
-    with st.container(width=210):
-        return of("target", ["best", "median"])
+    return of("target", ["best", "median"], width=210)
 
 
 def notices() -> None:
@@ -243,8 +237,7 @@ def sampling() -> str:
     """Whether answers come with standard errors: none unless asked of claims, which hold everybody; of a survey always asked."""
     options = ["population", "superpopulation"]
     claims = asking.desk().has_persons
-    with st.container(width=250):
-        chosen = of("sampling", options, options[0] if claims else options[1])
+    chosen = of("sampling", options, options[0] if claims else options[1], width=250)
     return "" if chosen == "population" else chosen
 
 
@@ -274,9 +267,15 @@ def group(default: str, without: Sequence[str] = (), only: Sequence[str] = _GROU
     return _noticed(controls.one("by", options, names.dimension, default, own=True))
 
 
-def of(name: str, options: Sequence[str], default: str | None = None, buttons: bool = False) -> str:
+def of(
+    name: str,
+    options: Sequence[str],
+    default: str | None = None,
+    buttons: bool = False,
+    width: int | None = None,
+) -> str:
     """A choice whose codes are named in the texts as `<name>.<code>`."""
-    return controls.one(name, options, lambda code: t(f"{name}.{code}"), default, buttons)
+    return controls.one(name, options, lambda code: t(f"{name}.{code}"), default, buttons, width=width)
 
 
 def tier(measure_id: str, default: str | None = None) -> str:

@@ -1,10 +1,12 @@
 """Settlements as arrays for the compiled kernel: persons one after the other, each one's bills in order of date."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import pairwise
+from math import prod
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,14 +22,14 @@ from analytics.store.engine import THREADS, count_of
 from analytics.store.threads import each
 
 _SPACE = 100 * 10_000  # combinations that are counted through, whether there are any or not
-_UNORDERED = "rows of one person do not lie by date: order them by person and date"
+UNORDERED = "rows of one person do not lie by date: order them by person and date"
 _PIECE = 100_000  # rows that are read at once
 _PIECES = 4  # per thread, so that one with longer bills is not waited for
-_SMALL = np.iinfo(np.int32).max // len(
+SMALL = np.iinfo(np.int32).max // len(
     COST_PARTS
 )  # of a part: a whole bill, and what is paid on it, then fit 32 bits
 # Amounts in fen are multiplied by basis points, summed over as many rows as a plan may have: below this nothing leaves 64 bits.
-_MOST = kernel.NEVER // kernel.WHOLE // ROWS
+MOST = kernel.NEVER // kernel.WHOLE // ROWS
 
 
 @dataclass(frozen=True)
@@ -62,28 +64,41 @@ def settled(claims: pl.DataFrame, threads: int = 0) -> Settled:
     batches = table.to_batches(max_chunksize=_PIECE)
     high = max((int(claims[name].max() or 0) for name in COST_PARTS.values()), default=0)  # type: ignore[arg-type]
     filling = _Filling([len(batch) for batch in batches], high, "claim_date" in wanted)
-    each(lambda number: filling.fill(number, batches[number]), range(len(batches)), _width(threads))
+    each(lambda number: filling.fill(number, batches[number]), range(len(batches)), width(threads))
     return filling.whole()
 
 
 def read(path: Path, threads: int = 0) -> Settled:
     """From a Parquet file with such rows, by person and date (those of unknown date first), a few row groups at a time. Raises
     ValueError where rows lie otherwise, Declined as `settled`."""
-    info = pq.read_metadata(path)
-    names = info.schema.names
-    wanted = ["person_id", *CARE, *COST_PARTS.values(), *(c for c in names if c == "claim_date")]
-    groups = [info.row_group(number) for number in range(info.num_row_groups)]
-    told = [g.column(names.index(c)).statistics for g in groups for c in COST_PARTS.values()]
-    high = max((s.max if s and s.has_min_max else kernel.NEVER for s in told), default=0)
-    filling = _Filling([g.num_rows for g in groups], high, "claim_date" in wanted, proven=False)
-
-    def one(number: int) -> None:
-        file = pq.ParquetFile(path, metadata=info, read_dictionary=list(CARE))
-        group = file.read_row_group(number, wanted, use_threads=False)
-        filling.fill(number, group.combine_chunks().to_batches()[0])
-
-    each(one, range(len(groups)), _width(threads))
+    groups = Groups(path, [*CARE, *COST_PARTS.values(), "claim_date"], CARE)
+    filling = _Filling(groups.sizes, groups.high(), "claim_date" in groups.columns, proven=False)
+    each(lambda number: filling.fill(number, groups.read(number)), range(len(groups.sizes)), width(threads))
     return filling.whole()
+
+
+class Groups:
+    """The row groups of a Parquet file that have rows, to be read by several threads."""
+
+    def __init__(self, path: Path, columns: Sequence[str], coded: Sequence[str]) -> None:
+        """`columns` of it, so far as there are, beside person_id; `coded`: those to be read as dictionaries."""
+        self._path, self._coded, self._info = path, list(coded), pq.read_metadata(path)
+        groups = [self._info.row_group(number) for number in range(self._info.num_row_groups)]
+        self._some = [(number, group) for number, group in enumerate(groups) if group.num_rows]
+        self.columns = ["person_id", *(c for c in columns if c in self._info.schema.names)]
+        self.sizes = [group.num_rows for _, group in self._some]
+
+    def read(self, number: int) -> pa.RecordBatch:
+        """One of them."""
+        file = pq.ParquetFile(self._path, metadata=self._info, read_dictionary=self._coded)
+        table = file.read_row_group(self._some[number][0], self.columns, use_threads=False)
+        return table.combine_chunks().to_batches()[0]
+
+    def high(self) -> int:
+        """No cost part is above it."""
+        places = [self._info.schema.names.index(c) for c in COST_PARTS.values()]
+        told = [group.column(place).statistics for _, group in self._some for place in places]
+        return max((s.max if s and s.has_min_max else kernel.NEVER for s in told), default=0)
 
 
 class _Filling:
@@ -94,54 +109,25 @@ class _Filling:
         self.proven = proven or not dated
         self.places = np.cumsum([0, *sizes]).tolist()
         size = self.places[-1]
-        self.money = np.empty((len(COST_PARTS), size), np.int32 if high <= _SMALL else np.int64)
+        self.money = np.empty((len(COST_PARTS), size), np.int32 if high <= SMALL else np.int64)
         self.sort, self.day = np.empty(size, np.int32), np.empty(size if dated else 0, np.int32)
         self.starts: list[Array] = [np.empty(0, np.int64)] * len(sizes)
         # by piece, of those who begin in it, and last of its last row
         self.ids: list[Array] = [np.empty(0, np.int64)] * len(sizes)
-        self.total, self.care, self.lock = 0, dict[tuple[str | None, ...], int](), Lock()
+        self.cares, self.total, self.lock = Numbered(), 0, Lock()
 
     def fill(self, number: int, rows: pa.RecordBatch) -> None:
         """One piece."""
         begin, end = self.places[number : number + 2]
-        total, low = 0, 0
-        for part, name in zip(self.money, COST_PARTS.values(), strict=True):
-            part[begin:end] = amounts = _numbers(rows[name])
-            low = min(low, int(amounts.min(initial=0)))
-            total += pc.sum(rows[name]).as_py() or 0
-        if low < 0:
-            raise Declined("an amount is below zero")
-        self._sort(self.sort[begin:end], [rows[name] for name in CARE])
-        ids = rows["person_id"]
-        ids = _numbers(ids) if pa.types.is_integer(ids.type) else ids.to_numpy(zero_copy_only=False)
-        other = ids[1:] != ids[:-1]
-        if self.day.size:
-            day = self.day[begin:end]
-            day[:] = _numbers(rows["claim_date"].view(pa.int32()), kernel.NO_DAY)
-            if not self.proven and ((day[1:] < day[:-1]) & ~other).any():
-                raise ValueError(_UNORDERED)
-        starts = np.append(0, np.flatnonzero(other) + 1)[: len(rows)]
-        self.starts[number], self.ids[number] = starts + begin, np.append(ids[starts], ids[-1:])
+        arrays = self.money[:, begin:end], self.sort[begin:end], self.day[begin : end if self.day.size else 0]
+        starts, ids, total = filled(rows, *arrays, self.cares, self.proven)
+        self.starts[number], self.ids[number] = starts[:-1] + begin, ids
         with self.lock:
             self.total += total
 
-    def _sort(self, sort: Array, columns: Sequence[pa.DictionaryArray]) -> None:
-        """The number of every row's sort of care."""
-        words = [[*column.dictionary.to_pylist(), None] for column in columns]
-        sort[:] = 0
-        for column, known in zip(columns, words, strict=True):
-            sort *= len(known)
-            sort += _numbers(column.indices, len(known) - 1)
-        every = list(product(*words))
-        found = np.flatnonzero(np.bincount(sort, minlength=len(every)))
-        of = np.zeros(len(every), np.int32)
-        with self.lock:
-            of[found] = [self.care.setdefault(every[i], len(self.care)) for i in found]
-        np.take(of, sort, out=sort, mode="clip")
-
     def whole(self) -> Settled:
         """What was filled."""
-        if self.total > _MOST:
+        if self.total > MOST:
             raise Declined("amounts are too large to be multiplied by a rate in 64 bits")
         starts, ids = [], []
         last = None
@@ -150,7 +136,7 @@ class _Filling:
                 continue
             again = int(known[0] == last)  # a person whose bills began in the piece before
             if again and not self.proven and self.day[begins[0]] < self.day[begins[0] - 1]:
-                raise ValueError(_UNORDERED)
+                raise ValueError(UNORDERED)
             starts.append(begins[again:])
             ids.append(known[again:-1])
             last = known[-1]
@@ -158,11 +144,86 @@ class _Filling:
         persons = np.concatenate(ids) if ids else np.empty(0, np.int64)
         if not (persons[1:] > persons[:-1]).all() and len(set(persons.tolist())) != len(persons):
             raise ValueError("rows of one person do not stand together: order them by person and date")
-        cares = pl.DataFrame(list(self.care), schema=dict.fromkeys(CARE, pl.String), orient="row")
-        return Settled(self.money, self.sort, self.day, first, cares, persons)
+        return Settled(
+            self.money, self.sort, self.day, first, self.cares.table(dict.fromkeys(CARE, pl.String)), persons
+        )
 
 
-def _numbers(values: pa.Array, unknown: int = 0) -> Array:
+def filled(
+    rows: pa.RecordBatch, money: Array, sort: Array, day: Array, cares: "Numbered", proven: bool
+) -> tuple[Array, Array, int]:
+    """Writes what a piece of bills says into arrays; gives where each person's begin, and one more, who that is, and once more
+    the last, and the sum of all amounts. `proven`: whether rows are known to lie by date."""
+    total, low = 0, 0
+    for part, name in zip(money, COST_PARTS.values(), strict=True):
+        part[:] = amounts = numbers(rows[name])
+        low = min(low, int(amounts.min(initial=0)))
+        total += pc.sum(rows[name]).as_py() or 0
+    if low < 0:
+        raise Declined("an amount is below zero")
+    cares.number([rows[name] for name in CARE], sort)
+    ids = names(rows["person_id"])
+    other = ids[1:] != ids[:-1]
+    if day.size:
+        day[:] = numbers(rows["claim_date"].view(pa.int32()), kernel.NO_DAY)
+        if not proven and ((day[1:] < day[:-1]) & ~other).any():
+            raise ValueError(UNORDERED)
+    starts = np.append(0, np.flatnonzero(other) + 1)[: len(rows)]
+    return np.append(starts, len(rows)), np.append(ids[starts], ids[-1:]), total
+
+
+class Numbered:
+    """Combinations of values, numbered as they are met, by whichever thread meets them."""
+
+    def __init__(self) -> None:
+        self.known = dict[tuple[Any, ...], int]()
+        self._lock = Lock()
+
+    def number(self, columns: Sequence[pa.Array], into: Array) -> None:
+        """The number of every row's combination."""
+        coded = [_coded(column) for column in columns]
+        shape = [len(words) for _, words in coded]
+        if prod(shape) > _SPACE**2:
+            raise Declined("there are too many sorts of persons or care")
+        wide = prod(shape) > _SPACE
+        number = np.zeros(len(into), np.int64) if wide else into
+        number[:] = 0
+        for codes, words in coded:
+            number *= len(words)
+            number += codes
+        if wide:
+            found, number = np.unique(number, return_inverse=True)
+            places = np.arange(len(found))
+        else:
+            places = found = np.flatnonzero(np.bincount(number))
+        each = np.unravel_index(found, shape)
+        met = zip(*([words[i] for i in at] for at, (_, words) in zip(each, coded, strict=True)), strict=True)
+        of = np.zeros(places[-1] + 1 if len(places) else 1, np.int32)
+        with self._lock:
+            of[places] = [self.known.setdefault(one, len(self.known)) for one in met]
+        np.take(of, number, out=into, mode="clip")
+
+    def table(self, schema: Mapping[str, Any]) -> pl.DataFrame:
+        """The combinations, in order of their numbers."""
+        return pl.DataFrame(list(self.known), schema=schema, orient="row")
+
+
+def _coded(column: pa.Array) -> tuple[Array, list[Any]]:
+    """Small numbers, and the values they stand for."""
+    if pa.types.is_boolean(column.type):
+        return numbers(column.cast(pa.int8()), 2), [False, True, None]
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    words = [*column.dictionary.to_pylist(), None]
+    return numbers(column.indices, len(words) - 1), words
+
+
+def names(ids: pa.Array) -> Array:
+    """Ids of persons."""
+    return numbers(ids) if pa.types.is_integer(ids.type) else ids.to_numpy(zero_copy_only=False)
+
+
+def numbers(values: pa.Array, unknown: int = 0) -> Array:
     """Whole numbers as they lie in memory; `unknown` in place of those that are not known."""
     known = pc.fill_null(values, unknown) if values.null_count else values
     held = known.buffers()[1]
@@ -215,7 +276,8 @@ def _dense(number: Array, size: int) -> tuple[Array, Array]:
     return (np.cumsum(one >= 0) - 1)[number], one[one >= 0]
 
 
-def _width(threads: int) -> int:
+def width(threads: int) -> int:
+    """So many, or as many as a question has."""
     return threads or count_of("JIANFU_THREADS", THREADS)
 
 
@@ -223,8 +285,8 @@ def shared(size: int, work: Callable[[int, int], object], threads: int = 0) -> N
     """Do `work(from, to)` on pieces of 0..size, several at once (`threads`, else as many as a question has); every piece writes
     places of its own.
     """
-    edges = np.linspace(0, size, _width(threads) * _PIECES + 1).astype(int).tolist()
-    each(lambda piece: work(*piece), [(a, b) for a, b in pairwise(edges) if a < b], _width(threads))
+    edges = np.linspace(0, size, width(threads) * _PIECES + 1).astype(int).tolist()
+    each(lambda piece: work(*piece), [(a, b) for a, b in pairwise(edges) if a < b], width(threads))
 
 
 def pay(

@@ -278,7 +278,7 @@ def test_what_is_declined_is_paid_by_sql_and_says_so(
 ) -> None:
     store, plan = Store(sample_store), plan_for("weihai", 2023)
     assert plan
-    monkeypatch.setattr(bills, "_MOST", 1)
+    monkeypatch.setattr(bills, "MOST", 1)
     replay = Replay(store.current(), store.deliveries(), "371000", 2023)
     paid = replay.pay(plan)
     assert paid.cells is None and "too large" in paid.declined

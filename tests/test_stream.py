@@ -102,6 +102,25 @@ def test_amounts_of_64_bits_and_ids_that_are_texts(tmp_path: Path) -> None:
     assert by_bill.any() and (again[0] == total).all() and (again[1] == by_bill).all()
 
 
+def test_sorts_are_numbered_alike_however_many_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted through, or where that would take too much memory sorted; of texts, truths, numbers and nothing."""
+    dice = np.random.default_rng(5)
+    values: list[list[Any]] = [["a", "b", None], [True, False, None], [*range(-3, 9), None], [None]]
+    frame = pl.DataFrame({str(i): dice.choice(np.array(v, object), 400) for i, v in enumerate(values)})
+    frame = pl.DataFrame({c: pl.Series(frame[c].to_list()) for c in frame.columns})
+    for space in (1_000_000, 200):
+        monkeypatch.setattr(bills, "_SPACE", space)
+        numbered, into = bills.Numbered(), np.empty(400, np.int32)
+        for half in (slice(0, 150), slice(150, 400)):
+            (batch,) = frame[half].rechunk().to_arrow().to_batches()
+            numbered.number(batch.columns, into[half])
+        assert numbered.table(frame.schema)[into].equals(frame, null_equal=True)
+        assert len(numbered.known) == frame.n_unique()
+    monkeypatch.setattr(bills, "_SPACE", 10)
+    with pytest.raises(Declined, match="too many sorts"):
+        numbered.number(batch.columns, into[half])
+
+
 def test_nothing_is_compiled_anew(tmp_path: Path) -> None:
     """Arrays of a piece lie in memory as those of a whole city do: the kernel stands ready for them."""
     content = plan_oracle.read(ZHUHAI)

@@ -44,11 +44,8 @@ class _People:
     def __init__(self, path: Path, columns: Sequence[str], threads: int) -> None:
         kinds = pl.DataFrame(pq.read_schema(path).empty_table().select(list(columns))).schema
         texts = [name for name, kind in kinds.items() if kind == pl.String]
-        self._groups, self._columns, self._sorts = (
-            Groups(path, [*columns, "cover_start"], texts),
-            columns,
-            Numbered(),
-        )
+        self._groups = Groups(path, [*columns, "cover_start"], texts)
+        self._columns, self._sorts = columns, Numbered()
         self._places = np.cumsum([0, *self._groups.sizes]).tolist()
         self.who = np.empty(self._places[-1], np.int32)
         self.since = np.empty(self._places[-1] if "cover_start" in self._groups.columns else 0, np.int32)

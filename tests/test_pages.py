@@ -46,7 +46,7 @@ def visit(sample_store: Path, monkeypatch: pytest.MonkeyPatch) -> Visit:
 
 def _visit(page: str = "overview", /, **link: str) -> AppTest:
     at = AppTest.from_file(str(VIEW / "frame.py"), default_timeout=60)
-    for name, value in link.items():
+    for name, value in {"figures": "both", **link}.items():
         at.query_params[name] = value
     if page != "overview":
         at.switch_page(str(PAGES / f"{page}.py"))
@@ -301,7 +301,7 @@ def test_language_switch_keeps_every_selection(visit: Visit) -> None:
         person_group="low_income",
     )
     kept = {k: v for k, v in _link(at).items() if k != "lang"}
-    at.get("button_group")[0].set_value("en").run()
+    next(b for b in at.get("button_group") if b.key == "w_lang").set_value("en").run()
     assert not at.exception
     assert _link(at)["lang"] == "en"
     assert {k: v for k, v in _link(at).items() if k != "lang"} == kept
@@ -316,7 +316,7 @@ def test_language_switch_keeps_every_selection(visit: Visit) -> None:
 
 def test_a_language_switch_that_says_nothing_changes_nothing(visit: Visit) -> None:
     at = visit("tiers", city="weihai", lang="en")
-    at.get("button_group")[0].set_value(None).run()
+    next(b for b in at.get("button_group") if b.key == "w_lang").set_value(None).run()
     assert not at.exception and _link(at)["lang"] == "en" and "Weihai" in at.title[0].value
 
 

@@ -1,4 +1,4 @@
-"""A figure as its reader wants it: the chart, its table, or both; from a choice in its card or from the link."""
+"""A page holds what its reader asked for: of a figure the chart, its table, or both, by a choice in its card or in the link; of a closed list its title."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from analytics.plans import plan_for
 from analytics.view import asking
 
 FRAME = Path(asking.__file__).with_name("frame.py")
@@ -67,3 +68,14 @@ def test_a_link_says_it_for_every_card(visit: Visit, asked: str, found: tuple[in
 def test_a_link_that_says_something_else_is_told(visit: Visit) -> None:
     at = visit(figures="picture")
     assert drawn(at) == (2, 0) and any("picture" in w.value for w in at.warning)
+
+
+def test_assumed_plan_values_are_counted_and_listed_when_asked_for(visit: Visit) -> None:
+    plan = plan_for("zhuhai", 2022)
+    assert plan is not None
+    at = visit()
+    assert any(f"本年度方案含假定值（{len(plan.assumed())} 项）" in e.label for e in at.expander)
+    assert not any(m.value.startswith("* ") for m in at.markdown)
+    at.session_state["x_assumed"] = True
+    (listed,) = (m.value for m in at.run().markdown if m.value.startswith("* "))
+    assert listed.count("\n") + 1 == len(plan.assumed())

@@ -386,13 +386,6 @@ def test_drawer_shows_the_sql_that_ran(visit: Visit, desk: Desk) -> None:
     assert facts["方案文件"] == "zhuhai/2022.toml"
 
 
-def test_assumed_plan_values_are_said(visit: Visit, desk: Desk) -> None:
-    plan = desk.plan("440400", 2022)
-    assert plan is not None
-    labels = [e.label for e in visit(city="zhuhai", year="2022").expander]
-    assert any(f"本年度方案含假定值（{len(plan.assumed())} 项）" in label for label in labels)
-
-
 @pytest.mark.usefixtures("bare_builds")
 def test_a_new_snapshot_is_served_without_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = tmp_path / "store"

@@ -27,7 +27,7 @@ Visit = Callable[..., AppTest]
 
 def _open(**link: str) -> AppTest:
     at = AppTest.from_file(str(FRAME), default_timeout=90)
-    for name, value in link.items():
+    for name, value in {"figures": "both", **link}.items():
         at.query_params[name] = value
     at.switch_page(str(root() / "pages" / "compare.py"))
     at.run()

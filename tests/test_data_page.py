@@ -48,7 +48,7 @@ def visit(store: Path, monkeypatch: pytest.MonkeyPatch) -> Visit:
     def call(at_store: Path = store, /, **link: str) -> AppTest:
         monkeypatch.setenv("JIANFU_STORE", str(at_store))
         at = AppTest.from_file(str(FRAME), default_timeout=60)
-        for name, value in link.items():
+        for name, value in {"figures": "both", **link}.items():
             at.query_params[name] = value
         at.switch_page(str(root() / "pages" / "data.py"))
         at.run()
@@ -167,7 +167,8 @@ def test_the_language_keeps_the_delivery_and_the_rule(visit: Visit, ids: dict[st
     next(b for b in at.get("button_group") if b.key == "w_lang").set_value("en").run()
     assert not at.exception
     link = {k: v[0] if isinstance(v, list) else v for k, v in dict(at.query_params).items()}
-    assert link == {"lang": "en", "delivery": ids["claims"], "rule": "negative_payment", "counted": "yuan"}
+    kept = {"delivery": ids["claims"], "rule": "negative_payment", "counted": "yuan", "figures": "both"}
+    assert link == {"lang": "en", **kept}
     assert [line["paid_amt"] for line in table(at, "Row", "Reasons")] == ["-10.00"]
 
 

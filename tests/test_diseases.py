@@ -109,6 +109,7 @@ def test_the_operations_page_shows_diseases(world: Folder, monkeypatch: pytest.M
     monkeypatch.setenv("JIANFU_STORE", str(world.path.parents[1]))
     at = AppTest.from_file(str(Path(asking.__file__).with_name("frame.py")), default_timeout=60)
     at.query_params["city"], at.query_params["year"] = "weihai", "2024"
+    at.query_params["figures"] = "both"
     at.switch_page(str(root() / "pages" / "operations.py")).run()
     assert not at.exception
     assert "钱赔给了哪些病" in [head.value for head in at.header]

@@ -24,7 +24,7 @@ Visit = Callable[..., AppTest]
 
 def _open(page: str, **link: str) -> AppTest:
     at = AppTest.from_file(str(FRAME), default_timeout=90)
-    for name, value in link.items():
+    for name, value in {"figures": "both", **link}.items():
         at.query_params[name] = value
     at.switch_page(str(root() / "pages" / f"{page}.py"))
     at.run()

@@ -26,7 +26,7 @@ Visit = Callable[..., AppTest]
 def _open(store: Path, monkeypatch: pytest.MonkeyPatch, **link: str) -> AppTest:
     monkeypatch.setenv("JIANFU_STORE", str(store))
     at = AppTest.from_file(str(FRAME), default_timeout=60)
-    for name, value in link.items():
+    for name, value in {"figures": "both", **link}.items():
         at.query_params[name] = value
     at.switch_page(str(root() / "pages" / "operations.py"))
     at.run()

@@ -41,7 +41,7 @@ def visit(sample_store: Path, monkeypatch: pytest.MonkeyPatch) -> Visit:
 
 def _visit(**link: str) -> AppTest:
     at = AppTest.from_file(str(FRAME), default_timeout=100)
-    for name, value in link.items():
+    for name, value in {"figures": "both", **link}.items():
         at.query_params[name] = value
     at.switch_page(str(PAGE))
     at.run()

@@ -99,9 +99,9 @@ def over(page: Page, part: Locator, *shares: float) -> None:
 def use(page: Page) -> None:
     """Open what is folded, turn to every table, go over every figure and into every table's cells."""
     page.evaluate("() => document.querySelectorAll('details:not([open]) > summary').forEach(s => s.click())")
-    for tab in page.get_by_role("tab", selected=False).all()[:2]:
-        tab.click()
-    page.wait_for_selector(SETTLED)
+    for table in page.get_by_text("图和表", exact=True).all()[:2]:
+        table.click()
+        page.wait_for_selector(SETTLED)
     for frame in page.get_by_test_id("stDataFrame").all()[:1]:
         if frame.is_visible():
             frame.click(position={"x": 60, "y": 55})

@@ -134,15 +134,20 @@ def year(city: str) -> str:
 
 
 def remarks(chosen: Place) -> None:
-    """What is to be said about a place: choices that could not be kept, assumed values of its plan."""
+    """What is to be said about a place: choices that could not be kept, assumed values of its plan (listed when opened)."""
     controls.notices()
     values = asking.assumed(chosen.city, chosen.year)
     if values:
         name = t("place.name", city=words.city(chosen.city), year=chosen.year)
-        with st.expander(
-            t("plan.assumed", place=name, n=len(values)), icon=":material/rule:", type="compact"
-        ):
-            st.markdown("\n".join(f"* {line}" for line in values))
+        box = st.expander(
+            t("plan.assumed", place=name, n=len(values)),
+            icon=":material/rule:",
+            type="compact",
+            key="x_assumed",
+            on_change="rerun",
+        )
+        if box.open:
+            box.markdown("\n".join(f"* {line}" for line in values))
 
 
 def scope() -> Scope:

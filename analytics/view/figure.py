@@ -11,8 +11,9 @@ from analytics.figures import about, tables, words
 from analytics.figures.charts import Chart
 from analytics.figures.words import t
 from analytics.release import Released, policy
-from analytics.view import downloads, explain, grid, states
+from analytics.view import controls, downloads, explain, grid, states
 
+_SHOWN_AS = ("chart", "table", "both")
 _DARK = {"color": "#39434D"}
 CONFIG = {
     "displaylogo": False,
@@ -35,20 +36,16 @@ def show(
     """Draw a figure in its card. `key` is unique on the page; `left`: columns of the table that hold words; `called`: what
     the drawer calls the answers; `sure`: whether their intervals are drawn and to be explained."""
     with st.container(border=True):
-        with st.container(horizontal=True, vertical_alignment="top"):
-            st.header(title, anchor=False)
+        drawn = chart if chart is not None and chart.figure["data"] else None
+        st.header(title, anchor=False)
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            as_chart, as_table = shown_as(key) if drawn else (False, True)
             downloads.offer(key, title, chart, table, answers)
-        picked = None
-        if chart is None or not chart.figure["data"]:
-            if chart is not None:
-                states.nothing(answers)
-            picked = _table(key, table, title, left)
-        else:
-            picture, figures = st.tabs([t("figure.chart"), t("figure.table")], key=f"t_{key}")
-            with picture:
-                draw(f"c_{key}", chart)
-            with figures:
-                picked = _table(key, table, title, left)
+        if chart is not None and not drawn:
+            states.nothing(answers)
+        if drawn and as_chart:
+            draw(f"c_{key}", drawn)
+        picked = _table(key, table, title, left) if as_table else None
         if picked is not None:
             explain.number(key, answers, table, *picked)
         if chart is not None and chart.gaps:
@@ -67,6 +64,25 @@ def show(
         if any("hidden" in answer.table["status"] for answer in answers):
             st.caption(t("figure.hidden", k=policy().k))
         explain.drawer(key, answers, called)
+
+
+def shown_as(key: str) -> tuple[bool, bool]:
+    """Whether a figure's chart and its table are drawn: as chosen under it, else in the link, else the chart. A table nobody looks at
+    would take a browser as long as all else of a change of the page.
+    """
+    linked = controls.kept("figures", _SHOWN_AS) or _SHOWN_AS[0]
+    controls.notices()
+    slot = f"w_t_{key}"
+    chosen = st.segmented_control(
+        t("control.figures"),
+        _SHOWN_AS,
+        format_func=lambda code: t(f"figure.{code}"),
+        key=slot,
+        default=st.session_state.get(slot, linked),
+        required=True,
+        label_visibility="collapsed",
+    )
+    return chosen != "table", chosen != "chart"
 
 
 class _Drawn(BaseFigure):  # type: ignore[misc]

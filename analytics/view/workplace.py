@@ -18,15 +18,15 @@ def deliveries(found: Sequence[ledger.Delivery]) -> None:
     with st.container(border=True):
         st.header(t("books.title"), anchor=False)
         counted = choose.of("counted", books.COUNTED, buttons=True)
-        picture, numbers = st.tabs([t("figure.chart"), t("figure.table")], key="t_books")
         chart = books.picture(found, counted)
-        with picture:
+        as_chart, as_table = figure.shown_as("books")
+        if as_chart:
             if chart.figure["data"]:
                 figure.draw("c_books", chart)
             else:
                 st.info(t("figure.nothing"))
             st.caption(t("books.note"))
-        with numbers:
+        if as_table:
             grid.show(ledger.deliveries(found, counted), t("books.title"), left=2)
 
 

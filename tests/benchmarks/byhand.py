@@ -1,5 +1,6 @@
 """The facts made in other ways: what one would write by hand, and our own SQL over the whole store at once."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -10,7 +11,8 @@ from analytics.facts.jobs import AMOUNTS as SUMMED
 from analytics.facts.jobs import jobs_of, undone
 from analytics.facts.partition import Work, codes
 from analytics.facts.product import claim, policy_year
-from analytics.store import FACTS_FORMAT, Store, literal, parquet
+from analytics.store import FACTS_FORMAT, Partition, Store, literal, parquet
+from analytics.store.threads import each
 from analytics.tiers import TIERS
 
 AMOUNTS = {
@@ -68,29 +70,49 @@ COPY households TO '{out}/household.parquet';
 """
 
 
+def _parts(store: Path) -> list[Partition]:
+    return [p for d in Store(store).deliveries() for p in d.partitions()]
+
+
 def _files(store: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
-    for delivery in Store(store).deliveries():
-        for p in delivery.partitions():
-            found.setdefault(p.table, []).append(p.path)
+    for p in _parts(store):
+        found.setdefault(p.table, []).append(p.path)
     return found
 
 
-def _undone_rows(store: Path) -> str:
-    """The files of refunds do not say their place."""
-    return " UNION ALL ".join(
-        f"SELECT '{p.city}' AS city, {p.plan_year} AS plan_year, * FROM {parquet([p.path])}"
-        for d in Store(store).deliveries() for p in d.partitions("settlement_undone")
-    )  # fmt: skip
-
-
 def naive(store: Path, out: Path) -> None:
-    con = duckdb.connect(config={"threads": "2"})
-    for table, paths in _files(store).items():
-        rows = _undone_rows(store) if table == "settlement_undone" else f"FROM {parquet(paths)}"
-        con.execute(
-            f"CREATE VIEW {'undone_rows' if table == 'settlement_undone' else table} AS {rows}"
-        ).fetchall()
+    _naive(_parts(store), out, 2)
+
+
+def looped(store: Path, out: Path) -> None:
+    """The naive query city-year by city-year, two at once with a thread each: what the loop itself gives, with columns as few."""
+    parts = _parts(store)
+    places = sorted({(p.city, p.plan_year) for p in parts if p.table == "settlement"})
+
+    def one(place: tuple[str, int]) -> None:
+        folder = out / "-".join(map(str, place))
+        folder.mkdir(exist_ok=True)
+        here = [p for p in parts if p.city in (None, place[0]) and p.plan_year in (None, place[1])]
+        _naive(here, folder, 1)
+
+    each(one, places, 2)
+
+
+def _naive(parts: Sequence[Partition], out: Path, threads: int) -> None:
+    con = duckdb.connect(config={"threads": str(threads)})
+    for table in {p.table for p in parts}:
+        files = [p for p in parts if p.table == table]
+        rows, name = f"FROM {parquet([p.path for p in files])}", table
+        if table == "settlement_undone":  # these files do not say their place
+            places = (
+                f"SELECT '{p.city}' AS city, {p.plan_year} AS plan_year, * FROM {parquet([p.path])}"
+                for p in files
+            )
+            rows, name = " UNION ALL ".join(places), "undone_rows"
+        con.execute(f"CREATE VIEW {name} AS {rows}").fetchall()
+    if all(p.table != "commercial_claim" for p in parts):
+        con.execute("CREATE TABLE commercial_claim (city VARCHAR, plan_year INTEGER, person_key BIGINT, tier VARCHAR, paid_amt_fen INTEGER)").fetchall()  # fmt: skip
     money = sorted({c for text in AMOUNTS.values() for c in text.split(" + ")})
     left = {c: f"(s.{c} + coalesce(u.{c}, 0))" for c in money}
     sums = [

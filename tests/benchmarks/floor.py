@@ -1,8 +1,8 @@
 """The least a page costs, nothing asked and nothing computed: dashboard.py measures it beside ours.
 
 FLOOR=bare: two choices, four numbers with sparklines, two charts. FLOOR=full: what stands on our front page, one for one: the menu of
-pages, language and unit, seven choices, the report's menu, five numbers, two cards of a heading, a menu, a chart and its table, notes
-and a drawer.
+pages, language and unit, seven choices, the report's menu, five numbers, two cards of a heading, a menu, a chart (its table is not drawn until asked
+for), notes and a drawer.
 """
 
 import gc
@@ -33,13 +33,19 @@ def chart(name: str, draw: random.Random) -> None:
 
 def card(name: str, draw: random.Random) -> None:
     with st.container(border=True):
-        with st.container(horizontal=True, vertical_alignment="top"):
-            st.header(f"每 100 元由谁承担 {name}", anchor=False)
+        st.header(f"每 100 元由谁承担 {name}", anchor=False)
+        with st.container(horizontal=True, horizontal_alignment="distribute"):
+            shown = st.segmented_control(
+                "图或表",
+                ["图", "表", "图和表"],
+                key=f"t_{name}",
+                default="图",
+                label_visibility="collapsed",
+            )
             st.popover("下载与引用", key=f"p_{name}", on_change="rerun")
-        picture, table = st.tabs(["图", "表"], key=f"t_{name}")
-        with picture:
+        if shown != "表":
             chart(name, draw)
-        with table:
+        if shown != "图":
             rows = {"层": list("abcdefg"), "数": [f"{draw.random():.1%}" for _ in range(7)]}
             st.dataframe(
                 rows, hide_index=True, key=f"f_{name}", on_select="rerun", selection_mode="single-cell"

@@ -6,7 +6,6 @@ from typing import Any
 import numba
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -119,42 +118,27 @@ def test_a_changed_array_is_found(change: str) -> None:
     assert (bills.pay(rows, held.bills, by_bill=True, threads=2).by_bill == true).all()
 
 
-def test_bills_read_from_a_file(tmp_path: Path) -> None:
-    """Row groups that cut persons in two give the arrays of the table; rows in another order are found, wherever a cut is."""
+def test_bills_of_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces that cut persons in two give the same arrays; persons who do not stand together are found."""
     claims = pl.DataFrame(random_claims(7, 60, {"tier": []}), schema=SCHEMA)
     claims = claims.with_columns(pl.col("person_id").str.slice(1).cast(pl.Int64)).sort(
         "person_id", "claim_date"
     )
     claims = claims.with_columns(pl.col("hospital_level").replace("1", None))
-
-    def read(rows: pl.DataFrame, size: int) -> bills.Settled:
-        path = tmp_path / "claims.parquet"
-        pq.write_table(rows.to_arrow(), path, row_group_size=size)
-        return bills.read(path)
-
-    whole = bills.settled(claims)
-    assert whole.cares[whole.sort].equals(claims.select(CARE), null_equal=True)
-    assert (
-        whole.persons[np.repeat(np.arange(60), np.diff(whole.first))] == claims["person_id"].to_numpy()
-    ).all()
-    for part, name in zip(whole.money, PARTS, strict=True):
-        assert (part == claims[name].to_numpy()).all()
     for size in (1, 7, 1000):
-        got = read(claims, size)
-        assert got.cares[got.sort].equals(claims.select(CARE), null_equal=True)
-        for name in ("money", "day", "first", "persons"):
-            assert (getattr(got, name) == getattr(whole, name)).all(), name
-    days = np.where(whole.day[1:] > whole.day[:-1])[0]
-    at = next(int(d) for d in days if d + 1 not in whole.first)
-    turned = claims[[*range(at), at + 1, at, *range(at + 2, len(claims))]]
-    for size in (at + 1, 1000):
-        with pytest.raises(ValueError, match="do not lie by date"):
-            read(turned, size)
-    apart = claims[[*range(at), *range(at + 1, len(claims)), at]]
-    with pytest.raises(ValueError, match="do not stand together"):
-        read(apart, 7)
-    with pytest.raises(Declined, match="below zero"):
-        read(claims.with_columns(pl.lit(-1).alias("advance_fen")), 7)
+        monkeypatch.setattr(bills, "_PIECE", size)
+        whole = bills.settled(claims)
+        assert whole.cares[whole.sort].equals(claims.select(CARE), null_equal=True)
+        counts = np.diff(whole.first)
+        assert (whole.persons[np.repeat(np.arange(60), counts)] == claims["person_id"].to_numpy()).all()
+        assert (whole.day == claims["claim_date"].to_physical().fill_null(kernel.NO_DAY).to_numpy()).all()
+        for part, name in zip(whole.money, PARTS, strict=True):
+            assert (part == claims[name].to_numpy()).all()
+        at = int(whole.first[np.argmax(counts > 1)])
+        with pytest.raises(ValueError, match="do not stand together"):
+            bills.settled(claims[[*range(at), *range(at + 1, len(claims)), at]])
+        with pytest.raises(Declined, match="below zero"):
+            bills.settled(claims.with_columns(pl.lit(-1).alias("advance_fen")))
 
 
 def test_bills_of_64_bits() -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from analytics.plans import kernel, sweeps
 from analytics.plans.arrays import CARE, ROWS, Declined, course
@@ -22,7 +20,6 @@ from analytics.store.engine import THREADS, count_of
 from analytics.store.threads import each
 
 _SPACE = 100 * 10_000  # combinations that are counted through, whether there are any or not
-UNORDERED = "rows of one person do not lie by date: order them by person and date"
 _PIECE = 100_000  # rows that are read at once
 _PIECES = 4  # per thread, so that one with longer bills is not waited for
 SMALL = np.iinfo(np.int32).max // len(
@@ -68,45 +65,11 @@ def settled(claims: pl.DataFrame, threads: int = 0) -> Settled:
     return filling.whole()
 
 
-def read(path: Path, threads: int = 0) -> Settled:
-    """From a Parquet file with such rows, by person and date (those of unknown date first), a few row groups at a time. Raises
-    ValueError where rows lie otherwise, Declined as `settled`."""
-    groups = Groups(path, [*CARE, *COST_PARTS.values(), "claim_date"], CARE)
-    filling = _Filling(groups.sizes, groups.high(), "claim_date" in groups.columns, proven=False)
-    each(lambda number: filling.fill(number, groups.read(number)), range(len(groups.sizes)), width(threads))
-    return filling.whole()
-
-
-class Groups:
-    """The row groups of a Parquet file that have rows, to be read by several threads."""
-
-    def __init__(self, path: Path, columns: Sequence[str], coded: Sequence[str]) -> None:
-        """`columns` of it, so far as there are, beside person_id; `coded`: those to be read as dictionaries."""
-        self._path, self._coded, self._info = path, list(coded), pq.read_metadata(path)
-        groups = [self._info.row_group(number) for number in range(self._info.num_row_groups)]
-        self._some = [(number, group) for number, group in enumerate(groups) if group.num_rows]
-        self.columns = ["person_id", *(c for c in columns if c in self._info.schema.names)]
-        self.sizes = [group.num_rows for _, group in self._some]
-
-    def read(self, number: int) -> pa.RecordBatch:
-        """One of them."""
-        file = pq.ParquetFile(self._path, metadata=self._info, read_dictionary=self._coded)
-        table = file.read_row_group(self._some[number][0], self.columns, use_threads=False)
-        return table.combine_chunks().to_batches()[0]
-
-    def high(self) -> int:
-        """No cost part is above it."""
-        places = [self._info.schema.names.index(c) for c in COST_PARTS.values()]
-        told = [group.column(place).statistics for _, group in self._some for place in places]
-        return max((s.max if s and s.has_min_max else kernel.NEVER for s in told), default=0)
-
-
 class _Filling:
     """Arrays that are filled piece by piece, in any order."""
 
-    def __init__(self, sizes: Sequence[int], high: int, dated: bool, proven: bool = True) -> None:
-        """`sizes` of the pieces; `high`: no amount is above it; `proven`: whether rows are known to lie by date."""
-        self.proven = proven or not dated
+    def __init__(self, sizes: Sequence[int], high: int, dated: bool) -> None:
+        """`sizes` of the pieces; `high`: no amount is above it."""
         self.places = np.cumsum([0, *sizes]).tolist()
         size = self.places[-1]
         self.money = np.empty((len(COST_PARTS), size), np.int32 if high <= SMALL else np.int64)
@@ -120,7 +83,7 @@ class _Filling:
         """One piece."""
         begin, end = self.places[number : number + 2]
         arrays = self.money[:, begin:end], self.sort[begin:end], self.day[begin : end if self.day.size else 0]
-        starts, ids, total = filled(rows, *arrays, self.cares, self.proven)
+        starts, ids, total = filled(rows, *arrays, self.cares)
         self.starts[number], self.ids[number] = starts[:-1] + begin, ids
         with self.lock:
             self.total += total
@@ -135,8 +98,6 @@ class _Filling:
             if not len(known):
                 continue
             again = int(known[0] == last)  # a person whose bills began in the piece before
-            if again and not self.proven and self.day[begins[0]] < self.day[begins[0] - 1]:
-                raise ValueError(UNORDERED)
             starts.append(begins[again:])
             ids.append(known[again:-1])
             last = known[-1]
@@ -150,10 +111,10 @@ class _Filling:
 
 
 def filled(
-    rows: pa.RecordBatch, money: Array, sort: Array, day: Array, cares: "Numbered", proven: bool
+    rows: pa.RecordBatch, money: Array, sort: Array, day: Array, cares: "Numbered"
 ) -> tuple[Array, Array, int]:
     """Writes what a piece of bills says into arrays; gives where each person's begin, and one more, who that is, and once more
-    the last, and the sum of all amounts. `proven`: whether rows are known to lie by date."""
+    the last, and the sum of all amounts."""
     total, low = 0, 0
     for part, name in zip(money, COST_PARTS.values(), strict=True):
         part[:] = amounts = numbers(rows[name])
@@ -163,12 +124,9 @@ def filled(
         raise Declined("an amount is below zero")
     cares.number([rows[name] for name in CARE], sort)
     ids = names(rows["person_id"])
-    other = ids[1:] != ids[:-1]
     if day.size:
         day[:] = numbers(rows["claim_date"].view(pa.int32()), kernel.NO_DAY)
-        if not proven and ((day[1:] < day[:-1]) & ~other).any():
-            raise ValueError(UNORDERED)
-    starts = np.append(0, np.flatnonzero(other) + 1)[: len(rows)]
+    starts = np.append(0, np.flatnonzero(ids[1:] != ids[:-1]) + 1)[: len(rows)]
     return np.append(starts, len(rows)), np.append(ids[starts], ids[-1:]), total
 
 

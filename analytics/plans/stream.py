@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 
 from analytics.plans import kernel
 from analytics.plans.arrays import CARE, Declined, course
-from analytics.plans.bills import MOST, SMALL, Groups, Numbered, filled, names, numbers, width
+from analytics.plans.bills import MOST, SMALL, Numbered, filled, names, numbers, width
 from analytics.plans.kernel import Array, Bills, Course, Rows
 from analytics.plans.rowsql import COST_PARTS
 from analytics.store.threads import each
 
+UNORDERED = "rows of one person do not lie by date: order them by person and date"
 OTHERS = "claims and persons do not match: both must lie by person, and every person must have some claim"
 Take = Callable[[slice | Array, Array], object]
 
@@ -25,17 +26,42 @@ def paid(
     claims: Path, persons: Path, columns: Sequence[str], rows_for: Callable[[pl.DataFrame], Rows], take: Take | None = None,
     threads: int = 0,
 ) -> Array:  # fmt: skip
-    """What every row of a plan pays in all. `claims`: as `bills.read` has them, in ascending order of person; `persons`: a row for
+    """What every row of a plan pays in all. `claims`: rows with person_id, the columns of CARE, the cost parts in fen and, where
+    known, claim_date, by person (ascending) and date (those of unknown date first); `persons`: a row for
     each of them, in that order, with the `columns` that sort persons, and cover_start where it is known; `rows_for`: the plan as
     arrays for a table of kinds of bills.
 
     `take(places, payments)` is given what every row (across) pays on bills (down), and where in the file these stand: piece by
-    piece, in any order, on several threads. Its array is filled anew once it returns. Raises as `bills.read` does, and ValueError
-    where claims and persons are not of the same; what was taken by then is not to be used.
+    piece, in any order, on several threads. Its array is filled anew once it returns. Raises ValueError
+    where claims lie otherwise or claims and persons are not of the same, Declined as `bills.settled`; what was taken by then is not to be used.
     """
     paying = _Paying(claims, _People(persons, columns, threads), rows_for, take)
     each(paying.group, range(len(paying.groups.sizes)), width(threads))
     return paying.rest()
+
+
+class _Groups:
+    """The row groups of a Parquet file that have rows, to be read by several threads."""
+
+    def __init__(self, path: Path, columns: Sequence[str], coded: Sequence[str]) -> None:
+        """`columns` of it, so far as there are, beside person_id; `coded`: those to be read as dictionaries."""
+        self._path, self._coded, self._info = path, list(coded), pq.read_metadata(path)
+        groups = [self._info.row_group(number) for number in range(self._info.num_row_groups)]
+        self._some = [(number, group) for number, group in enumerate(groups) if group.num_rows]
+        self.columns = ["person_id", *(c for c in columns if c in self._info.schema.names)]
+        self.sizes = [group.num_rows for _, group in self._some]
+
+    def read(self, number: int) -> pa.RecordBatch:
+        """One of them."""
+        file = pq.ParquetFile(self._path, metadata=self._info, read_dictionary=self._coded)
+        table = file.read_row_group(self._some[number][0], self.columns, use_threads=False)
+        return table.combine_chunks().to_batches()[0]
+
+    def high(self) -> int:
+        """No cost part is above it."""
+        places = [self._info.schema.names.index(c) for c in COST_PARTS.values()]
+        told = [group.column(place).statistics for _, group in self._some for place in places]
+        return max((s.max if s and s.has_min_max else kernel.NEVER for s in told), default=0)
 
 
 class _People:
@@ -44,7 +70,7 @@ class _People:
     def __init__(self, path: Path, columns: Sequence[str], threads: int) -> None:
         kinds = pl.DataFrame(pq.read_schema(path).empty_table().select(list(columns))).schema
         texts = [name for name, kind in kinds.items() if kind == pl.String]
-        self._groups = Groups(path, [*columns, "cover_start"], texts)
+        self._groups = _Groups(path, [*columns, "cover_start"], texts)
         self._columns, self._sorts = columns, Numbered()
         self._places = np.cumsum([0, *self._groups.sizes]).tolist()
         self.who = np.empty(self._places[-1], np.int32)
@@ -72,7 +98,7 @@ class _Paying:
     def __init__(
         self, path: Path, people: _People, rows_for: Callable[[pl.DataFrame], Rows], take: Take | None
     ) -> None:
-        self.groups = Groups(path, [*CARE, *COST_PARTS.values(), "claim_date"], CARE)
+        self.groups = _Groups(path, [*CARE, *COST_PARTS.values(), "claim_date"], CARE)
         self._begins = np.cumsum([0, *self.groups.sizes]).tolist()
         self._people, self._rows_for, self._take = people, rows_for, take
         self._wide = np.int32 if self.groups.high() <= SMALL else np.int64
@@ -116,8 +142,12 @@ class _Paying:
         money = self._place("money", len(COST_PARTS), len(rows), self._wide)
         (sort,) = self._place("sort", 1, len(rows), np.int32)
         (day,) = self._place("day", 1, len(rows) if self._dated else 0, np.int32)
-        first, ids, total = filled(rows, money, sort, day, self._cares, not self._dated)
-        ids = ids[:-1]
+        first, ids, total = filled(rows, money, sort, day, self._cares)
+        ids, falls = ids[:-1], day[1:] < day[:-1]
+        if self._dated and falls.any():
+            falls[first[1:-1] - 1] = False  # another person's
+            if falls.any():
+                raise ValueError(UNORDERED)
         if not (ids[1:] > ids[:-1]).all():
             raise ValueError(OTHERS)
         none = np.empty(0, np.int32)

@@ -6,8 +6,7 @@
 Also run by whatif.py. Dated rules are paid from files clustered by person and date, to the payment of every row on every claim, or
 to what every row pays in all; what bounds them is decoding the columns, which is timed in the same run. Payments are handed on
 piece by piece, in arrays that are used again, to somebody who counts claims; once, before anything is timed, every payment is
-compared. To keep them all in memory at once is a line of its own without a bound: fresh memory costs what the system makes of it.
-The matrix is six stages of recorded payments by three resources by three thresholds, one file per city-year, against scanning and
+compared. The matrix is six stages of recorded payments by three resources by three thresholds, one file per city-year, against scanning and
 summing the same columns.
 """
 
@@ -79,6 +78,9 @@ class Dated:
         with ThreadPoolExecutor(2) as pool:
             return sum(pool.map(one, range(info.num_row_groups)))
 
+    def settled(self) -> bills.Settled:
+        return bills.settled(pl.DataFrame(pq.read_table(self.claim, read_dictionary=list(CARE))))
+
     def people(self) -> pl.DataFrame:
         return pl.DataFrame(pq.read_table(self.persons, read_dictionary=list(PERSON)))
 
@@ -90,13 +92,8 @@ class Dated:
         self.con.register("kinds", kinds)
         return program(self.plan, self.con.sql(f"SELECT {', '.join(classes_sql(self.plan))} FROM kinds").pl())
 
-    def kept(self) -> Array:
-        """What every row pays: all read, then all paid."""
-        held = self.sorted(bills.read(self.claim), self.people())
-        return bills.pay(self.rows(held.kinds), held.bills, by_person=False, by_bill=True).total
-
     def streamed(self, take: stream.Take | None = None) -> Array:
-        """The same, paid while they are read."""
+        """What every row pays, paid while the claims are read."""
         return stream.paid(self.claim, self.persons, sorts(needs(self.plan)), self.rows, take)
 
     def counted(self) -> Array:
@@ -139,7 +136,7 @@ class Dated:
 
         for _ in range(rounds):
             step("decode alone", self.decoded)
-            settled = step("read claims into arrays (with decoding)", lambda: bills.read(self.claim))
+            settled = step("read claims into arrays (with decoding)", self.settled)
             people = step("read persons", self.people)
             held = step("sort persons", lambda s=settled, p=people: self.sorted(s, p))
             rows = step("plan to arrays", lambda h=held: self.rows(h.kinds))
@@ -157,7 +154,7 @@ def dated(plan: Plan | None, drawn: Path, folder: Path, rows: int, rounds: int) 
     assert plan
     warm()
     city = Dated(plan, drawn, folder, rows)
-    settled, people = bills.read(city.claim), city.people()
+    settled, people = city.settled(), city.people()
     held = city.sorted(settled, people)
     ready, row = city.rows(held.kinds), city.theirs()
     whole = bills.pay(ready, held.bills, by_person=False, by_bill=True)
@@ -168,7 +165,6 @@ def dated(plan: Plan | None, drawn: Path, folder: Path, rows: int, rounds: int) 
     works: dict[str, Callable[[], Any]] = {
         "floor": city.decoded,
         EVERY: city.counted,
-        f"{EVERY}, all kept in memory": city.kept,
         "Parquet to what every row pays in all": city.streamed,
         "memory to every row's payment on every claim": lambda: bills.pay(ready, held.bills, by_person=False, by_bill=True).total,
         "memory to what every row pays in all": lambda: bills.pay(ready, held.bills, by_person=False).total,
@@ -189,9 +185,7 @@ def dated(plan: Plan | None, drawn: Path, folder: Path, rows: int, rounds: int) 
         what = f"dated rules, {name}: {rate:.1f} M claims/s ({each:.1f} M per processor second)"
         if name == "floor":
             continue
-        bound = (
-            {"bound_seconds": city.count / LEAST} if name.startswith("Parquet") and "kept" not in name else {}
-        )
+        bound = {"bound_seconds": city.count / LEAST} if name.startswith("Parquet") else {}
         found.append(figure(what, seconds, "decoding the columns", walls["floor"], None, city.count, **bound))
     return [
         *found,

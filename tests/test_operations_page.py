@@ -158,7 +158,7 @@ def test_a_year_without_the_product_shows_the_others(tmp_path: Path, monkeypatch
     at = _open(tmp_path / "s", monkeypatch, city="weihai", year="2023")
     assert _metrics(at)["赔付率"] == "0.0%" and _metrics(at)["续保率"] == "无记录"
     assert _metrics(at)["件均赔付"] == "无记录"
-    assert any("commercial\\_claim" in i.value for i in at.info)
+    assert any("算不出：没有商业保险理赔；需要交付理赔表（commercial_claim）。" in i.value for i in at.info)
 
 
 def test_stores_without_products_say_what_to_deliver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

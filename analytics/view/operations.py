@@ -36,7 +36,6 @@ LIABILITIES = (  # with a general name, where the plan of the year gives none
 )
 GROUPS = ("age_band", "sex", "insurance_type", "person_group")
 _HOLDS = "claims_per_100"  # its answer has a row wherever somebody holds a product or was paid by one
-_TABLES = {"claim": "commercial_claim", "policy_year": "enrolment"}  # where a fact of this grain comes from
 _HANDLED = {"one_stop": "one_stop_share", "cross_region": "cross_region_share"}
 _HELD = {"participation": "participation_rate", "renewal": "renewal_rate"}
 
@@ -83,8 +82,8 @@ class Product:
     def why_not(self, measure: str) -> str:
         """What must be delivered for a measure that the data cannot tell."""
         form = asking.measure(measure)
-        what = form.told_by or _TABLES.get(form.grain, "enrolment")
-        return t("operations.needs", measure=say(form.title), what=words.plain(what))
+        why = form.id if form.told_by else "claim" if form.grain == "claim" else "policy_year"
+        return t("operations.needs", measure=say(form.title), why=t(f"unable.no_{why}"))
 
 
 def product() -> Product:

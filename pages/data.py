@@ -50,4 +50,4 @@ if asking.may("books"):
     if assumed.is_empty():
         st.caption(t("data.no_assumed"))
     else:
-        grid.show(assumed, t("data.assumed"), left=2)
+        grid.show(assumed, t("data.assumed"), left=2, wide=t("data.value"))

@@ -1,5 +1,6 @@
 """A page holds what its reader asked for: of a figure the chart, its table, or both, by a choice in its card or in the link; of a closed list its title."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,4 +79,9 @@ def test_assumed_plan_values_are_counted_and_listed_when_asked_for(visit: Visit)
     assert not any(m.value.startswith("* ") for m in at.markdown)
     at.session_state["x_assumed"] = True
     (listed,) = (m.value for m in at.run().markdown if m.value.startswith("* "))
-    assert listed.count("\n") + 1 == len(plan.assumed())
+    lines = listed.split("\n")
+    assert len(lines) == len(plan.assumed())
+    first = plan.tier[0]  # as its file has it, in words
+    assert (first.id, first.insurance_type, first.deductible) == ("basic", "resident", 800)
+    assert "* 基本医保 · 居民住院 · 起付线：800 元" in lines
+    assert not re.search("[a-z]{3,}", listed), "codes are for files"

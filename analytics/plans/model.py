@@ -326,9 +326,9 @@ class Plan(Form):
         """How reliable a field of a row is."""
         return self.source(rule, field).source_class
 
-    def assumed(self) -> list[str]:
-        """Every value of the tiers that is assumed, one line each: `tier/liability: field`."""
-        found = []
+    def assumed(self) -> list[tuple[TierRule, str, Variant | None]]:
+        """Every value of the tiers that is assumed: its row and field; of a variant with a source of its own, the variant too."""
+        found: list[tuple[TierRule, str, Variant | None]] = []
         for rule in self.tier:
             given = ("not_for", "waiting_days", "loyalty", "variants")
             fields = (
@@ -339,8 +339,10 @@ class Plan(Form):
                 "ceiling",
                 *(f for f in given if getattr(rule, f)),
             )
-            found += [f"{rule.label}: {f}" for f in fields if self.source_class(rule, f) == "assumed"]
-            for variant in rule.variants:
-                if variant.source and self.sources[variant.source].source_class == "assumed":
-                    found.append(f"{rule.label}: variant {variant.selects}")
+            found += [(rule, f, None) for f in fields if self.source_class(rule, f) == "assumed"]
+            found += [
+                (rule, "variants", variant)
+                for variant in rule.variants
+                if variant.source and self.sources[variant.source].source_class == "assumed"
+            ]
         return found

@@ -225,12 +225,6 @@ def coverage() -> list[Covered]:
     return registered()
 
 
-def assumed(city: str, year: str | int) -> list[str]:
-    """The assumed values of a city-year's plan, one line each."""
-    plan = desk().plan(city, int(year))
-    return plan.assumed() if plan else []
-
-
 def present(released: Released, city: str, year: str | int) -> tuple[str, ...]:
     """The tiers an answer by tier holds, in order of payment; first the state before any payment, where it is held."""
     held = set(released.table["tier"])

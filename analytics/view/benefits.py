@@ -268,22 +268,29 @@ def _lines(plan: Plan, rule: TierRule) -> dict[str, str]:
     found["bands"] = sourced("bands", rules.bands(rule.bands))
     found["ceiling"] = sourced("ceiling", ceiling)
     if rule.loyalty:
-        most = rule.loyalty.at_most
-        found["loyalty"] = sourced(
-            "loyalty",
-            t(
-                "benefit.loyalty_line" if rule.loyalty.zero_claim else "benefit.loyalty_years",
-                years=rule.loyalty.over_years,
-                year=rules.yuan(rule.loyalty.per_year),
-                zero=rules.yuan(rule.loyalty.zero_claim),
-            )
-            + (t("benefit.at_most", most=rules.yuan(most)) if most != "none" else ""),
-        )
+        found["loyalty"] = sourced("loyalty", loyalty(rule))
     if rule.waiting_days:
         found["waiting"] = sourced("waiting_days", t("benefit.days", n=rule.waiting_days))
     if rule.variants:
-        found["variants"] = _rows(_variant(plan, rule, v) for v in rule.variants)
+        found["variants"] = _rows(
+            variant(v) + _assumed(plan.sources[v.source] if v.source else plan.source(rule, "variants"))
+            for v in rule.variants
+        )
     return found
+
+
+def loyalty(rule: TierRule) -> str:
+    """By how much years of cover lift the ceiling; empty where they do not."""
+    if not rule.loyalty:
+        return ""
+    most = rule.loyalty.at_most
+    lifted = t(
+        "benefit.loyalty_line" if rule.loyalty.zero_claim else "benefit.loyalty_years",
+        years=rule.loyalty.over_years,
+        year=rules.yuan(rule.loyalty.per_year),
+        zero=rules.yuan(rule.loyalty.zero_claim),
+    )
+    return lifted + (t("benefit.at_most", most=rules.yuan(most)) if most != "none" else "")
 
 
 def _aside(plan: Plan, rule: TierRule) -> dict[str, str]:
@@ -303,17 +310,18 @@ def _source(source: Source) -> str:
 def _who(plan: Plan, rule: TierRule) -> str:
     parts = [t(f"who.{rule.insurance_type}")]
     if rule.groups:
-        parts.append(t("benefit.only", who=_groups(rule.groups)))
+        parts.append(t("benefit.only", who=groups(rule.groups)))
     if rule.product:
         parts.append(t("benefit.holders", products=words.listing([_product(plan, c) for c in rule.product])))
     elif rule.voluntary:
         parts.append(t("benefit.voluntary"))
     if rule.not_for:
-        parts.append(t("benefit.not_for", who=_groups(rule.not_for)))
+        parts.append(t("benefit.not_for", who=groups(rule.not_for)))
     return t("explain.semicolon").join(parts)
 
 
-def _groups(codes: Iterable[str]) -> str:
+def groups(codes: Iterable[str]) -> str:
+    """Person groups."""
     known = names.members("person_group")
     return words.listing(
         [words.inline(names.member("person_group", c) if c in known else t(f"who.{c}")) for c in codes]
@@ -325,11 +333,16 @@ def _counts(rule: TierRule) -> str:
     parts = [t(f"base.{rule.base}")]
     if rule.advance_share:
         parts.append(t("benefit.advance", share=_percent(rule.advance_share)))
-    parts.append(words.listing([words.inline(names.member("care_type", c)) for c in rule.scope]))
+    parts.append(care(rule.scope))
     if rule.cross_region:
         parts.append(_regions(rule.cross_region))
     parts.append(t(f"per.{rule.per}"))
     return t("explain.semicolon").join(parts)
+
+
+def care(codes: Iterable[str]) -> str:
+    """Types of care."""
+    return words.listing([words.inline(names.member("care_type", c)) for c in codes])
 
 
 def _regions(codes: Iterable[str]) -> str:
@@ -343,9 +356,9 @@ def _sharing(plan: Plan, rule: TierRule, field: str) -> str:
     return words.listing(list(dict.fromkeys(others)))
 
 
-def _variant(plan: Plan, rule: TierRule, variant: Variant) -> str:
+def variant(variant: Variant) -> str:
     """For whom or where, and what holds there instead."""
-    when = [_groups(variant.groups)] if variant.groups else []
+    when = [groups(variant.groups)] if variant.groups else []
     if variant.hospital_level:
         when.append(
             words.listing([words.inline(names.member("hospital_level", c)) for c in variant.hospital_level])
@@ -374,9 +387,7 @@ def _variant(plan: Plan, rule: TierRule, variant: Variant) -> str:
         said.append(t("benefit.becomes", field=words.inline(t(f"benefit.{field}")), value=text))
     if variant.rate_plus is not None:
         said.append(t("benefit.shift", points=f"{float(variant.rate_plus * 100):+g}"))
-    source = plan.sources[variant.source] if variant.source else plan.source(rule, "variants")
-    sentence = " · ".join(when) + t("explain.colon") + words.listing(said)
-    return sentence + _assumed(source)
+    return " · ".join(when) + t("explain.colon") + words.listing(said)
 
 
 def _assumed(source: Source) -> str:

@@ -12,7 +12,7 @@ from analytics.figures.words import say, t
 from analytics.measures import Measure, dimensions, grammar, measures
 from analytics.release import Released
 from analytics.tiers import TIERS
-from analytics.view import asking, controls
+from analytics.view import asking, controls, presumed
 
 UNITS = ("auto", "yuan", "wan", "yi")
 THRESHOLDS = grammar().parameters["threshold"].values
@@ -136,8 +136,9 @@ def year(city: str) -> str:
 def remarks(chosen: Place) -> None:
     """What is to be said about a place: choices that could not be kept, assumed values of its plan (listed when opened)."""
     controls.notices()
-    values = asking.assumed(chosen.city, chosen.year)
-    if values:
+    plan = asking.desk().plan(chosen.city, int(chosen.year))
+    values = plan.assumed() if plan else []
+    if plan and values:
         name = t("place.name", city=words.city(chosen.city), year=chosen.year)
         box = st.expander(
             t("plan.assumed", place=name, n=len(values)),
@@ -147,7 +148,7 @@ def remarks(chosen: Place) -> None:
             on_change="rerun",
         )
         if box.open:
-            box.markdown("\n".join(f"* {line}" for line in values))
+            box.markdown("\n".join(f"* {line}" for line in presumed.lines(plan)))
 
 
 def scope() -> Scope:

@@ -7,7 +7,7 @@ import polars as pl
 
 from analytics.figures import formats, words
 from analytics.figures.words import t
-from analytics.view import asking
+from analytics.view import asking, presumed
 
 Delivery = Mapping[str, Any]
 _ROWS = ("rows_in", "rows_loaded", "rows_quarantined")
@@ -271,7 +271,8 @@ def assumed(places: Iterable[tuple[str, int]]) -> pl.DataFrame:
     return _table(
         {t("data.place"): place(city, year), t("data.value"): value}
         for city, year in places
-        for value in asking.assumed(city, year)
+        if (plan := asking.desk().plan(city, year))
+        for value in presumed.lines(plan)
     )
 
 

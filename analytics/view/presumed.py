@@ -19,10 +19,8 @@ def lines(plan: Plan) -> list[str]:
 
 
 def _line(plan: Plan, rule: TierRule, field: str, variant: Variant | None) -> str:
-    what = (
-        f"{words.tier(rule.id)} · {benefits.liability(rule)} · {t(f'benefit.{_HEADING.get(field, field)}')}"
-    )
-    return what + t("explain.colon") + _value(plan, rule, field, variant)
+    what = words.tier(rule.id), benefits.liability(rule), t(f"benefit.{_HEADING.get(field, field)}")
+    return " · ".join(dict.fromkeys(what)) + t("explain.colon") + _value(plan, rule, field, variant)
 
 
 def _value(plan: Plan, rule: TierRule, field: str, variant: Variant | None) -> str:

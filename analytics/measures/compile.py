@@ -11,7 +11,7 @@ from analytics.measures.expression import is_money, is_whole
 from analytics.measures.form import Sum, dimensions, grammar
 from analytics.measures.quantile import quantile_sql
 from analytics.measures.question import Question, number
-from analytics.measures.rank import RANKED_BY, fractional
+from analytics.measures.rank import RANKED_BY, fractional, running
 from analytics.measures.rows import Fact, credited, cut, keep, ledger, order, over, term
 from analytics.store import Query, literal
 from analytics.tiers import LEDGERS
@@ -113,9 +113,10 @@ cut AS (
 )"""
         return f"{self.head(late, body)},\n{body}"
 
-    def head(self, late: Sequence[str], body: str = "") -> str:
+    def head(self, late: Sequence[str], body: str = "", apart: bool = False) -> str:
         """CTEs up to `fact`: the rows asked, but for what filters on the dimensions of `late` leave out, with what a measure may use: of
-        the columns those that `body` names, where it is known which there are, since each costs time to plan.
+        the columns those that `body` names, where it is known which there are, since each costs time to plan. `apart`: each that reads
+        `fact` reads the file itself, which costs less where one needs few columns and the other few rows.
         """
         line = self._line()
         before = f"line AS (\n{line}\n),\n" if line else ""
@@ -126,7 +127,7 @@ cut AS (
         named = set(re.findall(r"\w+", body))
         columns = [n for n in self.read.told if n in named] if source == self.read.table else []
         return f"""\
-{before}fact AS {"MATERIALIZED " if line else ""}(
+{before}fact AS {"MATERIALIZED " if line else "NOT MATERIALIZED " if apart else ""}(
     SELECT {", ".join([*(columns or "*"), *self._extra()])}
     FROM {source}{" LEFT JOIN line USING (city, plan_year)" if line else ""}
     WHERE {" AND ".join([keep(n) for n in self.where if n not in late] or ["true"])}
@@ -220,6 +221,8 @@ cut AS (
         living = rules.living_standards[chosen["living_standard"]].sql if "living_standard" in chosen else ""
         query = _file(f"lines/{line.file}")
         slots = {"fact": self.read.table, "keep": self.places(), "living": living, "less": less}
+        one = all(len(self.question.where.get(n, ())) == 1 for n in ("city", "plan_year"))
+        slots["running"] = running("cell", "x", "w", [] if one else ["city", "plan_year"])
         slots |= {"size": line.size, "amount": line.amount, "of": line.of}
         return query.fill(**{name: slots[name] for name in query.slots})
 
@@ -314,7 +317,7 @@ cell_{by} AS (
     SELECT {self.groups}usable, CASE WHEN usable THEN key_{by} END AS key, sum(weighed) AS weighed, {", ".join(sums)}, count(*) AS n{", count_if(has_nothing) AS n_no_resource" if self.nothing else ""}{"".join(f", {h}" for h in self._hits("count_if({of} <> 0)::BIGINT"))}
     FROM cut GROUP BY ALL
 ),
-{fractional(by, [*self.by, "usable"])}"""
+{fractional(by, self.by, "usable")}"""
 
     @property
     def _persons(self) -> bool:

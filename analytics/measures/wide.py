@@ -16,7 +16,7 @@ from analytics.measures.credit import credit, flags, listed, moves, only, owing
 from analytics.measures.form import dimensions
 from analytics.measures.question import Question
 from analytics.measures.rank import RANKED_BY, fractional
-from analytics.measures.rows import Fact, Step, cut, keep, left_over, over, steps, term
+from analytics.measures.rows import Fact, Step, keep, left_over, over, steps, term
 from analytics.store import literal
 from analytics.tiers import LEDGERS
 
@@ -163,7 +163,7 @@ class Wide(Compiled):
         """CTEs up to `cut`: groups, and what every row adds."""
         late = [n for n in self.where if n == "tier" or dimensions()[n].bands]
         kept = " AND ".join(keep(n) for n in late if n != "tier") or "true"
-        columns = [name if name in self.more else f"{cut(name)} AS {name}" for name in self.names]
+        columns = self.place(self.names)
         columns += self.carry
         columns += [f"{sql} AS {name}" for sql, name in self.tallies.each.items()] or ["true AS row"]
         columns += [f"w{self.factor} AS weighed"] if self.tallies.orders else []
@@ -191,7 +191,7 @@ class Wide(Compiled):
         is_whole = all(self.sum(p) == "sum" for p in self.distinct() if p.of == "credit")
         shared = [f"{listed(self.tiers, at, is_whole)} AS credit_{at}" for at in range(len(self.tiers))]
         several, fall, alone = only(value, self.tiers, owed, replayed, told)
-        groups, rest = columns[: (n := len(self.names) + len(self.carry))], columns[n:]
+        groups, rest = columns[: (n := len(self.place(self.names)) + len(self.carry))], columns[n:]
         is_credit = [column.rpartition(" ")[2] in self.tallies.credits for column in rest]
         of_every = [*groups, *(column for column, is_one in zip(rest, is_credit, strict=True) if not is_one)]
         of_moved = [*groups, *(column for column, is_one in zip(rest, is_credit, strict=True) if is_one)]
@@ -262,7 +262,7 @@ SELECT {own}{told}
             for n, same in columns
         )
         kept = f" AND {keep('tier')}" if "tier" in self.where else ""
-        parts = [f"wide AS (\n    {self._summed(names, group)}\n)"]
+        parts = [f"wide AS (\n    {self._summed(*self.grouped(self.names))}\n)"]
         source = "wide"
         for name, order in made.orders.items():
             weighed = "sum(weighed) AS weighed" if order.ties else "weighed"

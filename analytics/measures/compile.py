@@ -137,7 +137,7 @@ cut AS (
 
     def _by_file(self, names: Sequence[str]) -> bool:
         """Whether rows can be grouped by the file they stand in, one number instead of a city and a year: a fifth of a question."""
-        return self.read.apart and {*names} == {*PLACE} and self.source == ""
+        return self.read.apart and {*names} == {*PLACE} and not self.factor
 
     def place(self, names: Sequence[str]) -> list[str]:
         """Columns of `cut` to group by."""

@@ -10,10 +10,11 @@ def running(cells: str, key: str, weight: str, part: Sequence[str], among: str =
     part. `among`: which of the rows are in the order; the key of others is NULL. Of equal keys any may come first.
     """
     if not part:
+        only = f" FILTER ({among})" if among != "true" else ""
         # One part is put in order and added up row by row, which costs half of a window that has an order of its own.
         return f"""\
 SELECT * FROM (SELECT *, fsum({weight}) OVER (ROWS UNBOUNDED PRECEDING) AS running FROM (FROM {cells} ORDER BY {key} NULLS LAST)),
-        (SELECT fsum({weight}) FILTER ({among}) AS whole FROM {cells})"""
+        (SELECT sum({weight}){only} AS whole FROM {cells})"""
     within = f"PARTITION BY {', '.join([*part, *([among] if among != 'true' else [])])}"
     return f"""\
 SELECT *, sum({weight}) OVER ({within} ORDER BY {key} ROWS UNBOUNDED PRECEDING) AS running, sum({weight}) OVER ({within}) AS whole

@@ -118,10 +118,12 @@ class Wide(Compiled):
     @cached_property
     def tallies(self) -> Tallies:
         made = Tallies()
-        plain = self.question.measure.credit != "shapley"  # else not every row of `cut` is a row of the fact
+        plain = (
+            self.question.measure.credit != "shapley"
+        )  # else credits have rows of their own, without what other columns say
 
         def column(sql: str) -> str:
-            return sql if sql == "true" and plain else made.column(sql)
+            return sql if sql == "true" else made.column(sql)
 
         for step in self.steps:
             usable = self._of(self.usable(), step)

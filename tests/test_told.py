@@ -9,7 +9,7 @@ import pytest
 from analytics.measures.expression import is_whole
 from analytics.measures.form import measures
 from analytics.measures.question import Question
-from analytics.measures.rows import Fact, together, wide
+from analytics.measures.rows import Fact, apart, together, wide
 from analytics.measures.wide import compiled
 from analytics.store import Column, Engine
 from analytics.tiers import TIERS
@@ -69,6 +69,20 @@ def test_footers_tell_what_the_rows_hold(opened: Engine) -> None:
     assert not told(opened)["charity_paid_fen"].empty
 
 
+def test_files_are_apart_where_each_is_known_to_be_one_place() -> None:
+    def file(city: float, year: float, last: float | None = None, filled: bool = True) -> dict[str, Column]:
+        return {
+            "city": Column(False, filled, city, last or city),
+            "plan_year": Column(False, True, year, year),
+        }
+
+    assert apart([file(1, 2022), file(1, 2023), file(2, 2022)])
+    for other in (file(1, 2022), file(2, 2022, last=3), file(2, 2022, filled=False), {}):
+        assert not apart([file(1, 2022), other])
+    assert not apart([file(1, 2022)]), "one place needs no groups"
+    assert not apart([])
+
+
 def test_nothing_is_told_where_footers_are_silent(tmp_path: Path) -> None:
     path = tmp_path / "silent.parquet"
     pl.DataFrame({"a_fen": [1, 2, None]}).write_parquet(path, statistics=False)
@@ -97,16 +111,17 @@ def test_nothing_is_told_where_footers_are_silent(tmp_path: Path) -> None:
 )
 def test_answers_are_the_same_whether_or_not_it_is_known(opened: Engine, name: str, table: str) -> None:
     tiers = tuple(t.id for t in TIERS if t.id not in ("statutory_supplement", "charity"))
-    for by in (["tier"], ["city", "tier"], []):
+    for by in (["tier"], ["city", "tier"], ["city", "plan_year", "tier"], ["city", "plan_year"], []):
         asked = Question.of(
             name, by, {}, {k: v for k, v in INCOME.items() if k in measures()[name].parameters}
         )
         chosen = {**asked.parameters, **{k: v for k, v in INCOME.items() if k in asked.parameters}}
         credited = tiers if asked.measure.credit else ()
         one, other = (
-            compiled(asked, chosen, Fact(table, "BIGINT", told=known), credited)
-            for known in (told(opened, table), {})
+            compiled(asked, chosen, Fact(table, "BIGINT", told=known, apart=each), credited)
+            for known, each in ((told(opened, table), apart([*opened.told(table).values()])), ({}, False))
         )
+        assert ("GROUP BY file" in one.sql) == ("plan_year" in by and table == "household_year")
         assert (one.sql != other.sql) or not by, "what is known is used"
         found, expected = (opened.ask(c.sql, c.bound) for c in (one, other))
         assert found.height

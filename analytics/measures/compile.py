@@ -11,8 +11,8 @@ from analytics.measures.expression import is_money, is_whole
 from analytics.measures.form import Sum, dimensions, grammar
 from analytics.measures.quantile import quantile_sql
 from analytics.measures.question import Question, number
-from analytics.measures.rank import RANKED_BY, fractional
-from analytics.measures.rows import Fact, credited, cut, keep, ledger, order, over, term
+from analytics.measures.rank import RANKED_BY, fractional, running
+from analytics.measures.rows import PLACE, Fact, credited, cut, keep, ledger, order, over, term, usable
 from analytics.store import Query, literal
 from analytics.tiers import LEDGERS
 
@@ -85,15 +85,15 @@ class Compiled:
     def rows(self) -> str:
         """CTEs up to `cut`: a row per row of the ledger with dimensions, sums of one row, and what ranks it."""
         form = self.question.measure
-        columns = [name if name in self.more else f"{cut(name)} AS {name}" for name in self.by]
-        usable, rows = self.usable(), "ledger"
-        head, tail = ("", "") if usable == "true" else ("CASE WHEN usable THEN ", " END")
+        columns = self.place(self.by)
+        able, rows = self.usable(), "ledger"
+        head, tail = ("", "") if able == "true" else ("CASE WHEN usable THEN ", " END")
         if head and all(re.match(r"w\b", p.of) for p in self.distinct()):
             # a row that cannot be used adds nothing: said once, of its weight, which costs less than in every sum
-            rows = f"(SELECT * REPLACE ({head}w{tail} AS w) FROM (SELECT *, coalesce({usable}, false) AS usable FROM ledger))"
+            rows = f"(SELECT * REPLACE ({head}w{tail} AS w) FROM (SELECT *, coalesce({able}, false) AS usable FROM ledger))"
             columns, head, tail = [*columns, "usable"], "", ""
         else:
-            columns += [f"coalesce({usable}, false) AS usable"]
+            columns += [f"coalesce({able}, false) AS usable"]
         columns += [f"{head}(({p.of}){self.factor})::DOUBLE{tail} AS {p.column}" for p in self.distinct()]
         columns += [f"{term(RANKED_BY[by])} AS key_{by}" for by in self.ranks]
         if self.ranks:
@@ -113,9 +113,10 @@ cut AS (
 )"""
         return f"{self.head(late, body)},\n{body}"
 
-    def head(self, late: Sequence[str], body: str = "") -> str:
+    def head(self, late: Sequence[str], body: str = "", apart: bool = False) -> str:
         """CTEs up to `fact`: the rows asked, but for what filters on the dimensions of `late` leave out, with what a measure may use: of
-        the columns those that `body` names, where it is known which there are, since each costs time to plan.
+        the columns those that `body` names, where it is known which there are, since each costs time to plan. `apart`: each that reads
+        `fact` reads the file itself, which costs less where one needs few columns and the other few rows.
         """
         line = self._line()
         before = f"line AS (\n{line}\n),\n" if line else ""
@@ -125,12 +126,29 @@ cut AS (
             source += " JOIN standard USING (city, plan_year, age_band, sex)"
         named = set(re.findall(r"\w+", body))
         columns = [n for n in self.read.told if n in named] if source == self.read.table else []
+        if "file" in named and source == self.read.table:
+            columns, source = [*columns, "file"], f"{source}_by_file"
         return f"""\
-{before}fact AS {"MATERIALIZED " if line else ""}(
+{before}fact AS {"MATERIALIZED " if line else "NOT MATERIALIZED " if apart else ""}(
     SELECT {", ".join([*(columns or "*"), *self._extra()])}
     FROM {source}{" LEFT JOIN line USING (city, plan_year)" if line else ""}
     WHERE {" AND ".join([keep(n) for n in self.where if n not in late] or ["true"])}
 )"""
+
+    def _by_file(self, names: Sequence[str]) -> bool:
+        """Whether rows can be grouped by the file they stand in, one number instead of a city and a year: a fifth of a question."""
+        return self.read.apart and {*names} == {*PLACE} and not self.factor
+
+    def place(self, names: Sequence[str]) -> list[str]:
+        """Columns of `cut` to group by."""
+        columns = [name if name in self.more else f"{cut(name)} AS {name}" for name in names]
+        return [*columns, "file"] if self._by_file(names) else columns
+
+    def grouped(self, names: Sequence[str]) -> tuple[str, str]:
+        """The groups of `cut` as columns with a comma behind, and what puts rows into them."""
+        if self._by_file(names):
+            return "".join(f"any_value({name}) AS {name}, " for name in names), " GROUP BY file"
+        return "".join(f"{name}, " for name in names), f" GROUP BY {', '.join(names)}" if names else ""
 
     def distinct(self) -> list[Piece]:
         """The pieces with an expression of their own: several sums may weigh the same one."""
@@ -220,6 +238,8 @@ cut AS (
         living = rules.living_standards[chosen["living_standard"]].sql if "living_standard" in chosen else ""
         query = _file(f"lines/{line.file}")
         slots = {"fact": self.read.table, "keep": self.places(), "living": living, "less": less}
+        one = all(len(self.question.where.get(n, ())) == 1 for n in ("city", "plan_year"))
+        slots["running"] = running("cell", "x", "w", [] if one else ["city", "plan_year"])
         slots |= {"size": line.size, "amount": line.amount, "of": line.of}
         return query.fill(**{name: slots[name] for name in query.slots})
 
@@ -238,30 +258,14 @@ cut AS (
         return asked and "tier" not in self.by and not self.source
 
     def usable(self) -> str:
-        chosen, usable = self.chosen, []
-        if resource := grammar().resources.get(chosen.get("resource", "")):
-            usable.append("resource > 0" if resource.nonpositive == "excluded" else "resource IS NOT NULL")
-        if "living_standard" in chosen:
-            usable.append("living IS NOT NULL")
-        if chosen.get("scale", "none") != "none":
-            usable.append("scale > 0")
-        if chosen.get("weight") == "person":
-            usable.append("w IS NOT NULL")
-        if self._size():
-            usable.append("need IS NOT NULL")
-        if self.only:
-            usable.append(self.only)
-        if self.question.measure.usable != "true":
-            usable.append(term(self.question.measure.usable))
-        if "resource > 0" in usable:  # which says that there is one
-            usable = [one for one in dict.fromkeys(usable) if one != "resource IS NOT NULL"]
-        return " AND ".join(usable) or "true"
+        """Condition on rows that tell what the question needs."""
+        return usable(self.question.measure, self.chosen, bool(self._size()), self.only)
 
     # --- the sums
 
     def totals(self) -> str:
         """CTEs from `cut` to `summed`: the sums of every group, and how many rows made them."""
-        counted = self.counted
+        counted, (groups, group) = self.counted, self.grouped(self.by)
         if quantile := self.question.measure.quantile:
             return quantile_sql(quantile, self.by, counted)
         if not self.ranks:
@@ -277,9 +281,7 @@ cut AS (
                 sums += ["count_if(usable)::BIGINT AS n", *self._hits("count_if({of} <> 0)::BIGINT")]
             sums.append("count(*) - count_if(usable)::BIGINT AS n_excluded")
             sums += ["count_if(has_nothing)::BIGINT AS n_no_resource"] if self.nothing else []
-            return (
-                f"summed AS (\n    SELECT {self.groups}{', '.join(sums)}\n    FROM cut{self._group_by()}\n)"
-            )
+            return f"summed AS (\n    SELECT {groups}{', '.join(sums)}\n    FROM cut{group}\n)"
         parts = [self.ranked(by) for by in self.ranks]
         for by in self.ranks:
             own = [p for p in self.pieces.values() if p.by == by or (by == self.ranks[0] and not p.by)]
@@ -314,7 +316,7 @@ cell_{by} AS (
     SELECT {self.groups}usable, CASE WHEN usable THEN key_{by} END AS key, sum(weighed) AS weighed, {", ".join(sums)}, count(*) AS n{", count_if(has_nothing) AS n_no_resource" if self.nothing else ""}{"".join(f", {h}" for h in self._hits("count_if({of} <> 0)::BIGINT"))}
     FROM cut GROUP BY ALL
 ),
-{fractional(by, [*self.by, "usable"])}"""
+{fractional(by, self.by, "usable")}"""
 
     @property
     def _persons(self) -> bool:

@@ -13,6 +13,7 @@ from analytics.store import Column
 from analytics.tiers import TIER
 
 _OWN = re.compile(r"\bown\b")
+_FLAG = re.compile(r"w \* \(((?:(?!::INTEGER).)+)\)::INTEGER")  # a value that is a yes or no, weighed
 
 
 def coalition(mask: int) -> str:
@@ -74,9 +75,9 @@ def _orders(coalition: int, n: int) -> int:
     return factorial(coalition.bit_count()) * factorial(n - coalition.bit_count() - 1)
 
 
-def extremes(value: str, tiers: Sequence[str], replayed: bool, told: Mapping[str, Column]) -> tuple[str, str]:
-    """SQL of the value at the least and at the greatest burden any coalition leaves: where they are equal no coalition changes it,
-    since a value does not fall while the burden grows.
+def moves(value: str, tiers: Sequence[str], replayed: bool, told: Mapping[str, Column]) -> str:
+    """SQL of whether the value depends on who pays: it is not the same at the least and at the greatest burden any coalition leaves.
+    (A value is never less than nothing, and does not fall while the burden grows.)
     """
     owed = owing(tiers, replayed, told)
     lows = [known.low if (known := told.get(TIER[k].paid)) else None for k in tiers]
@@ -89,4 +90,22 @@ def extremes(value: str, tiers: Sequence[str], replayed: bool, told: Mapping[str
             "".join(f" - {side}({_paid(k, told)}, 0)" for k in tiers) for side in ("greatest", "least")
         )
         own = (f"(own_before_fen{less})", f"(own_before_fen{more})")
-    return _OWN.sub(own[0], value), _OWN.sub(own[1], value)
+    flag = _FLAG.fullmatch(value)
+    low, high = (_OWN.sub(one, flag[1] if flag else value) for one in own)
+    return f"{high} AND NOT {low}" if flag else f"{high} <> 0 AND {low} IS DISTINCT FROM {high}"
+
+
+def only(
+    value: str, tiers: Sequence[str], owed: Sequence[str], replayed: bool, told: Mapping[str, Column]
+) -> tuple[str, str, list[str]]:
+    """SQL of whether more than one tier paid (by replay: whether that is so or not told); where it was one alone, of the `fall` of
+    the value, times K!, and columns with every tier's Shapley credit in terms of it: all or nothing.
+    """
+    paid = [f"{_paid(k, told)} <> 0" for k in tiers]
+    several = "true" if replayed else " + ".join(f"({one})::INTEGER" for one in paid) + " > 1"
+    fall = f"{factorial(len(tiers))} * (({_OWN.sub(owed[0], value)})::DOUBLE - ({_OWN.sub(owed[-1], value)})::DOUBLE)"
+    return (
+        several,
+        fall,
+        [f"CASE WHEN {one} THEN fall ELSE 0 END AS credit_{at}" for at, one in enumerate(paid)],
+    )

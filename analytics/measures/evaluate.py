@@ -19,7 +19,7 @@ from analytics.measures.largest import largest
 from analytics.measures.parade import parade
 from analytics.measures.parade import question as question_of_parade
 from analytics.measures.question import Question
-from analytics.measures.rows import Fact, together, wide
+from analytics.measures.rows import Fact, apart, together, wide
 from analytics.measures.sealed import Sealed, origin
 from analytics.measures.uncertainty import Sure, with_errors
 from analytics.measures.wide import compiled
@@ -299,8 +299,8 @@ class Book:
             if grain not in self._told:
                 self._told[grain] = self._engine.told(whole)
             every = self._told[grain]
-            told = together([every.get(str(p.path), {}) for p in files] if files else [*every.values()])
-            self._facts[grain, name] = Fact(name, wide(told), told=told)
+            each = [every.get(str(p.path), {}) for p in files] if files else [*every.values()]
+            self._facts[grain, name] = Fact(name, wide(told := together(each)), told=told, apart=apart(each))
         once = "city" not in question.by and self._in_several(question) > 0
         within = PLACE if files and all((p.city, p.plan_year) in places for p in files) else ()
         return replace(self._facts[grain, name], once=once, within=within)

@@ -5,17 +5,19 @@ from dataclasses import dataclass, field
 
 from analytics import reference
 from analytics.measures.credit import credit, flags, owing
-from analytics.measures.form import dimensions, grammar
+from analytics.measures.form import Measure, dimensions, grammar
 from analytics.measures.question import BEFORE_ALL, Question
 from analytics.store import Column, banded, literal
 from analytics.tiers import LEDGERS, TIER, TIERS
+
+PLACE = ("city", "plan_year")
 
 
 @dataclass(frozen=True)
 class Fact:
     """What a question reads. `table`: the fact; `wide`: the type in which its amounts times a threshold are exact; `once`: of who
     stands in several of the cities asked, one row (see once_*.sql); `within`: dimensions whose filter every row passes; `told`: what the
-    files tell of the columns, nothing where they are not known.
+    files tell of the columns, nothing where they are not known; `apart`: see there.
     """
 
     table: str
@@ -23,6 +25,18 @@ class Fact:
     once: bool = False
     within: tuple[str, ...] = ()
     told: Mapping[str, Column] = field(default_factory=dict)
+    apart: bool = False
+
+
+def apart(files: Sequence[Mapping[str, Column]]) -> bool:
+    """Whether every one of several files is known to hold one city and year, and no other file these."""
+    found = set()
+    for file in files:
+        place = [(c.low, c.high) for name in PLACE if (c := file.get(name)) and c.filled]
+        if len(place) < len(PLACE) or any(low is None or low != high for low, high in place):
+            return False
+        found.add(tuple(place))
+    return 1 < len(found) == len(files)
 
 
 def together(files: Sequence[Mapping[str, Column]]) -> dict[str, Column]:
@@ -118,6 +132,28 @@ def credited(
         )
     valued = f"WITH valued AS (SELECT *, {', '.join(columns)} FROM fact)"
     return f"{valued}\n    " + "\n    UNION ALL ".join(parts), divisor
+
+
+def usable(form: Measure, chosen: Mapping[str, str], has_line: bool, only: str) -> str:
+    """Condition on rows that tell what a measure needs. `only`: a further one."""
+    usable = []
+    if resource := grammar().resources.get(chosen.get("resource", "")):
+        usable.append("resource > 0" if resource.nonpositive == "excluded" else "resource IS NOT NULL")
+    if "living_standard" in chosen:
+        usable.append("living IS NOT NULL")
+    if chosen.get("scale", "none") != "none":
+        usable.append("scale > 0")
+    if chosen.get("weight") == "person":
+        usable.append("w IS NOT NULL")
+    if has_line:
+        usable.append("need IS NOT NULL")
+    if only:
+        usable.append(only)
+    if form.usable != "true":
+        usable.append(term(form.usable))
+    if "resource > 0" in usable:  # which says that there is one
+        usable = [one for one in dict.fromkeys(usable) if one != "resource IS NOT NULL"]
+    return " AND ".join(usable) or "true"
 
 
 def over(chosen: Mapping[str, str]) -> str:

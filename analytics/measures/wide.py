@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from analytics.measures.compile import Compiled, Piece
-from analytics.measures.credit import credit, extremes, flags, listed, owing
+from analytics.measures.credit import credit, flags, listed, moves, only, owing
 from analytics.measures.form import dimensions
 from analytics.measures.question import Question
 from analytics.measures.rank import RANKED_BY, fractional
-from analytics.measures.rows import Fact, Step, cut, keep, left_over, over, steps, term
+from analytics.measures.rows import Fact, Step, keep, left_over, over, steps, term
 from analytics.store import literal
 from analytics.tiers import LEDGERS
 
@@ -49,10 +49,13 @@ def compiled(
 
 @dataclass
 class Ranks:
-    """One order of rows, by a column of `cut`: which rows are in it, the values that its cells sum, and the totals made of these."""
+    """One order of rows, by a column of `cut`: which rows are in it, the values that its cells sum, and the totals made of these;
+    `ties`: whether it matters which of several equal rows comes first, so that these must be one cell.
+    """
 
     key: str
     able: str
+    ties: bool = False
     values: dict[str, None] = field(default_factory=dict)
     totals: dict[str, str] = field(default_factory=dict)
 
@@ -83,11 +86,12 @@ class Tallies:
         """How many rows have the flag."""
         return f"{self.total('count(*)' if flag == 'true' else f'count_if({flag})')}::BIGINT"
 
-    def ranked(self, key: str, able: str, value: str, times: str) -> str:
-        """Sum of a value that the rank weighs, among the rows that are `able`."""
+    def ranked(self, key: str, able: str, value: str, times: str, ties: bool) -> str:
+        """Sum of a value that the rank weighs, among the rows that are `able`; `ties`: see Ranks."""
         name = f"{self.column(key)}_{able}"
         order = self.orders.setdefault(name, Ranks(self.column(key), able))
         order.values[value] = None
+        order.ties |= ties
         sql = f"fsum({value} * ({times}))"
         return order.totals.setdefault(sql, f"t_{name}_{len(order.totals) + 1}")
 
@@ -114,10 +118,12 @@ class Wide(Compiled):
     @cached_property
     def tallies(self) -> Tallies:
         made = Tallies()
-        plain = self.question.measure.credit != "shapley"  # else not every row of `cut` is a row of the fact
+        plain = (
+            self.question.measure.credit != "shapley"
+        )  # else credits have rows of their own, without what other columns say
 
         def column(sql: str) -> str:
-            return sql if sql == "true" and plain else made.column(sql)
+            return sql if sql == "true" else made.column(sql)
 
         for step in self.steps:
             usable = self._of(self.usable(), step)
@@ -136,7 +142,9 @@ class Wide(Compiled):
             for p in self.pieces.values():
                 if p.times:
                     key = self._of(term(RANKED_BY[p.by]), step)
-                    sql = made.ranked(key, able, held[p.of], p.times)
+                    # of the key itself equal rows in a row add up to what they do as one
+                    ties = (p.of, p.times) != (f"w * {term(RANKED_BY[p.by])}", "2 * rank - 1")
+                    sql = made.ranked(key, able, held[p.of], p.times, ties)
                 else:
                     sql = made.total(f"{self.sum(p)}({held[p.of]})")
                 row[p.column] = f"coalesce({sql}, 0)"
@@ -157,7 +165,7 @@ class Wide(Compiled):
         """CTEs up to `cut`: groups, and what every row adds."""
         late = [n for n in self.where if n == "tier" or dimensions()[n].bands]
         kept = " AND ".join(keep(n) for n in late if n != "tier") or "true"
-        columns = [name if name in self.more else f"{cut(name)} AS {name}" for name in self.names]
+        columns = self.place(self.names)
         columns += self.carry
         columns += [f"{sql} AS {name}" for sql, name in self.tallies.each.items()] or ["true AS row"]
         columns += [f"w{self.factor} AS weighed"] if self.tallies.orders else []
@@ -178,16 +186,20 @@ class Wide(Compiled):
         self, late: Sequence[str], kept: str, columns: Sequence[str], value: str, owed: Sequence[str]
     ) -> str:
         """As `rows`, in two parts: `every` row with all but the credits, and the credits of the few rows whose value depends at all
-        on who pays, which `moved` (put close together first, since an expression costs by the thousand rows).
+        on who pays, which `moved` (put close together first, since an expression costs by the thousand rows). Of these most were paid
+        by one tier alone, which all of the fall is credited to; only the rest are worked out coalition by coalition.
         """
-        low, high = extremes(value, self.tiers, self.chosen["game"] == "replay", self.read.told)
-        groups, rest = columns[: (n := len(self.names) + len(self.carry))], columns[n:]
+        replayed, told = self.chosen["game"] == "replay", self.read.told
+        is_whole = all(self.sum(p) == "sum" for p in self.distinct() if p.of == "credit")
+        shared = [f"{listed(self.tiers, at, is_whole)} AS credit_{at}" for at in range(len(self.tiers))]
+        several, fall, alone = only(value, self.tiers, owed, replayed, told)
+        groups, rest = columns[: (n := len(self.place(self.names)) + len(self.carry))], columns[n:]
         is_credit = [column.rpartition(" ")[2] in self.tallies.credits for column in rest]
         of_every = [*groups, *(column for column, is_one in zip(rest, is_credit, strict=True) if not is_one)]
         of_moved = [*groups, *(column for column, is_one in zip(rest, is_credit, strict=True) if is_one)]
         body = f"""\
 moving AS MATERIALIZED (
-    SELECT * FROM fact WHERE {kept} AND {low} IS DISTINCT FROM {high}
+    SELECT *, {several} AS several FROM fact WHERE {kept} AND {moves(value, self.tiers, replayed, told)}
 ),
 every AS (
     SELECT {", ".join(of_every)}
@@ -195,19 +207,22 @@ every AS (
 ),
 moved AS (
     SELECT {", ".join(of_moved)}
-    FROM (SELECT *, list_transform([{", ".join(owed)}], lambda own: ({value})::DOUBLE) AS v FROM moving)
+    FROM (
+        SELECT * EXCLUDE (v), {", ".join(shared)}
+        FROM (SELECT *, list_transform([{", ".join(owed)}], lambda own: ({value})::DOUBLE) AS v FROM moving WHERE several)
+        UNION ALL SELECT * EXCLUDE (fall), {", ".join(alone)}
+        FROM (SELECT *, {fall} AS fall FROM moving WHERE NOT several)
+    )
 ),
 cut AS (FROM every UNION ALL BY NAME FROM moved)"""
-        return f"{self.head(late, body)},\n{body}"
+        return f"{self.head(late, body, apart=True)},\n{body}"
 
     def _value(self, piece: Piece, step: Step, able: str) -> str:
         """What a row adds to a sum of a tier, NULL where it cannot be used."""
         of = self._of(piece.of, step)
         if of == "credit":
             at, kind = self.tiers.index(step.tier), self.question.measure.credit
-            of = credit(kind, self.tiers, at)[0]
-            if kind == "shapley":
-                of = listed(self.tiers, at, self.sum(piece) == "sum")
+            of = f"credit_{at}" if kind == "shapley" else credit(kind, self.tiers, at)[0]
         value = f"(({of}){self.factor})::DOUBLE"
         return value if able == "true" else f"CASE WHEN {able} THEN {value} END"
 
@@ -249,14 +264,15 @@ SELECT {own}{told}
             for n, same in columns
         )
         kept = f" AND {keep('tier')}" if "tier" in self.where else ""
-        parts = [f"wide AS (\n    {self._summed(names, group)}\n)"]
+        parts = [f"wide AS (\n    {self._summed(*self.grouped(self.names))}\n)"]
         source = "wide"
         for name, order in made.orders.items():
-            values = ", ".join(f"fsum({value}) AS {value}" for value in order.values)
+            weighed = "sum(weighed) AS weighed" if order.ties else "weighed"
+            values = ", ".join(f"fsum({value}) AS {value}" if order.ties else value for value in order.values)
             totals = ", ".join(f"{sql} AS {column}" for sql, column in order.totals.items())
             parts.append(f"""\
 cell_{name} AS (
-    SELECT {names}{order.key} AS key, sum(weighed) AS weighed, {values} FROM cut WHERE {order.able} GROUP BY ALL
+    SELECT {names}{order.key} AS key, {weighed}, {values} FROM cut WHERE {order.able}{" GROUP BY ALL" if order.ties else ""}
 ),
 {fractional(name, self.names)},
 wide_{name} AS (

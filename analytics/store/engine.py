@@ -171,12 +171,13 @@ class Engine:
             self.view(name, paths)
 
     def view(self, name: str, paths: Sequence[Path]) -> None:
-        """Give some of the files a name; a name that is known stays what it is."""
+        """Give some of the files a name; a name that is known stays what it is. `<name>_by_file` has a column more: `file`, a number."""
         with self._naming:
             if name not in self._files:
-                self._con.cursor().execute(
-                    f'CREATE VIEW "{name}" AS SELECT * FROM {parquet(paths)}'
-                ).fetchall()
+                read = parquet(paths)
+                self._con.cursor().execute(f'CREATE VIEW "{name}" AS SELECT * FROM {read}').fetchall()
+                more = f'CREATE VIEW "{name}_by_file" AS SELECT *, file_index AS file FROM {read}'
+                self._con.cursor().execute(more).fetchall()
                 self._files[name] = [str(path) for path in paths]
 
     def ask(

@@ -1,17 +1,17 @@
 -- grain: one city and plan year: a line per equivalent person, fen
--- slots: fact, keep, size, amount, of
+-- slots: fact, keep, size, amount, of, running
 -- parameters: low_bp, high_bp
 -- Mean amount per equivalent person of the households that lie between two percentiles of something; both ends belong to it.
 WITH home AS (
     SELECT city, plan_year, weight, ({amount}) / ({size}) AS amount, {of} AS x FROM {fact} WHERE {keep} AND n_members > 0
 ),
 known AS (FROM home WHERE amount IS NOT NULL AND x IS NOT NULL),
-cell AS (SELECT city, plan_year, x, sum(weight) AS w FROM known GROUP BY ALL),
+cell AS (SELECT city, plan_year, x, weight AS w FROM known),
 below AS (
-    SELECT *, sum(w) OVER (PARTITION BY city, plan_year ORDER BY x) AS up_to, sum(w) OVER (PARTITION BY city, plan_year) AS whole FROM cell
+    {running}
 ),
 band AS (
-    SELECT city, plan_year, min(x) FILTER (up_to * 10000 >= whole * $low_bp) AS low, min(x) FILTER (up_to * 10000 >= whole * $high_bp) AS high
+    SELECT city, plan_year, min(x) FILTER (running * 10000 >= whole * $low_bp) AS low, min(x) FILTER (running * 10000 >= whole * $high_bp) AS high
     FROM below GROUP BY city, plan_year
 )
 SELECT city, plan_year, floor(sum(weight * amount) / sum(weight) + 0.5)::BIGINT AS line

@@ -66,10 +66,11 @@ figure.show(
 if order[1:]:  # without a tier, in a survey, there is nothing to credit
     fallen = measure.rpartition("_")[2]  # of a mean overshoot there is no credit, of the overshoot there is
     counted = {kind: f"{kind}_{fallen}" for kind in names.JOINED["credit"]}
-    credits = {
-        kind: asking.ask(named, ["tier"], place.where, yardstick.parameters, se=se)
-        for kind, named in counted.items()
-    }
+    with asking.together():
+        credits = {
+            kind: asking.ask(named, ["tier"], place.where, yardstick.parameters, se=se)
+            for kind, named in counted.items()
+        }
     shared = asking.joined("credit", credits)
     told = credits["shapley"].measure
     figure.show(

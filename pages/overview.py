@@ -11,11 +11,16 @@ with choose.row():
     yardstick = choose.yardstick(place.where)
     reporting.offer(place)
 choose.remarks(place)
-after = asking.ask("own_share_after", ["plan_year", "tier"], place.all_years)
-reimbursed = asking.ask("effective_reimbursement_rate", ["plan_year"], place.all_years)
-here = asking.ask("own_share_after", ["tier"], place.where)
-before = asking.ask("own_share_before", ["tier"], place.where)
-paid = asking.ask("tier_share", ["tier"], place.where)
+with asking.together():
+    after = asking.ask("own_share_after", ["plan_year", "tier"], place.all_years)
+    reimbursed = asking.ask("effective_reimbursement_rate", ["plan_year"], place.all_years)
+    here = asking.ask("own_share_after", ["tier"], place.where)
+    before = asking.ask("own_share_before", ["tier"], place.where)
+    paid = asking.ask("tier_share", ["tier"], place.where)
+    burdened = asking.ask(
+        "catastrophic_headcount", ["plan_year", "tier"], place.all_years, yardstick.parameters
+    )
+    still = asking.ask("catastrophic_headcount", ["tier"], place.where, yardstick.parameters)
 order = asking.present(here, place.city, place.year)
 
 first, last = (asking.row(here, tier=order[0]), asking.row(here, tier=order[-1])) if order else (None, None)
@@ -33,7 +38,6 @@ if first and last and first["status"] == last["status"] == "shown":
 else:
     st.title(t("overview.no_answer", place=place.name), anchor=False)
 
-burdened = asking.ask("catastrophic_headcount", ["plan_year", "tier"], place.all_years, yardstick.parameters)
 sentence = choose.catastrophic(burdened)
 with st.grid(5, min_column_width=150):
     cards.amount(t("card.cost"), reimbursed, place.year, lambda row: row["denominator"], t("card.cost_help"))
@@ -64,7 +68,6 @@ with left:
         t("fall.note"),
     )
 with right:
-    still = asking.ask("catastrophic_headcount", ["tier"], place.where, yardstick.parameters)
     steps = asking.present(still, place.city, place.year)
     figure.show(
         "che",

@@ -1,7 +1,7 @@
 """The view's one way to numbers: the desk over the current snapshot, and questions answered once per snapshot."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
@@ -129,6 +129,11 @@ def ask(
         return desk().ask(measure, by, where, parameters, scenario=ledger, se=se, against=against)
 
 
+def together() -> AbstractContextManager[None]:
+    """What is asked in this block is one entry of the audit log, and waits for the disk once; nothing of it is to be drawn before its end."""
+    return desk().record.together()
+
+
 @contextmanager
 def _reasoned() -> Iterator[None]:
     """Ask within: a reason of the desk becomes one a page can tell."""
@@ -181,7 +186,7 @@ def published() -> dict[str, Place]:
 
 def benchmarks() -> list[figures.Row]:
     """Every published figure beside ours."""
-    with desk().record.together():
+    with together():
         return figures.compare(desk())
 
 

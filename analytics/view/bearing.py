@@ -23,10 +23,11 @@ def ranked(place: choose.Place, yardstick: choose.Yardstick, order: Sequence[str
         "erreygers": "catastrophic_concentration_erreygers",
         "concentration": "catastrophic_concentration",
     }
-    answers = {
-        code: asking.ask(measure, ["tier"], place.where, yardstick.parameters, se=se)
-        for code, measure in found.items()
-    }
+    with asking.together():
+        answers = {
+            code: asking.ask(measure, ["tier"], place.where, yardstick.parameters, se=se)
+            for code, measure in found.items()
+        }
     both = asking.joined("bears", answers)
     living = names.setting("living_standard", answers["erreygers"].parameters["living_standard"])
     figure.show(
@@ -65,10 +66,11 @@ def poverty(place: choose.Place, order: Sequence[str], se: str) -> None:
         line = choose.poverty_line(place.where)
     controls.notices()
     found = {"pushed": "impoverishment_headcount", "further": "further_impoverished"}
-    answers = {
-        code: asking.ask(measure, ["tier"], place.where, {"poverty_line": line}, se=se)
-        for code, measure in found.items()
-    }
+    with asking.together():
+        answers = {
+            code: asking.ask(measure, ["tier"], place.where, {"poverty_line": line}, se=se)
+            for code, measure in found.items()
+        }
     both = asking.joined("poor", answers)
     chosen = answers["pushed"].parameters
     figure.show(

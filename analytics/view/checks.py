@@ -172,7 +172,7 @@ def measures(checks: Sequence[Found]) -> tuple[pl.DataFrame, int]:
 def _uncomputed() -> list[tuple[Measure, str]]:
     """Every measure, and why it has no value (empty where it has one). All that is asked is one entry of the audit log."""
     found = []
-    with asking.desk().record.together():
+    with asking.together():
         for measure in asking.desk().measures():
             try:
                 missing = "" if _is_computable(measure) else t("usable.nothing")

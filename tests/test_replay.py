@@ -23,7 +23,7 @@ from analytics.desk.answer import Desk
 from analytics.desk.recompute import Recomputer, find
 from analytics.figures import about, charts, files, words
 from analytics.measures import dimensions, grammar, measures
-from analytics.release import LOCAL, Denied, Figure, Log, Record, Released, Unwritten, Viewer, figure, log_of
+from analytics.release import LOCAL, Denied, Figure, Log, Released, Unwritten, Viewer, figure, log_of
 from analytics.store import Store
 from analytics.view import asking
 from analytics.whatif import parse_scenario
@@ -46,14 +46,6 @@ def store(sample_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def desk(store: Path) -> Desk:
     return Desk.open(store)
-
-
-def _entered(store: Path) -> dict[str, dict[str, Any]]:
-    """What the log holds of every figure, read as plain lines."""
-    lines = [
-        line for p in sorted((store / "audit").glob("*.jsonl")) for line in p.read_text("utf-8").splitlines()
-    ]
-    return {f["figure"]: f for e in map(json.loads, lines) if e["kind"] == "answer" for f in e["figures"]}
 
 
 # --- equal
@@ -289,60 +281,6 @@ def test_a_report_names_its_figures_and_is_found_by_its_bytes(store: Path, tmp_p
 
 
 # --- the door
-
-
-def _given(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Ids of every answer that leaves the desk, noted with whether its entry is on the disk by then."""
-    found: list[str] = []
-    true_give = Record.give
-
-    def give(self: Record, answer: Released) -> Released:
-        given = true_give(self, answer)
-        found.append(answer.figures[0].id)
-        return given
-
-    monkeypatch.setattr(Record, "give", give)
-    return found
-
-
-@pytest.mark.parametrize("page", ["overview", "catastrophic", "benchmarks"])
-def test_every_answer_of_a_visit_is_entered_before_it_is_shown(
-    store: Path, page: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An answer reaches the page only through `asking`; at that moment its entry must be in the file."""
-    monkeypatch.setenv("JIANFU_STORE", str(store))
-    shown: list[str] = []
-    for name in ("ask", "parade", "simulate", "benchmarks"):
-        true = getattr(asking, name)
-
-        def through(*args: Any, _true: Any = true, **more: Any) -> Any:
-            got = _true(*args, **more)
-            answers = (
-                [got]
-                if isinstance(got, Released)
-                else [r.answer for r in got if r.answer]
-                if isinstance(got, list)
-                else []
-            )
-            entered = _entered(store)
-            for answer in answers:
-                assert answer.figures and all(f.id in entered for f in answer.figures)
-                assert entered[answer.figures[0].id]["digest"] == figure.digest(answer.table)
-                shown.append(answer.figures[0].id)
-            return got
-
-        monkeypatch.setattr(asking, name, through)
-    at = AppTest.from_file(str(Path(asking.__file__).with_name("frame.py")), default_timeout=60)
-    if page != "overview":
-        at.switch_page(str(Path(asking.__file__).parents[2] / "pages" / f"{page}.py"))
-    at.run()
-    assert not at.exception and shown
-    entries = len(list(log_of(store).entries()))
-    at.run()
-    assert len(list(log_of(store).entries())) == entries, (
-        "the same answers to the same session are not entered again"
-    )
-    assert log_of(store).verify() == []
 
 
 def test_no_entry_no_answer(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:

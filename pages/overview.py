@@ -17,10 +17,6 @@ with asking.together():
     here = asking.ask("own_share_after", ["tier"], place.where)
     before = asking.ask("own_share_before", ["tier"], place.where)
     paid = asking.ask("tier_share", ["tier"], place.where)
-    burdened = asking.ask(
-        "catastrophic_headcount", ["plan_year", "tier"], place.all_years, yardstick.parameters
-    )
-    still = asking.ask("catastrophic_headcount", ["tier"], place.where, yardstick.parameters)
 order = asking.present(here, place.city, place.year)
 
 first, last = (asking.row(here, tier=order[0]), asking.row(here, tier=order[-1])) if order else (None, None)
@@ -38,6 +34,11 @@ if first and last and first["status"] == last["status"] == "shown":
 else:
     st.title(t("overview.no_answer", place=place.name), anchor=False)
 
+with asking.together():  # where it cannot be answered, what stands above still is
+    burdened = asking.ask(
+        "catastrophic_headcount", ["plan_year", "tier"], place.all_years, yardstick.parameters
+    )
+    still = asking.ask("catastrophic_headcount", ["tier"], place.where, yardstick.parameters)
 sentence = choose.catastrophic(burdened)
 with st.grid(5, min_column_width=150):
     cards.amount(t("card.cost"), reimbursed, place.year, lambda row: row["denominator"], t("card.cost_help"))

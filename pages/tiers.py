@@ -21,8 +21,9 @@ with choose.row():
     place = choose.place()
 choose.remarks(place)
 with asking.together():
-    every = {m: asking.ask(m, ["tier"], place.where) for m in MEASURES}
-before, after, paid = (every[m] for m in ("own_share_before", "own_share_after", "tier_share"))
+    before, after, paid = (
+        asking.ask(m, ["tier"], place.where) for m in ("own_share_before", "own_share_after", "tier_share")
+    )
 order = asking.present(after, place.city, place.year)
 known = [row for k in order if (row := asking.row(paid, tier=k)) and row["status"] == "shown"]
 if known:
@@ -43,13 +44,10 @@ figure.show(
     t("tiers.key"),
 )
 
+with asking.together():
+    every = [asking.ask(m, ["tier"], place.where) for m in MEASURES]
 figure.show(
-    "all",
-    t("tiers.all"),
-    None,
-    tables.by_measure([*every.values()], "tier", order),
-    [*every.values()],
-    t("tiers.definitions"),
+    "all", t("tiers.all"), None, tables.by_measure(every, "tier", order), every, t("tiers.definitions")
 )
 
 left, right = st.columns(2)

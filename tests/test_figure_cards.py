@@ -54,6 +54,12 @@ def test_a_card_turns_from_its_chart_to_its_table_and_to_both(visit: Visit) -> N
     assert drawn(at) == (many - 1, 2), "another year is looked at the same way"
     next(b for b in at.get("button_group") if b.key == "w_lang").set_value("en").run()
     assert not at.exception and drawn(at) == (many - 1, 2), "and in another language"
+    assert not at.warning
+
+
+def test_a_browser_that_says_nothing_is_shown_the_chart(visit: Visit) -> None:
+    at = visit()
+    assert drawn(turn(at, "fall", None)) == (2, 0)
 
 
 @pytest.mark.parametrize(("asked", "found"), [("chart", (2, 0)), ("table", (0, 2)), ("both", (2, 2))])

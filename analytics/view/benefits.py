@@ -356,25 +356,25 @@ def _sharing(plan: Plan, rule: TierRule, field: str) -> str:
     return words.listing(list(dict.fromkeys(others)))
 
 
-def variant(variant: Variant) -> str:
+def variant(one: Variant) -> str:
     """For whom or where, and what holds there instead."""
-    when = [groups(variant.groups)] if variant.groups else []
-    if variant.hospital_level:
+    when = [groups(one.groups)] if one.groups else []
+    if one.hospital_level:
         when.append(
-            words.listing([words.inline(names.member("hospital_level", c)) for c in variant.hospital_level])
+            words.listing([words.inline(names.member("hospital_level", c)) for c in one.hospital_level])
         )
-    if variant.cross_region:
-        when.append(_regions(variant.cross_region))
-    if variant.years_at_least is not None:
-        when.append(t("benefit.years_at_least", n=variant.years_at_least))
-    if variant.years_at_most is not None:
-        first = variant.years_at_most == 1
-        when.append(t("benefit.first_year") if first else t("benefit.years_at_most", n=variant.years_at_most))
-    if variant.capacity:
-        when.append(t("benefit.capacity", fifths=words.listing(list(variant.capacity))))
+    if one.cross_region:
+        when.append(_regions(one.cross_region))
+    if one.years_at_least is not None:
+        when.append(t("benefit.years_at_least", n=one.years_at_least))
+    if one.years_at_most is not None:
+        first = one.years_at_most == 1
+        when.append(t("benefit.first_year") if first else t("benefit.years_at_most", n=one.years_at_most))
+    if one.capacity:
+        when.append(t("benefit.capacity", fifths=words.listing(list(one.capacity))))
     said = []
     for field in _VALUES:
-        value = getattr(variant, field)
+        value = getattr(one, field)
         if value is None:
             continue
         text = (
@@ -385,8 +385,8 @@ def variant(variant: Variant) -> str:
             else rules.yuan(value)
         )
         said.append(t("benefit.becomes", field=words.inline(t(f"benefit.{field}")), value=text))
-    if variant.rate_plus is not None:
-        said.append(t("benefit.shift", points=f"{float(variant.rate_plus * 100):+g}"))
+    if one.rate_plus is not None:
+        said.append(t("benefit.shift", points=f"{float(one.rate_plus * 100):+g}"))
     return " · ".join(when) + t("explain.colon") + words.listing(said)
 
 

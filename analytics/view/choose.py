@@ -12,7 +12,7 @@ from analytics.figures.words import say, t
 from analytics.measures import Measure, dimensions, grammar, measures
 from analytics.release import Released
 from analytics.tiers import TIERS
-from analytics.view import asking, controls, presumed
+from analytics.view import asking, assumptions, controls
 
 UNITS = ("auto", "yuan", "wan", "yi")
 THRESHOLDS = grammar().parameters["threshold"].values
@@ -148,7 +148,7 @@ def remarks(chosen: Place) -> None:
             on_change="rerun",
         )
         if box.open:
-            box.markdown("\n".join(f"* {line}" for line in presumed.lines(plan)))
+            box.markdown("\n".join(f"* {line}" for line in assumptions.lines(plan)))
 
 
 def scope() -> Scope:

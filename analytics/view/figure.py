@@ -67,7 +67,7 @@ def show(
 
 
 def shown_as(key: str) -> tuple[bool, bool]:
-    """Whether a figure's chart and its table are drawn: as chosen under it, else in the link, else the chart. A table nobody looks at
+    """Whether a figure's chart and its table are drawn: as chosen in its card, else in the link, else the chart. A table nobody looks at
     would take a browser as long as all else of a change of the page.
     """
     linked = controls.kept("figures", _SHOWN_AS) or _SHOWN_AS[0]
@@ -82,6 +82,7 @@ def shown_as(key: str) -> tuple[bool, bool]:
         required=True,
         label_visibility="collapsed",
     )
+    chosen = chosen or linked  # a browser that is behind may hand back nothing
     return chosen != "table", chosen != "chart"
 
 

@@ -7,7 +7,7 @@ import polars as pl
 
 from analytics.figures import formats, words
 from analytics.figures.words import t
-from analytics.view import asking, presumed
+from analytics.view import asking, assumptions
 
 Delivery = Mapping[str, Any]
 _ROWS = ("rows_in", "rows_loaded", "rows_quarantined")
@@ -272,7 +272,7 @@ def assumed(places: Iterable[tuple[str, int]]) -> pl.DataFrame:
         {t("data.place"): place(city, year), t("data.value"): value}
         for city, year in places
         if (plan := asking.desk().plan(city, year))
-        for value in presumed.lines(plan)
+        for value in assumptions.lines(plan)
     )
 
 

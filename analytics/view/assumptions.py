@@ -6,11 +6,8 @@ from analytics.plans import Plan, TierRule
 from analytics.plans.model import Variant
 from analytics.view import benefits, rules
 
-_HEADING = {
-    "base": "counts",
-    "waiting_days": "waiting",
-    "not_for": "who",
-}  # where it is another than the field
+# Headings of fields that are called otherwise on the pages.
+_HEADING = {"base": "counts", "waiting_days": "waiting", "not_for": "who"}
 
 
 def lines(plan: Plan) -> list[str]:

@@ -4,53 +4,23 @@ viewer, and is light.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
+from analytics.desk.giving import Asked, Giving, entered
 from analytics.desk.outcome import Ledger, Outcome, assemble
 from analytics.desk.quality import quality, samples, skeleton, store_wide
 from analytics.desk.room import Room
-from analytics.measures import Book, Dimension, Measure, Raw, dimensions, grammar, measures
+from analytics.measures import Book, Dimension, Measure, dimensions, grammar, measures
 from analytics.plans import Plan, plan_for
 from analytics.reference import Unable
-from analytics.release import (
-    LOCAL,
-    Denied,
-    Record,
-    Released,
-    Viewer,
-    identified,
-    log_of,
-    policy,
-    release,
-)
+from analytics.release import LOCAL, Record, Released, Viewer, log_of, policy
 from analytics.store import Folder, Store
 from analytics.store.runner import Runner
 from analytics.tiers import LEDGERS, full_order
 from analytics.whatif import Replay, Scenario, carry_out, coalitions, scenario_text
 
 POINTS = 100  # of a parade, where there are households enough
-T = TypeVar("T")
-P = ParamSpec("P")
-Pairs = tuple[tuple[str, tuple[str, ...]], ...]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A question as it passes the door: what it is kept and recorded under. `action`: what the viewer must be allowed to do;
-    `ledger`: observed, plan, or the text of a scenario; `more`: everything else that decides the answer, by name.
-    """
-
-    verb: str
-    action: str = "ask"
-    measure: str = ""
-    by: tuple[str, ...] = ()
-    where: Pairs = ()
-    parameters: tuple[tuple[str, str], ...] = ()
-    ledger: str = "observed"
-    more: tuple[tuple[str, Any], ...] = ()
 
 
 def _payments(scenario: Scenario) -> str:
@@ -59,32 +29,8 @@ def _payments(scenario: Scenario) -> str:
     return scenario_text(scenario.model_copy(update=ratio))
 
 
-def _entered(method: "Callable[Concatenate[Desk, P], T]") -> "Callable[Concatenate[Desk, P], T]":
-    """A method of the desk whose refusals are entered in the audit log."""
-
-    @wraps(method)
-    def entered(self: "Desk", /, *args: P.args, **more: P.kwargs) -> T:
-        try:
-            return method(self, *args, **more)
-        except Denied as error:
-            self.record.note("refusal", asked=method.__name__, code=error.code, reason=str(error))
-            raise
-
-    return entered
-
-
-class Desk:
-    """A room, who asks in it, and the record of what they get."""
-
-    def __init__(self, room: Room, viewer: Viewer = LOCAL, record: Record | None = None) -> None:
-        """`record`: that of the viewer's session, where it goes on longer than this desk."""
-        if room.cities != viewer.cities:
-            raise ValueError("a viewer stands in the room of their own cities")
-        self._room, self.viewer = room, viewer
-        self.record = record or Record(log_of(room.store.path), viewer)
-        self.snapshot_id = room.snapshot.id
-        if viewer.answers == "exact":
-            room.book  # noqa: B018 - a damaged file shows here
+class Desk(Giving):
+    """Who asks in a room, and all that can be asked there."""
 
     @classmethod
     def open(cls, path: Path | str, viewer: Viewer = LOCAL, runner: Runner | None = None) -> "Desk":
@@ -102,37 +48,6 @@ class Desk:
         return cls(Room(store, snapshot, scope, prepared=False), viewer, record)
 
     @property
-    def _book(self) -> Book:
-        return self._room.book
-
-    def _give(self, asked: Asked, make: Callable[[], T], published: Callable[[], T] | None = None) -> T:
-        """The one door. Every answer, kept or new, is asked for here: may this viewer have it, and from what? It leaves once it is
-        entered in the audit log. `published`: how the protected tables answer it, where they may. Raises release.Denied,
-        release.Unwritten.
-        """
-        self.viewer.must(asked.action)
-        if self.viewer.answers != "exact":
-            if self.viewer.answers == "none" or published is None:
-                raise Denied("protected", "only protected tables are granted to you")
-            make = published
-        given = self._room.once((self.viewer.scope, asked), make)
-        if isinstance(given, Released):
-            self.record.give(given)
-        elif isinstance(given, Outcome):
-            with self.record.together():
-                for released in given.figures():
-                    self.record.give(released)
-        return given
-
-    def _release(self, raw: Raw, protect: bool, **asked: Any) -> Released:
-        """An answer protected, and with its id."""
-        return self._identified(release(raw, protect=protect), **asked)
-
-    def _identified(self, released: Released, **asked: Any) -> Released:
-        scope, products = self.viewer.scope[1:]
-        return identified(released, scope=scope, products=products, **asked)
-
-    @property
     def is_synthetic(self) -> bool:
         return bool(self._room.snapshot.manifest["synthetic"])
 
@@ -141,7 +56,7 @@ class Desk:
         """(city code, plan year) present, sorted."""
         return self._room.places
 
-    @_entered
+    @entered
     def ask(
         self,
         measure: str,
@@ -158,14 +73,53 @@ class Desk:
         """A protected answer; `se`, `se_method`, `against`: see `Book.ask`. `scenario`: "observed" (as recorded), "plan" (the plan in force, replayed) or a Scenario; the
         latter two of one city and plan year. Raises ValueError (what is wrong, what is possible) or store.QueryTimeout.
         """
-        told = self._of_contract(measure, by, self.viewer.proposed(where or {}))
+        question = self._question(
+            measure,
+            by,
+            where or {},
+            parameters or {},
+            scenario,
+            se=se,
+            se_method=se_method,
+            against=against,
+            protect=protect,
+        )
+        return self._give(*question)
+
+    def foresee(
+        self,
+        measure: str,
+        by: Sequence[str],
+        where: Mapping[str, Sequence[str | int]],
+        parameters: Mapping[str, str],
+    ) -> None:
+        """Make a protected answer of what was recorded, and keep it for who asks for it; nobody gets it here. Raises as `ask` does."""
+        if self.viewer.answers == "exact":
+            asked, make, _ = self._question(measure, by, where, parameters)
+            self._room.once((self.viewer.scope, asked), make)
+
+    def _question(
+        self,
+        measure: str,
+        by: Sequence[str],
+        where: Mapping[str, Sequence[str | int]],
+        parameters: Mapping[str, str],
+        scenario: Scenario | str = "observed",
+        *,
+        se: str = "",
+        se_method: str = "auto",
+        against: tuple[str, str] | None = None,
+        protect: bool = True,
+    ) -> tuple[Asked, Callable[[], Released], Callable[[], Released] | None]:
+        """A question as it passes the door, how it is answered, and how the protected tables answer it, where they may."""
+        told = self._of_contract(measure, by, self.viewer.proposed(where))
         asked = Asked(
             "ask",
             _action(protect),
             measure,
             tuple(by),
             tuple(sorted(told.items())),
-            tuple(sorted((parameters or {}).items())),
+            tuple(sorted(parameters.items())),
             scenario_text(scenario) if isinstance(scenario, Scenario) else scenario,
             (("se", se), ("se_method", se_method), ("against", against), ("protect", protect)),
         )
@@ -173,13 +127,10 @@ class Desk:
         def make() -> Released:
             book, at = self._book, told
             if scenario != "observed":
-                book, at = self._replayed(scenario, told, (parameters or {}).get("game") == "replay")
+                book, at = self._replayed(scenario, told, parameters.get("game") == "replay")
             raw = book.ask(measure, by, at, parameters, se=se, se_method=se_method, against=against)
-            how = (
-                {"scenario": _payments(scenario)}
-                if isinstance(scenario, Scenario)
-                else {"ledger": asked.ledger}
-            )
+            ledger = asked.ledger
+            how = {"scenario": _payments(scenario)} if isinstance(scenario, Scenario) else {"ledger": ledger}
             method = se_method if se or against else ""
             return self._release(raw, protect, verb="ask", se=se, se_method=method, against=against, **how)
 
@@ -187,7 +138,7 @@ class Desk:
             return self._identified(self._room.published.ask(measure, by, told, parameters), verb="published")
 
         plain = scenario == "observed" and protect and not se and not against
-        return self._give(asked, make, published if plain else None)
+        return asked, make, published if plain else None
 
     def _of_contract(
         self, measure: str, by: Sequence[str], where: dict[str, tuple[str, ...]]
@@ -199,7 +150,7 @@ class Desk:
         of_products = form.grain not in LEDGERS or "product" in by
         return {**where, "product": tuple(sorted(self.viewer.products))} if of_products else where
 
-    @_entered
+    @entered
     def parade(
         self,
         where: Mapping[str, Sequence[str | int]] | None = None,
@@ -232,7 +183,7 @@ class Desk:
             ),
         )
 
-    @_entered
+    @entered
     def decompose(
         self,
         measure: str,
@@ -292,14 +243,14 @@ class Desk:
         self.viewer.within([city])
         return self._room.replay(city, plan_year)
 
-    @_entered
+    @entered
     def replay(self, city: str, plan_year: int) -> Replay:
         """The settlements of a city-year themselves, for the local user. Raises as `ask` does, and store.Damaged."""
         self.viewer.must("explain")
         self.record.note("explain", city=city, plan_year=plan_year, snapshot=self.snapshot_id)
         return self._settled(city, plan_year)
 
-    @_entered
+    @entered
     def simulate(self, scenario: Scenario, *, protect: bool = True, made: Outcome | None = None) -> Outcome:
         """Carry a scenario out; `made`: what another process made of it, by `carried_out`. Raises plans.PlanErrors, plans.PlanHoles, whatif.NoEffect, ValueError."""
         self.viewer.within([scenario.city])
@@ -324,7 +275,7 @@ class Desk:
 
         return assemble(pair.scenario, plan, pair.changed, ask)
 
-    @_entered
+    @entered
     def answerable(
         self, measure: str, parameter: str, where: Mapping[str, Sequence[str | int]] | None = None
     ) -> tuple[str, ...]:
@@ -360,13 +311,13 @@ class Desk:
     def dimensions(self) -> dict[str, Dimension]:
         return dimensions()
 
-    @_entered
+    @entered
     def manifest(self) -> dict[str, Any]:
         """Manifest of the served snapshot, as far as it is about the viewer's cities."""
         self.viewer.must("manifest")
         return dict(self._room.snapshot.manifest)
 
-    @_entered
+    @entered
     def quality(self) -> list[dict[str, Any]]:
         """What came, loaded and waits, per delivery; see `quality.quality`. Deliveries never change, so they are read once."""
         self.viewer.must("books")
@@ -374,20 +325,20 @@ class Desk:
         every = self._room.once(("quality", ids), lambda: quality(self._room.store))
         return [d for d in every if d["delivery"] in ids]
 
-    @_entered
+    @entered
     def store_wide(self) -> dict[str, list[dict[str, Any]]]:
         """What the build checked over all deliveries; see `quality.store_wide`."""
         self.viewer.must("books")
         return store_wide(self._room.snapshot)
 
-    @_entered
+    @entered
     def samples(self, rows: int, rule: str = "", delivery: str = "") -> list[dict[str, Any]]:
         """Quarantined rows as they came, for the local user; see `quality.samples`."""
         self.viewer.must("samples")
         self.record.note("samples", rule=rule, delivery=delivery, rows=rows)
         return samples(self._room.store, rows, rule, delivery)
 
-    @_entered
+    @entered
     def skeleton(self, delivery: str, rule: str, rows: int) -> str:
         """A corrections file to fill in; see `quality.skeleton`."""
         self.viewer.must("samples")

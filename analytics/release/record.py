@@ -92,4 +92,4 @@ class Record:
 
 
 def _hidden(answer: Released) -> int:
-    return answer.table.filter(answer.table["status"] == HIDDEN).height
+    return int((answer.table["status"] == HIDDEN).sum())

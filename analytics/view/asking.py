@@ -25,6 +25,7 @@ from analytics.release import Denied, Record, Released, Unwritten, Viewer, log_o
 from analytics.store import Damaged, NotBuilt, QueryTimeout, Store
 from analytics.tiers import LEDGERS
 from analytics.view import door
+from analytics.view.ahead import Ahead, Question
 from analytics.whatif import NoEffect, NoSettlements, Scenario
 
 MEASURES = tuple(  # that any page can ask for
@@ -32,6 +33,7 @@ MEASURES = tuple(  # that any page can ask for
 )
 store_path = door.store_path
 _ON_THE_SPOT = ("upload", "build", "samples")
+ahead = Ahead()
 _serving: ContextVar[Desk | None] = ContextVar("serving", default=None)
 
 
@@ -125,8 +127,12 @@ def ask(
     ("superpopulation", "population"); `against`: differences from a value of a dimension. Raises Unanswered with the reason when the
     store cannot answer it; of a replay also NoSettlements and plans.PlanHoles.
     """
+    at = desk()
     with _reasoned():
-        return desk().ask(measure, by, where, parameters, scenario=ledger, se=se, against=against)
+        given = at.ask(measure, by, where, parameters, scenario=ledger, se=se, against=against)
+    if ledger == "observed" and not (se or against):
+        ahead.asked(at, Question(measure, tuple(by), where, parameters or {}))
+    return given
 
 
 def together() -> AbstractContextManager[None]:

@@ -61,7 +61,7 @@ def show(
             told = dict.fromkeys(a.provenance[name] for a in answers if name in a.provenance)
             if told:
                 st.caption(t(f"figure.{name}", places=words.plain(", ".join(told))))
-        if any("hidden" in answer.table["status"] for answer in answers):
+        if any((answer.table["status"] == "hidden").any() for answer in answers):
             st.caption(t("figure.hidden", k=policy().k))
         explain.drawer(key, answers, called)
 

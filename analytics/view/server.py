@@ -162,7 +162,10 @@ async def lifespan(app: Any) -> AsyncGenerator[None, None]:
     await to_thread.run_sync(_warm_up)
     gc.collect()
     gc.freeze()
-    yield
+    from analytics.view.asking import ahead  # not before the server knows its settings
+
+    with ahead:
+        yield
 
 
 def _warm_up() -> None:

@@ -235,7 +235,7 @@ def _premium(found: Outcome) -> None:
     help = t("whatif.premium_help", ratio=choose.share(str(found.scenario.target_loss_ratio)))
     table = found.premium()
     if table is None:
-        if any("hidden" in a.table["status"] for a in found.answer("paid_per_holder").of.values()):
+        if any((a.table["status"] == "hidden").any() for a in found.answer("paid_per_holder").of.values()):
             _card(t("whatif.premium"), t("cell.hidden"), help=help)
         return
     row = table.row(0, named=True)

@@ -1,0 +1,105 @@
+"""Answers made before anybody asks: what was asked of one place is asked of another next, and is made while nobody waits."""
+
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from analytics.desk.answer import Desk
+
+_REST = 0.3  # seconds in which nobody asked anything
+_QUICK = 0.1  # seconds an answer may take; if one takes longer, further places are left to who asks
+_PLACES = 60  # that a question is asked of
+_KNOWN = 2000  # questions remembered
+
+
+@dataclass(frozen=True)
+class Question:
+    """What was asked of a city, or of one of its plan years."""
+
+    measure: str
+    by: tuple[str, ...]
+    where: Mapping[str, Sequence[str]]
+    parameters: Mapping[str, str]
+
+    @property
+    def is_of_one_place(self) -> bool:
+        return len(self.where.get("city", ())) == 1 == len(self.where.get("plan_year", ("every",)))
+
+    @property
+    def of_any_place(self) -> tuple[object, ...]:
+        """What stays the same wherever it is asked."""
+        who = tuple(
+            (name, *codes) for name, codes in sorted(self.where.items()) if name not in ("city", "plan_year")
+        )
+        parameters = tuple(sorted(self.parameters.items()))
+        return self.measure, self.by, who, "plan_year" in self.where, parameters
+
+    def elsewhere(self, places: Sequence[tuple[str, int]]) -> list[dict[str, Sequence[str]]]:
+        """The filters of the same question at the other places, those of the same city first."""
+        city = self.where["city"][0]
+        near = sorted(places, key=lambda place: place[0] != city)
+        if "plan_year" in self.where:
+            others = [{**self.where, "city": [at], "plan_year": [str(year)]} for at, year in near]
+        else:
+            others = [{**self.where, "city": [at]} for at in dict.fromkeys(at for at, _ in near)]
+        return [other for other in others if other != self.where][:_PLACES]
+
+
+class Ahead:
+    """`with Ahead() as ahead:` a worker beside the sessions: one answer at a time, and none while anybody asks."""
+
+    def __init__(self) -> None:
+        self._wanted: deque[tuple[Desk, Question]] = deque()
+        self._known: OrderedDict[object, None] = OrderedDict()
+        self._lock = threading.Lock()
+        self._is_on = self._is_working = False
+        self._asked = 0.0
+
+    def __enter__(self) -> "Ahead":
+        self._is_on = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_on = False
+        self._wanted.clear()
+
+    def asked(self, desk: Desk, question: Question) -> None:
+        """Somebody asked this; returns at once."""
+        if not self._is_on:
+            return
+        self._asked = time.monotonic()
+        if not question.is_of_one_place:
+            return
+        kind = desk.snapshot_id, desk.viewer.scope, question.of_any_place
+        with self._lock:
+            if kind in self._known:
+                return
+            self._known[kind] = None
+            if len(self._known) > _KNOWN:
+                self._known.popitem(last=False)
+            self._wanted.append((desk, question))
+            if not self._is_working:
+                self._is_working = True
+                threading.Thread(target=self._work, name="ahead", daemon=True).start()
+
+    def _next(self) -> tuple[Desk, Question] | None:
+        with self._lock:
+            if self._wanted:
+                return self._wanted.popleft()
+            self._is_working = False
+            return None
+
+    def _work(self) -> None:
+        for desk, question in iter(self._next, None):
+            for where in question.elsewhere(desk.places):
+                while self._is_on and (rest := self._asked + _REST - time.monotonic()) > 0:
+                    time.sleep(rest)
+                began = time.perf_counter()
+                if self._is_on:
+                    with suppress(Exception):  # why there is no answer is told to who asks for it
+                        desk.foresee(question.measure, question.by, where, question.parameters)
+                if time.perf_counter() - began > _QUICK:
+                    break

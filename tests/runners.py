@@ -1,5 +1,6 @@
 """What every runner must give alike: a store of three cities, its questions, and jobs that fail on purpose."""
 
+import importlib
 import os
 import shutil
 import signal
@@ -117,6 +118,12 @@ def who(_: int) -> int:
     """The process that works, after a moment, so that no other works its part."""
     time.sleep(0.2)
     return os.getpid()
+
+
+def task(_: int) -> int:
+    """Which task of a Spark job works this part."""
+    context = importlib.import_module("pyspark").TaskContext.get()
+    return int(context.partitionId())
 
 
 def refuse(kind: str) -> None:

@@ -46,6 +46,15 @@ def test_both_workers_work(on_spark: Runner, tmp_path: Path) -> None:
     assert len(set(pids)) == cluster.WORKERS and os.getpid() not in pids
 
 
+def test_light_parts_are_handed_out_together(on_spark: Runner, tmp_path: Path) -> None:
+    parts = list(range(40))
+    names = list(map(str, parts))
+    assert on_spark.map(runners.twice, parts, names, at=tmp_path, light=True) == [2 * n for n in parts]
+    tasks = on_spark.map(runners.task, parts, names, at=tmp_path, light=True)
+    assert tasks == sorted(tasks) and len(set(tasks)) <= 4 * cluster.WORKERS
+    assert on_spark.map(runners.task, parts, names, at=tmp_path) == parts, "control: otherwise a task each"
+
+
 def test_the_files_are_the_same(
     world: Path, on_spark: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,7 +91,7 @@ class Spread:
         here = replace(fact, table=question.measure.grain, once=False)
         asked = Asked(self.snapshot, question, chosen, here, tiers, sure, not apart)
         names = [f"{city} {year}" for city, year in places]
-        parts = self.runner.map(asked, list(places), names, at=self.snapshot)
+        parts = self.runner.map(asked, list(places), names, at=self.snapshot, light=True)
         rows = pl.concat([table for table, _ in parts])
         told = {"runner": self.runner.name, "parts": len(parts)}
         if not apart and not (rows["is_whole"].all() and self._most(parts) < _WHOLE):

@@ -41,9 +41,11 @@ class Runner(ABC):
         *,
         at: Path,
         done: Callable[[int], None] | None = None,
+        light: bool = False,
     ) -> list[R]:
         """The job's result for every part. `names`: of the parts, for errors; `at`: the folder it works in, which every worker
-        must see at this path; `done` is told how many parts are done. Raises what a job raises, and Broken.
+        must see at this path; `done` is told how many parts are done; `light`: a part may be less work than handing it out, so several
+        may be handed out at once. Raises what a job raises, and Broken.
         """
 
     def close(self, *, now: bool = False) -> None:  # noqa: B027 - not every runner has something to end
@@ -92,6 +94,7 @@ class Local(Runner):
         *,
         at: Path,
         done: Callable[[int], None] | None = None,
+        light: bool = False,
     ) -> list[R]:
         futures = [self._threads.submit(job, part) for part in parts]
         try:
@@ -125,6 +128,7 @@ class Pool(Runner):
         *,
         at: Path,
         done: Callable[[int], None] | None = None,
+        light: bool = False,
     ) -> list[R]:
         try:
             futures = [self._pool.submit(carried.worked, job, part) for part in parts]

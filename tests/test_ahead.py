@@ -112,7 +112,7 @@ def test_nothing_is_made_while_somebody_asks(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.usefixtures("soon")
 def test_slow_answers_are_left_and_a_failure_ends_nothing() -> None:
-    slow, failing = Counter(takes=0.15), Counter(fails=True)
+    slow, failing = Counter(takes=0.1), Counter(fails=True)
     with Ahead() as worker:
         asked(worker, slow, question())
         asked(worker, failing, question("reach"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from analytics.desk.answer import Desk
 
 _REST = 0.3  # seconds in which nobody asked anything
-_QUICK = 0.1  # seconds an answer may take; if one takes longer, further places are left to who asks
+_QUICK = 0.05  # seconds an answer may take; if one takes longer, further places are left to who asks
 _PLACES = 60  # that a question is asked of
 _KNOWN = 2000  # questions remembered
 

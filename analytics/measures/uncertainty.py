@@ -17,7 +17,7 @@ from analytics.measures.compile import Compiled, Piece
 from analytics.measures.form import Measure, uncertainty
 from analytics.measures.question import Question
 from analytics.measures.resample import Resample, carried
-from analytics.measures.rows import Fact
+from analytics.measures.rows import PLACE, Fact
 from analytics.measures.wide import Wide, compiled
 from analytics.reference import Unable
 from analytics.store import Engine, literal
@@ -170,7 +170,7 @@ error AS (
             rows, cluster = "per_cluster", "cluster" if self.groups else ""
         else:
             carry = carried(c.question.measure)
-            rows, cluster = f"{c.fact} WHERE {c.places()}", carry["cluster"]
+            rows, cluster = f"{c.fact} WHERE {c.places()}", "" if self.is_apart else carry["cluster"]
         counted = f"DISTINCT {cluster}" if cluster else "*"
         stratum = "stratum" if rows == "per_cluster" else f"{carry['stratum']} AS stratum"
         return f"design AS (\n    SELECT {stratum}, count({counted}) AS clusters FROM {rows} GROUP BY ALL\n)"
@@ -179,6 +179,18 @@ error AS (
     def groups(self) -> Sequence[str]:
         """What rows of `cut` are grouped by."""
         return self.asked.by
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether every row of a group is surely a cluster of its own: one city and year of households without clusters of a survey."""
+        question, told = self.asked.question, self.asked.read.told
+        form, asked = question.measure, question.where
+        if form.grain != "household_year" or form.credit == "shapley":  # whose credits are rows of their own
+            return False
+        one_row = "tier" in question.by or "tier" not in asked
+        one_place = all(len(asked.get(name, ())) == 1 for name in PLACE)
+        home, survey = told.get("household_key"), told.get("cluster_id")
+        return one_row and one_place and bool(home and home.filled and survey and survey.empty)
 
     def _ratios(self) -> str:
         c = self.asked
@@ -195,10 +207,11 @@ error AS (
         sums `whole` (s).
         """
         names = "".join(f"{n}, " for n in self.groups)
-        sums = ", ".join(f"coalesce({add}({name}), 0) AS {name}" for name, add in sorted(columns.items()))
+        added = {name: name if self.is_apart else f"{add}({name})" for name, add in sorted(columns.items())}
+        sums = ", ".join(f"coalesce({sql}, 0) AS {name}" for name, sql in added.items())
         return f"""\
 per_cluster AS (
-    SELECT {names}stratum, cluster, {sums} FROM cut GROUP BY ALL
+    SELECT {names}stratum, cluster, {sums} FROM cut{"" if self.is_apart else " GROUP BY ALL"}
 ),
 deviation AS (
     SELECT {"".join(f"k.{n}, " for n in self.groups)}k.stratum, k.cluster, {", ".join(each)}

@@ -180,7 +180,7 @@ class Wide(Compiled):
         # read once for every order, which is found out slowly where it is not said
         kind = "MATERIALIZED " if self.tallies.orders else ""
         body = f"cut AS {kind}(\n    SELECT {', '.join(columns)}\n    FROM {source} WHERE {kept}\n)"
-        return f"{self.head(late, body)},\n{body}"
+        return f"{self.head(late, body, apart=bool(self.carry) and not self.tiers)},\n{body}"
 
     def _shapley(
         self, late: Sequence[str], kept: str, columns: Sequence[str], value: str, owed: Sequence[str]

@@ -119,7 +119,7 @@ class Wide(Compiled):
         made = Tallies()
         plain = (
             self.question.measure.credit != "shapley"
-        )  # else credits have rows of their own, without what other columns say
+        )  # else credits have rows of their own, all of which can be used
 
         def column(sql: str) -> str:
             return sql if sql == "true" else made.column(sql)
@@ -130,9 +130,9 @@ class Wide(Compiled):
             there = column(step.there or "true")
             if able not in ("true", step.there):
                 able = f"coalesce({able}, false)"
-            can, able = able, column(able)
+            able = column(able)
             held = {
-                p.of: column(self._value(p, step, able if plain or p.of != "credit" else can))
+                p.of: column(self._value(p, step, able if plain or p.of != "credit" else "true"))
                 for p in self.distinct()
             }
             if "credit" in held and not plain:
@@ -203,7 +203,8 @@ class Wide(Compiled):
         both = ",\ncut AS (FROM every UNION ALL BY NAME FROM moved)" if self.carry else ""
         body = f"""\
 moving AS MATERIALIZED (
-    SELECT *{less}, {several} AS several FROM fact WHERE {kept} AND {moves(value, self.tiers, replayed, told)}
+    SELECT *{less}, {several} AS several FROM fact
+    WHERE {kept} AND {self.usable()} AND {moves(value, self.tiers, replayed, told)}
 ),
 every AS (
     SELECT {", ".join(of_every)}
@@ -232,6 +233,8 @@ moved AS (
             at, kind = self.tiers.index(step.tier), self.question.measure.credit
             of = f"credit_{at}" if kind == "shapley" else credit(kind, self.tiers, at)[0]
         value = f"(({of}){self.factor})::DOUBLE"
+        if of == "w" and able != "true":  # a product costs less than a case
+            return f"({of}{self.factor} * {able}::INTEGER)::DOUBLE"
         return value if able == "true" else f"CASE WHEN {able} THEN {value} END"
 
     def _of(self, expression: str, step: Step) -> str:

@@ -285,7 +285,7 @@ FAULTS = {
     "Shapley as a sum of orders, not a mean": fault("shapley_headcount-0.25-basic", "sql", " / 6 AS value", " AS value"),
     "Shapley with equal weights": fault("shapley_headcount-0.25-basic", "sql", "[2.0, 1.0, 1.0, 2.0]", "[1.0, 1.0, 1.0, 1.0]"),
     "a coalition forgets a tier": fault("last_in_headcount-0.40-basic", "sql", " - coalesce(medical_assistance_paid_fen, 0)", ""),
-    "clusters as if all were drawn": fault("se-ratio", "sql", " * any_value(clusters) / nullif(any_value(clusters) - 1, 0)", ""),
+    "clusters as if all were drawn": fault("se-ratio", "sql", " * clusters / nullif(clusters - 1, 0)", ""),
     "households as clusters": fault("se-ratio", "sql", "coalesce(cluster_id, household_key::VARCHAR)", "household_key::VARCHAR"),
     "denominator taken as known": fault("se-ratio", "sql", " - s.numerator / nullif(s.denominator, 0) * k.denominator", ""),
     "interval of nine in ten": fault("se-low", "sql", "1.959963984540054", "1.6448536269514722"),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ import pytest
 from survey import Survey
 
 from analytics.desk.answer import Desk
-from analytics.measures import measures
+from analytics.measures import Book, measures
 from analytics.measures.contrast import holm
 from analytics.measures.resample import Resample
 from analytics.measures.uncertainty import Sure
+from analytics.store import Store
 
 RNG = np.random.default_rng(7)
 UNIT = 100_000
@@ -270,3 +272,37 @@ def test_standardised_by_age_and_sex(sample_store: Path) -> None:
     assert got["n"].to_list() == raw["n"].to_list()
     with pytest.raises(ValueError, match="standardise"):
         desk.ask("catastrophic_headcount", parameters={"standardise": "age_sex"})
+
+
+def test_every_household_is_a_cluster_where_no_survey_tells_clusters(sample_store: Path) -> None:
+    """Also of a Shapley credit, which is worked out here order by order."""
+    snapshot = Store(sample_store).current()
+    file = snapshot.partitions("household_year")[0]
+    where = {"city": [str(file.city)], "plan_year": [str(file.plan_year)]}
+    given = {"resource": "income", "threshold": "0.10"}
+    rows = pl.read_parquet(file.path).filter(pl.col("income_fen").is_not_null())
+    everybody = pl.read_parquet(file.path).height
+    income = rows["income_fen"].to_numpy()
+
+    def hit(own: np.ndarray) -> np.ndarray:
+        return np.where(income > 0, own * 10 > income, own > 0).astype(float)
+
+    def error(x: np.ndarray) -> float:
+        return math.sqrt(everybody / (everybody - 1) * ((x - x.mean()) ** 2).sum()) / len(x)
+
+    asked = Book(snapshot, prepared=False).ask
+    answer = asked("shapley_headcount", ["tier"], where, given, se="superpopulation").table
+    paid = {k: rows[f"{k}_paid_fen"].fill_null(0).to_numpy() for k in answer["tier"]}
+    credits = {k: np.zeros(len(income)) for k in paid}
+    orders = list(permutations(paid))
+    for order in orders:
+        own = rows["own_before_fen"].to_numpy()
+        for k in order:
+            credits[k] += (hit(own) - hit(own - paid[k])) / len(orders)
+            own = own - paid[k]
+    for row in answer.iter_rows(named=True):
+        assert row["se"] == pytest.approx(error(credits[row["tier"]]), rel=1e-9)
+    after = asked("catastrophic_headcount", ["tier"], where, given, se="superpopulation").table
+    for row in after.filter(pl.col("tier") != "none").iter_rows(named=True):
+        own = rows[f"{row['tier']}_after_fen"].to_numpy()
+        assert row["se"] == pytest.approx(error(hit(own)), rel=1e-9)

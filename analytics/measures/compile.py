@@ -111,7 +111,8 @@ cut AS (
     FROM {rows}
     WHERE {" AND ".join([f"({form.where})", *(keep(n) for n in late)])}
 )"""
-        return f"{self.head(late, body)},\n{body}"
+        apart = bool(self.carry) and not self.question.with_tier
+        return f"{self.head(late, body, apart)},\n{body}"
 
     def head(self, late: Sequence[str], body: str = "", apart: bool = False) -> str:
         """CTEs up to `fact`: the rows asked, but for what filters on the dimensions of `late` leave out, with what a measure may use: of

@@ -17,14 +17,15 @@ from analytics.measures.compile import Compiled, Piece
 from analytics.measures.form import Measure, uncertainty
 from analytics.measures.question import Question
 from analytics.measures.resample import Resample, carried
-from analytics.measures.rows import Fact
+from analytics.measures.rows import PLACE, Fact
 from analytics.measures.wide import Wide, compiled
 from analytics.reference import Unable
 from analytics.store import Engine, literal
 
 SAMPLINGS = ("superpopulation", "population")
 METHODS = ("auto", "linearised", "convenient", "equal_variances", "delta", "bootstrap")
-_SQUARES = "(sum(d_{0} * d_{0}) - sum(d_{0}) ^ 2 / any_value(clusters)) * any_value(clusters) / nullif(any_value(clusters) - 1, 0) AS v_{0}"
+_SUMS = "sum(d_{0} * d_{0}) AS q_{0}, sum(d_{0}) AS s_{0}"
+_SQUARES = "(q_{0} - s_{0} ^ 2 / clusters) * clusters / nullif(clusters - 1, 0) AS v_{0}"
 _LINEAR = {"2 * rank - 1": 1, "2 * (1 - rank)": -1}
 
 
@@ -134,22 +135,20 @@ delta AS (
         )
         if self.sure.method == "equal_variances":  # of rows, not of clusters
             small = " / nullif(any_value(n) - 2, 0)"
-        squares = _SQUARES
         # a stratum of one cluster does not show how clusters differ
         roots = (
             f"CASE WHEN count(v_{i}) = count(*) THEN sqrt(greatest(sum(v_{i}), 0){small}) END AS se_{i}"
             for i, _ in self.cases
         )
-        if self.sure.method == "equal_variances":
-            squares = "sum(d_{0}) AS v_{0}"
+        rows_alone = self.sure.method == "equal_variances"
+        strata = _strata(
+            c.groups, [i for i, _ in self.cases], deviation, "s_{0} AS v_{0}" if rows_alone else _SQUARES
+        )
         return f"""\
 WITH {c.rows()},
 {c.totals()},
 {self.deviations()},
-{more + "," if more else ""}by_stratum AS (
-    SELECT {c.groups}stratum, {", ".join(squares.format(i) for i, _ in self.cases)}
-    FROM {deviation} JOIN design USING (stratum) GROUP BY {c.groups}stratum
-),
+{more + "," if more else ""}{strata},
 error AS (
     SELECT {", ".join([*(f"s.{n}" for n in c.by), *roots])}
     FROM by_stratum AS v JOIN summed AS s ON {_same(c.by, "v", "s")}{" GROUP BY " + ", ".join(f"s.{n}" for n in c.by) if c.by else ""}
@@ -171,7 +170,7 @@ error AS (
             rows, cluster = "per_cluster", "cluster" if self.groups else ""
         else:
             carry = carried(c.question.measure)
-            rows, cluster = f"{c.fact} WHERE {c.places()}", carry["cluster"]
+            rows, cluster = f"{c.fact} WHERE {c.places()}", "" if self.is_apart else carry["cluster"]
         counted = f"DISTINCT {cluster}" if cluster else "*"
         stratum = "stratum" if rows == "per_cluster" else f"{carry['stratum']} AS stratum"
         return f"design AS (\n    SELECT {stratum}, count({counted}) AS clusters FROM {rows} GROUP BY ALL\n)"
@@ -180,6 +179,18 @@ error AS (
     def groups(self) -> Sequence[str]:
         """What rows of `cut` are grouped by."""
         return self.asked.by
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether every row of a group is surely a cluster of its own: one city and year of households without clusters of a survey."""
+        question, told = self.asked.question, self.asked.read.told
+        form, asked = question.measure, question.where
+        if form.grain != "household_year" or form.credit == "shapley":  # whose credits are rows of their own
+            return False
+        one_row = "tier" in question.by or "tier" not in asked
+        one_place = all(len(asked.get(name, ())) == 1 for name in PLACE)
+        home, survey = told.get("household_key"), told.get("cluster_id")
+        return one_row and one_place and bool(home and home.filled and survey and survey.empty)
 
     def _ratios(self) -> str:
         c = self.asked
@@ -196,10 +207,11 @@ error AS (
         sums `whole` (s).
         """
         names = "".join(f"{n}, " for n in self.groups)
-        sums = ", ".join(f"coalesce({add}({name}), 0) AS {name}" for name, add in sorted(columns.items()))
+        added = {name: name if self.is_apart else f"{add}({name})" for name, add in sorted(columns.items())}
+        sums = ", ".join(f"coalesce({sql}, 0) AS {name}" for name, sql in added.items())
         return f"""\
 per_cluster AS (
-    SELECT {names}stratum, cluster, {sums} FROM cut GROUP BY ALL
+    SELECT {names}stratum, cluster, {sums} FROM cut{"" if self.is_apart else " GROUP BY ALL"}
 ),
 deviation AS (
     SELECT {"".join(f"k.{n}, " for n in self.groups)}k.stratum, k.cluster, {", ".join(each)}
@@ -300,29 +312,37 @@ class WideErrors(Errors):
         c, ((_, case),) = self.asked, self.cases
         made = c.tallies
         columns: dict[str, str] = {}
-        each = []
-        for i, (row, held) in enumerate(zip(made.tiers, made.held, strict=True)):
+        each: dict[str, int] = {}  # tiers of the same deviation share it
+        at = []
+        for row, held in zip(made.tiers, made.held, strict=True):
             columns |= {held[piece.of]: c.sum(piece) for piece in case.values()}
             whole = {name: row[piece.column] for name, piece in case.items()}
             part = {name: f"k.{held[piece.of]}" for name, piece in case.items()}
-            each.append(f"{self._ratio(case, whole, part)} AS d_{i}")
+            at.append(each.setdefault(self._ratio(case, whole, part), len(each)))
         names = "".join(f"{n}, " for n in self.groups)
-        tiers = range(len(made.tiers))
         # a stratum of one cluster does not show how clusters differ
-        roots = (f"CASE WHEN count(v_{i}) = count(*) THEN sqrt(greatest(sum(v_{i}), 0)) END" for i in tiers)
+        roots = (f"CASE WHEN count(v_{i}) = count(*) THEN sqrt(greatest(sum(v_{i}), 0)) END" for i in at)
         return f"""\
 WITH {c.rows()},
 {c.totals()},
-{self._by_cluster(columns, each, "wide")},
+{self._by_cluster(columns, [f"{sql} AS d_{i}" for sql, i in each.items()], "wide")},
 {self._design(True)},
-by_stratum AS (
-    SELECT {names}stratum, {", ".join(_SQUARES.format(i) for i in tiers)} FROM deviation JOIN design USING (stratum) GROUP BY ALL
-),
+{_strata(names, [*each.values()], "deviation", _SQUARES)},
 error AS (
     SELECT {names}unnest([{", ".join(row["tier"] for row in made.tiers)}]) AS tier, unnest(roots) AS se_1
     FROM (SELECT {names}[{", ".join(roots)}] AS roots FROM by_stratum GROUP BY ALL)
 )
 {c.answer("error", uncertainty().interval.half)}"""
+
+
+def _strata(groups: str, deviations: Sequence[int], of: str, squares: str) -> str:
+    """CTE `by_stratum`: what every stratum adds to the variance of each deviation."""
+    sums, each = (", ".join(sql.format(i) for i in deviations) for sql in (_SUMS, squares))
+    return f"""\
+by_stratum AS (
+    SELECT {groups}stratum, {each}
+    FROM (SELECT {groups}stratum, {sums} FROM {of} GROUP BY ALL) JOIN design USING (stratum)
+)"""
 
 
 def _plain(case: Mapping[str, Piece], name: str) -> str:

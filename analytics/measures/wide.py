@@ -49,13 +49,12 @@ def compiled(
 
 @dataclass
 class Ranks:
-    """One order of rows, by a column of `cut`: which rows are in it, the values that its cells sum, and the totals made of these;
-    `ties`: whether it matters which of several equal rows comes first, so that these must be one cell.
+    """One order of rows, by a column of `cut`: which rows are in it, the values other than its key that its cells sum (without any
+    equal rows add up, each by itself, to what they do as one cell), and the totals made of these.
     """
 
     key: str
     able: str
-    ties: bool = False
     values: dict[str, None] = field(default_factory=dict)
     totals: dict[str, str] = field(default_factory=dict)
 
@@ -86,13 +85,13 @@ class Tallies:
         """How many rows have the flag."""
         return f"{self.total('count(*)' if flag == 'true' else f'count_if({flag})')}::BIGINT"
 
-    def ranked(self, key: str, able: str, value: str, times: str, ties: bool) -> str:
-        """Sum of a value that the rank weighs, among the rows that are `able`; `ties`: see Ranks."""
+    def ranked(self, key: str, able: str, value: str, times: str) -> str:
+        """Sum of a value that the rank weighs, among the rows that are `able`; `value`: empty for that of the key itself."""
         name = f"{self.column(key)}_{able}"
         order = self.orders.setdefault(name, Ranks(self.column(key), able))
-        order.values[value] = None
-        order.ties |= ties
-        sql = f"fsum({value} * ({times}))"
+        if value:
+            order.values[value] = None
+        sql = f"fsum({value or 'weighed * key'} * ({times}))"
         return order.totals.setdefault(sql, f"t_{name}_{len(order.totals) + 1}")
 
 
@@ -120,7 +119,7 @@ class Wide(Compiled):
         made = Tallies()
         plain = (
             self.question.measure.credit != "shapley"
-        )  # else credits have rows of their own, without what other columns say
+        )  # else credits have rows of their own, all of which can be used
 
         def column(sql: str) -> str:
             return sql if sql == "true" else made.column(sql)
@@ -131,9 +130,9 @@ class Wide(Compiled):
             there = column(step.there or "true")
             if able not in ("true", step.there):
                 able = f"coalesce({able}, false)"
-            can, able = able, column(able)
+            able = column(able)
             held = {
-                p.of: column(self._value(p, step, able if plain or p.of != "credit" else can))
+                p.of: column(self._value(p, step, able if plain or p.of != "credit" else "true"))
                 for p in self.distinct()
             }
             if "credit" in held and not plain:
@@ -142,9 +141,8 @@ class Wide(Compiled):
             for p in self.pieces.values():
                 if p.times:
                     key = self._of(term(RANKED_BY[p.by]), step)
-                    # of the key itself equal rows in a row add up to what they do as one
-                    ties = (p.of, p.times) != (f"w * {term(RANKED_BY[p.by])}", "2 * rank - 1")
-                    sql = made.ranked(key, able, held[p.of], p.times, ties)
+                    is_own = (p.of, p.times) == (f"w * {term(RANKED_BY[p.by])}", "2 * rank - 1")
+                    sql = made.ranked(key, able, "" if is_own else held[p.of], p.times)
                 else:
                     sql = made.total(f"{self.sum(p)}({held[p.of]})")
                 row[p.column] = f"coalesce({sql}, 0)"
@@ -179,8 +177,10 @@ class Wide(Compiled):
             used = set(re.findall(r"\bv\d+\b", " ".join(columns)))
             flagged = [c for c in flags(value, owed) if c.rpartition(" ")[2] in used]
             source = f"(SELECT *, {', '.join(flagged)} FROM fact)"
-        body = f"cut AS (\n    SELECT {', '.join(columns)}\n    FROM {source} WHERE {kept}\n)"
-        return f"{self.head(late, body)},\n{body}"
+        # read once for every order, which is found out slowly where it is not said
+        kind = "MATERIALIZED " if self.tallies.orders else ""
+        body = f"cut AS {kind}(\n    SELECT {', '.join(columns)}\n    FROM {source} WHERE {kept}\n)"
+        return f"{self.head(late, body, apart=bool(self.carry) and not self.tiers)},\n{body}"
 
     def _shapley(
         self, late: Sequence[str], kept: str, columns: Sequence[str], value: str, owed: Sequence[str]
@@ -196,10 +196,15 @@ class Wide(Compiled):
         groups, rest = columns[: (n := len(self.place(self.names)) + len(self.carry))], columns[n:]
         is_credit = [column.rpartition(" ")[2] in self.tallies.credits for column in rest]
         of_every = [*groups, *(column for column, is_one in zip(rest, is_credit, strict=True) if not is_one)]
-        of_moved = [*groups, *(column for column, is_one in zip(rest, is_credit, strict=True) if is_one)]
+        credits = [column for column, is_one in zip(rest, is_credit, strict=True) if is_one]
+        of_moved, less = [*groups, *credits], ""
+        if self._apart == ["file"]:  # what the few rows need not carry
+            of_moved, less = ["file", *credits], f" EXCLUDE ({', '.join(self.names)})"
+        both = ",\ncut AS (FROM every UNION ALL BY NAME FROM moved)" if self.carry else ""
         body = f"""\
 moving AS MATERIALIZED (
-    SELECT *, {several} AS several FROM fact WHERE {kept} AND {moves(value, self.tiers, replayed, told)}
+    SELECT *{less}, {several} AS several FROM fact
+    WHERE {kept} AND {self.usable()} AND {moves(value, self.tiers, replayed, told)}
 ),
 every AS (
     SELECT {", ".join(of_every)}
@@ -213,9 +218,13 @@ moved AS (
         UNION ALL SELECT * EXCLUDE (fall), {", ".join(alone)}
         FROM (SELECT *, {fall} AS fall FROM moving WHERE NOT several)
     )
-),
-cut AS (FROM every UNION ALL BY NAME FROM moved)"""
+){both}"""
         return f"{self.head(late, body, apart=True)},\n{body}"
+
+    @property
+    def _apart(self) -> Sequence[str]:
+        """What the two parts of `_shapley` are put together by."""
+        return ["file"] if self._by_file(self.names) and not self.carry else self.names
 
     def _value(self, piece: Piece, step: Step, able: str) -> str:
         """What a row adds to a sum of a tier, NULL where it cannot be used."""
@@ -224,6 +233,8 @@ cut AS (FROM every UNION ALL BY NAME FROM moved)"""
             at, kind = self.tiers.index(step.tier), self.question.measure.credit
             of = f"credit_{at}" if kind == "shapley" else credit(kind, self.tiers, at)[0]
         value = f"(({of}){self.factor})::DOUBLE"
+        if of == "w" and able != "true":  # a product costs less than a case
+            return f"({of}{self.factor} * {able}::INTEGER)::DOUBLE"
         return value if able == "true" else f"CASE WHEN {able} THEN {value} END"
 
     def _of(self, expression: str, step: Step) -> str:
@@ -244,13 +255,14 @@ cut AS (FROM every UNION ALL BY NAME FROM moved)"""
         every, moved = both
         if not credits:
             return f"SELECT {names}{every}\n    FROM cut{group}"
-        on = " AND ".join(f"every.{n} IS NOT DISTINCT FROM moved.{n}" for n in self.names)
+        on = " AND ".join(f"every.{n} IS NOT DISTINCT FROM moved.{n}" for n in self._apart)
         own = "".join(f"every.{n}, " for n in self.names)
         told = ", ".join(f"coalesce({n}, 0) AS {n}" if n in credits else n for n in totals)
+        file = "file, " if self._apart == ["file"] else ""
         return f"""\
 SELECT {own}{told}
-    FROM (SELECT {names}{every} FROM every{group}) AS every
-    LEFT JOIN (SELECT {names}{moved} FROM moved{group}) AS moved ON {on or "true"}"""
+    FROM (SELECT {names}{file}{every} FROM every{group}) AS every
+    LEFT JOIN (SELECT {file or names}{moved} FROM moved{group}) AS moved ON {on or "true"}"""
 
     def totals(self) -> str:
         """CTEs from `cut` to `summed`, which has a row per group and tier."""
@@ -267,12 +279,12 @@ SELECT {own}{told}
         parts = [f"wide AS (\n    {self._summed(*self.grouped(self.names))}\n)"]
         source = "wide"
         for name, order in made.orders.items():
-            weighed = "sum(weighed) AS weighed" if order.ties else "weighed"
-            values = ", ".join(f"fsum({value}) AS {value}" if order.ties else value for value in order.values)
+            weighed = "sum(weighed) AS weighed" if order.values else "weighed"
+            values = "".join(f", fsum({value}) AS {value}" for value in order.values)
             totals = ", ".join(f"{sql} AS {column}" for sql, column in order.totals.items())
             parts.append(f"""\
 cell_{name} AS (
-    SELECT {names}{order.key} AS key, {weighed}, {values} FROM cut WHERE {order.able}{" GROUP BY ALL" if order.ties else ""}
+    SELECT {names}{order.key} AS key, {weighed}{values} FROM cut WHERE {order.able}{" GROUP BY ALL" if order.values else ""}
 ),
 {fractional(name, self.names)},
 wide_{name} AS (

@@ -123,7 +123,10 @@ def _examine(data: Mapping[str, Any]) -> tuple[Plan | None, list[Problem]]:
         # a list whose values are all wrong is also called too short: that says nothing new
         errors = [e for e in error.errors() if not (e["type"] == "too_short" and e["input"])]
         problems = [_form_problem(e, data) for e in errors]
-    parts = {name: list(_readable(data.get(name), form)) for name, form in _PARTS.items()}
+    parts = {
+        name: list(getattr(plan, name) if plan else _readable(data.get(name), form))
+        for name, form in _PARTS.items()
+    }
     rows = [row for row in parts["tier"] if isinstance(row, TierRule)]
     declared = data.get("sources")
     problems += check_rows(rows)

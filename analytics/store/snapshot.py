@@ -270,8 +270,9 @@ class Store:
 
         def synced(file: Mapping[str, Any]) -> dict[str, Any]:
             path = staging / file["name"]
-            _sync(path)
-            return {**file, "sha256": file.get("sha256") or sha256_of(path)}
+            if not (known := file.get("sha256")) or path.stat().st_nlink == 1:
+                _sync(path)  # not what another snapshot holds: it was synced for that
+            return {**file, "sha256": known or sha256_of(path)}
 
         hashed = each(synced, files)
         raw = _canonical({**facts, "files": hashed})

@@ -183,6 +183,28 @@ def test_a_file_that_several_snapshots_hold_stays_closed(tmp_path: Path) -> None
     assert {path.stat().st_mode & 0o777 for path in snapshots[-1].path.iterdir()} == {0o444}
 
 
+def test_what_is_taken_over_is_on_the_disk_unless_it_was_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, synced = importlib.import_module("analytics.store.snapshot"), list[str]()
+    sync = module._sync
+    monkeypatch.setattr(module, "_sync", lambda path: synced.append(path.name) or sync(path))
+
+    def built(year: int) -> set[str]:
+        deliver(tmp_path, settlement=[settle("a", 100, year=year)])
+        synced.clear()
+        bare(tmp_path)
+        return {name for name in synced if name.startswith("person_year")}
+
+    def refused(*_: Path) -> None:
+        raise OSError("no second name for a file here")
+
+    assert built(2022) == {"person_year-00001.parquet"}
+    assert built(2023) == {"person_year-00002.parquet"}
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    assert built(2024) == {f"person_year-{n:05d}.parquet" for n in (1, 2, 3)}
+
+
 def test_what_nobody_asks_for_does_not_begin() -> None:
     begun: list[int] = []
 

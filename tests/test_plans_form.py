@@ -342,6 +342,17 @@ def test_several_problems_of_several_files_come_at_once(tmp_path: Path) -> None:
     assert raised.value.problems == found
 
 
+def test_a_broken_plan_of_another_place_is_no_hindrance(tmp_path: Path) -> None:
+    for name, text in {"zhanjiang/2023.toml": HEAD + tier(), "weihai/2021.toml": "city = "}.items():
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    some = {("440800", 2023), ("440800", 1999), ("371000", 2022)}
+    assert load_plans(tmp_path, some).keys() == {("440800", 2023)}
+    for places in (some | {("371000", 2021)}, None):
+        with pytest.raises(PlanErrors, match=r"weihai/2021.toml"):
+            load_plans(tmp_path, places)
+
+
 def test_unknown_city_and_turned_period(tmp_path: Path) -> None:
     (tmp_path / "nowhere").mkdir()
     period = "period = { start = 2024-09-25, end = 2023-09-26 }\n"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from canonical import deliver, settle
 from conftest import unsealed
 from deliveries import bare
 from hypothesis import given, settings
@@ -17,6 +18,8 @@ from hypothesis import strategies as st
 from analytics import verbs
 from analytics.desk.answer import Desk
 from analytics.store import Busy, Damaged, Engine, NotBuilt, QueryTimeout, Store, workbench
+from analytics.store.snapshot import KEPT_SNAPSHOTS
+from analytics.store.threads import beside
 from analytics.store.watch import limited
 from analytics.synthetic import write_delivery
 
@@ -133,6 +136,91 @@ def test_no_fact_is_built_from_a_changed_delivery(small: Path, tmp_path: Path) -
     assert Desk.open(copy).snapshot_id == served
 
 
+@pytest.fixture
+def worked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Plan years whose facts are made, as they are."""
+    module, years = importlib.import_module("analytics.facts.partition"), list[int]()
+    run = module.Work.run
+    monkeypatch.setattr(
+        module.Work, "run", lambda self: years.extend(job.plan_year for job in self.jobs) or run(self)
+    )
+    return years
+
+
+def test_what_is_read_is_looked_at_first_and_all_else_before_it_counts(
+    small: Path, tmp_path: Path, worked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, opened = tmp_path / "store", list[Path]()
+    shutil.copytree(small, copy)
+    served = Store(copy).current().id
+    _flip(next(p.path for p in Store(copy).current().partitions("person_year") if p.plan_year == 2023))
+    settled = {p.plan_year: p.path for d in Store(copy).deliveries() for p in d.partitions("settlement")}
+    for year, years in ((2023, []), (2022, [2023])):
+        _flip(settled[year])
+        with pytest.raises(Damaged, match="content differs"):
+            bare(copy)
+        assert (worked, Store(copy).current().id) == (years, served)
+        _flip(settled[year])
+        worked.clear()
+    module = importlib.import_module("analytics.facts.partition")
+    make = module.workbench
+    monkeypatch.setattr(module, "workbench", lambda **told: opened.extend(told["read"]) or make(**told))
+    assert bare(copy).id != served  # without prepared answers
+    assert worked == [2023]
+    assert settled[2023] in opened and settled[2022] not in opened  # nothing else can be read
+
+
+def test_a_file_that_several_snapshots_hold_stays_closed(tmp_path: Path) -> None:
+    """The oldest snapshot is removed, its files are those of the newest where nothing changed."""
+    deliver(tmp_path, settlement=[settle("a", 100, year=2022)])
+    snapshots = []
+    for n in range(KEPT_SNAPSHOTS + 1):
+        deliver(tmp_path, settlement=[settle(f"b{n}", 100, year=2023)])
+        snapshots.append(bare(tmp_path))
+    assert not snapshots[0].path.exists()
+    kept = next(p.path for p in snapshots[-1].partitions("person_year") if p.plan_year == 2022)
+    assert kept.stat().st_nlink == KEPT_SNAPSHOTS
+    assert {path.stat().st_mode & 0o777 for path in snapshots[-1].path.iterdir()} == {0o444}
+
+
+def test_what_is_taken_over_is_on_the_disk_unless_it_was_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, synced = importlib.import_module("analytics.store.snapshot"), list[str]()
+    sync = module._sync
+    monkeypatch.setattr(module, "_sync", lambda path: synced.append(path.name) or sync(path))
+
+    def built(year: int) -> set[str]:
+        deliver(tmp_path, settlement=[settle("a", 100, year=year)])
+        synced.clear()
+        bare(tmp_path)
+        return {name for name in synced if name.startswith("person_year")}
+
+    def refused(*_: Path) -> None:
+        raise OSError("no second name for a file here")
+
+    assert built(2022) == {"person_year-00001.parquet"}
+    assert built(2023) == {"person_year-00002.parquet"}
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    assert built(2024) == {f"person_year-{n:05d}.parquet" for n in (1, 2, 3)}
+
+
+def test_what_nobody_asks_for_does_not_begin() -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        time.sleep(0.05)
+        return number
+
+    with beside(work, range(3), 1) as results:
+        assert results() == [0, 1, 2]
+    begun.clear()
+    with pytest.raises(ValueError, match="meanwhile"), beside(work, range(50), 1):
+        raise ValueError("meanwhile")
+    assert len(begun) < 3
+
+
 def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(NotBuilt, match="jianfu build"):
         Desk.open(tmp_path)
@@ -140,18 +228,10 @@ def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
         verbs.build(tmp_path)
 
 
-def test_only_changed_partitions_are_built_again(
-    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    module = importlib.import_module("analytics.facts.partition")
+def test_only_changed_partitions_are_built_again(small: Path, tmp_path: Path, worked: list[int]) -> None:
     copy = tmp_path / "store"
     shutil.copytree(small, copy)
     before = facts(copy)
-    worked: list[int] = []
-    run = module.Work.run
-    monkeypatch.setattr(
-        module.Work, "run", lambda self: worked.extend(job.plan_year for job in self.jobs) or run(self)
-    )
     assert verbs.build(copy).id == Store(small).current().id
     assert worked == []
     late = pl.read_parquet(

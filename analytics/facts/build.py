@@ -1,5 +1,6 @@
 """Build the facts of a store partition by partition and publish them as one snapshot."""
 
+import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from analytics.facts.shared import years
 from analytics.facts.work import Answers, Asked, Batch, Bench, Cube, Guard, Year
 from analytics.store import Damaged, Folder, NotBuilt, Partition, Store
 from analytics.store.runner import Local, Runner
-from analytics.store.threads import each
+from analytics.store.threads import beside, each
 from analytics.tiers import LEDGERS, full_order
 
 FACTS = (*LEDGERS, "policy_year", "claim")
@@ -49,16 +50,15 @@ def build(
             raise NotBuilt(
                 f"{store.path}: no settlement or household_year delivery to build from; run `jianfu ingest` first"
             )
-        each(Partition.check, (part for d in deliveries for part in d.partitions()))
         before, known = _known(store)
         report = progress or (lambda *_: None)
         todo = [job for job in jobs if not {job.key, job.check_key} <= known.keys()]
         unread = [*todo, *(job for job in jobs if cube and cube.key(job) not in known)]
-        aliases = {
-            p.path for job in unread for side in (job.inputs, job.around) for p in side["person_alias"]
-        }
+        read = set().union(*(job.files for job in unread))
+        parts = [part for delivery in deliveries for part in delivery.partitions()]
+        each(Partition.check, (part for part in parts if part in read))
         bench = Bench(staging)
-        bench.lay_out((p.path for d in deliveries for p in d.partitions()), aliases)
+        bench.lay_out(read)
         made = {
             key: _taken(before, known[key], staging, job.number)
             for job in jobs
@@ -70,14 +70,18 @@ def build(
         def built(n: int) -> None:
             report("build", ahead + sum(len(batch.names) for batch in batches[:n]), len(jobs))
 
-        for rows in at_work.map(bench.facts, batches, list(map(str, batches)), at=staging, done=built):
-            made |= rows
-        both = [made[key] for job in jobs for key in (job.key, job.check_key)]
-        split = years(file for part in both for file in part["files"])
-        new = [Year(key, *of) for key, of in split.items() if key not in known]
-        found = at_work.map(bench.shared, new, [str(year.year) for year in new], at=staging)
-        of_years = {year.key: one for year, one in zip(new, found, strict=True)}
-        both += [of_years.get(key) or _taken(before, known[key], staging) for key in split]
+        # What nobody reads now was read once: it is looked at on the cores that are left.
+        left = max(1, (os.cpu_count() or 1) - len(batches))
+        with beside(Partition.check, (part for part in parts if part not in read), left) as checked:
+            for rows in at_work.map(bench.facts, batches, list(map(str, batches)), at=staging, done=built):
+                made |= rows
+            both = [made[key] for job in jobs for key in (job.key, job.check_key)]
+            split = years(file for part in both for file in part["files"])
+            new = [Year(key, *of) for key, of in split.items() if key not in known]
+            found = at_work.map(bench.shared, new, [str(year.year) for year in new], at=staging)
+            of_years = {year.key: one for year, one in zip(new, found, strict=True)}
+            both += [of_years.get(key) or _taken(before, known[key], staging) for key in split]
+            checked()
         facts: dict[str, Any] = {
             "deliveries": [
                 {"id": d.id, "table": d.manifest["table"], "rows": d.manifest["rows_loaded"]}

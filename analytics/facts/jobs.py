@@ -100,6 +100,11 @@ class Job:
         return _key(self.around, self.place, self.covered_years)
 
     @property
+    def files(self) -> set[Partition]:
+        """All that is read for it."""
+        return {p for side in (self.inputs, self.around) for parts in side.values() for p in parts}
+
+    @property
     def rows(self) -> int:
         """How much there is to read."""
         return sum(
@@ -136,7 +141,7 @@ def jobs_of(deliveries: Iterable[Folder]) -> list[Job]:
     places = sorted(
         {(city, year) for table, city, year in files if city and year is not None and table in READ}
     )
-    plans = load_plans()
+    plans = load_plans(places=places)
 
     def of(table: str, city: str, *years: int) -> Files:
         where = [(table, None, None), (table, city, None), *((table, city, year) for year in years)]

@@ -6,7 +6,7 @@ All files are written into the staging folder, which the worker sees at the same
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,6 +21,7 @@ from analytics.facts.hospital import HOSPITALS, hospital_year
 from analytics.facts.jobs import Job, Made, Row
 from analytics.facts.partition import Work, desk, file_name
 from analytics.facts.shared import shared
+from analytics.store import Partition
 
 _open = threading.local()  # the database of a worker, with one thread: files are byte-identical each time
 
@@ -63,9 +64,12 @@ class Bench:
 
     staging: Path
 
-    def lay_out(self, read: Iterable[Path], aliases: Iterable[Path]) -> None:
-        """Say what may be read, and which files the table `alias` is made of."""
-        told = {"read": [str(p) for p in read], "aliases": sorted(str(p) for p in aliases)}
+    def lay_out(self, read: Collection[Partition]) -> None:
+        """Say what may be read; the table `alias` is made of the files of that name."""
+        told = {
+            "read": sorted(str(p.path) for p in read),
+            "aliases": sorted(str(p.path) for p in read if p.table == "person_alias"),
+        }
         self._file.write_text(json.dumps(told), encoding="utf-8")
 
     def facts(self, batch: Batch) -> dict[str, Made]:

@@ -1,9 +1,9 @@
 """Plan files into plans. All problems of all files are reported at once, one line each."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,18 @@ def build_plan(data: Mapping[str, Any], where: str = "plan") -> Plan:
     return plan
 
 
-def load_plans(root: Path | None = None) -> dict[tuple[str, int], Plan]:
-    """All plans by (city code, plan year). `root`: the folder of city folders, the shipped one by default.
-
-    Raises PlanErrors with all problems of all files.
+def load_plans(
+    root: Path | None = None, places: Collection[tuple[str, int]] | None = None
+) -> dict[tuple[str, int], Plan]:
+    """All plans by (city code, plan year), or those of some `places`. `root`: the folder of city folders, the shipped one by
+    default. Raises PlanErrors with all problems of these files.
     """
-    plans, problems = _read(*_stamp(root))
+    files = _stamp(root)
+    if places is not None:
+        known = reference.places()
+        names = {(known[city].slug, str(year)) for city, year in places if city in known}
+        files = tuple((path, at) for path, at in files if (path.parent.name, path.stem) in names)
+    plans, problems = _read(files)
     if problems:
         raise PlanErrors(list(problems))
     return dict(plans)
@@ -52,7 +58,7 @@ def load_plans(root: Path | None = None) -> dict[tuple[str, int], Plan]:
 
 def check_plans(root: Path | None = None) -> list[str]:
     """Problems of all plan files, one line each: file: tier/liability: field: what is wrong and what to do."""
-    return list(_read(*_stamp(root))[1])
+    return list(_read(_stamp(root))[1])
 
 
 def plan_for(city: str, plan_year: int, root: Path | None = None) -> Plan | None:
@@ -60,32 +66,40 @@ def plan_for(city: str, plan_year: int, root: Path | None = None) -> Plan | None
     return load_plans(root).get((reference.place_code(city), plan_year))
 
 
-def _stamp(root: Path | None) -> tuple[Path, tuple[tuple[Path, int], ...]]:
-    folder = root or folder_of_plans()
-    return folder, tuple((path, path.stat().st_mtime_ns) for path in sorted(folder.glob("*/*.toml")))
+def _stamp(root: Path | None) -> tuple[tuple[Path, int], ...]:
+    files = sorted((root or folder_of_plans()).glob("*/*.toml"))
+    return tuple((path, path.stat().st_mtime_ns) for path in files)
 
 
 @lru_cache(maxsize=4)
-def _read(
-    folder: Path, files: tuple[tuple[Path, int], ...]
-) -> tuple[dict[tuple[str, int], Plan], tuple[str, ...]]:
+def _read(files: tuple[tuple[Path, int], ...]) -> tuple[dict[tuple[str, int], Plan], tuple[str, ...]]:
     """Files into plans and problems; remembered until a file changes."""
     plans: dict[tuple[str, int], Plan] = {}
     problems: list[str] = []
-    known = _known_places()
-    for path, _ in files:
-        where = path.relative_to(folder).as_posix()
-        try:
-            data = reference.load_toml(path)
-        except (ValueError, OSError) as error:
-            problems.append(f"{where}: file: {error}")
-            continue
-        plan, found = _examine(data)
-        found += check_place(path.parent.name, path.stem, data.get("city"), data.get("plan_year"), known)
-        problems += [_line(where, problem) for problem in found]
+    for path, at in files:
+        plan, found = _one(path, at)
+        problems += found
         if plan is not None and plans.setdefault((plan.city, plan.plan_year), plan) is not plan:
-            problems.append(f"{where}: file: another file has the same city and plan_year: remove one")
+            problems.append(f"{_where(path)}: file: another file has the same city and plan_year: remove one")
     return plans, tuple(problems)
+
+
+@cache
+def _one(path: Path, _: int) -> tuple[Plan | None, tuple[str, ...]]:
+    """A file into its plan and its problems; remembered until it changes."""
+    try:
+        data = reference.load_toml(path)
+    except (ValueError, OSError) as error:
+        return None, (f"{_where(path)}: file: {error}",)
+    plan, found = _examine(data)
+    found += check_place(
+        path.parent.name, path.stem, data.get("city"), data.get("plan_year"), _known_places()
+    )
+    return plan, tuple(_line(_where(path), problem) for problem in found)
+
+
+def _where(path: Path) -> str:
+    return "/".join(path.parts[-2:])
 
 
 def _known_places() -> dict[str, reference.City] | None:
@@ -109,7 +123,10 @@ def _examine(data: Mapping[str, Any]) -> tuple[Plan | None, list[Problem]]:
         # a list whose values are all wrong is also called too short: that says nothing new
         errors = [e for e in error.errors() if not (e["type"] == "too_short" and e["input"])]
         problems = [_form_problem(e, data) for e in errors]
-    parts = {name: list(_readable(data.get(name), form)) for name, form in _PARTS.items()}
+    parts = {
+        name: list(getattr(plan, name) if plan else _readable(data.get(name), form))
+        for name, form in _PARTS.items()
+    }
     rows = [row for row in parts["tier"] if isinstance(row, TierRule)]
     declared = data.get("sources")
     problems += check_rows(rows)

@@ -60,6 +60,11 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _is_same(fresh: Path, held: Path) -> bool:
+    """Whether a file holds what a fresh one does; one file under two names need not be read."""
+    return held.is_file() and (held.samefile(fresh) or sha256_of(held) == sha256_of(fresh))
+
+
 def _canonical(value: Mapping[str, Any]) -> bytes:
     return (json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
 
@@ -88,8 +93,9 @@ def _remove(folder: Path, *, ignore_errors: bool = False) -> None:
     """Remove a folder, sealed ones in it too."""
     with suppress(OSError):
         for path in (folder, *folder.rglob("*")):
-            if not path.is_symlink():
-                path.chmod(0o700)  # Windows does not remove what is read-only
+            # Not a file, which a later snapshot may hold as well; but Windows does not remove what is read-only.
+            if not path.is_symlink() and (path.is_dir() or os.name == "nt"):
+                path.chmod(0o700)
     shutil.rmtree(folder, ignore_errors=ignore_errors)
 
 
@@ -264,8 +270,9 @@ class Store:
 
         def synced(file: Mapping[str, Any]) -> dict[str, Any]:
             path = staging / file["name"]
-            _sync(path)
-            return {**file, "sha256": file.get("sha256") or sha256_of(path)}
+            if not (known := file.get("sha256")) or path.stat().st_nlink == 1:
+                _sync(path)  # not what another snapshot holds: it was synced for that
+            return {**file, "sha256": known or sha256_of(path)}
 
         hashed = each(synced, files)
         raw = _canonical({**facts, "files": hashed})
@@ -282,10 +289,11 @@ class Store:
         if not target.exists():
             staging.rename(target)
             _sync(target.parent)
-        elif Folder(target).damage():  # what was made again takes the place of what changed
+        else:  # what was made again takes the place of what changed
             _open(target)
             for path in staging.iterdir():
-                path.replace(target / path.name)
+                if not _is_same(path, target / path.name):
+                    path.replace(target / path.name)
             _sync(target)
         _close(target)
         return Folder(target)

@@ -1,5 +1,6 @@
 """Answers made before anybody asks: which, when, and that nobody gets them unentered."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,9 +12,9 @@ import pytest
 from analytics.desk.answer import Desk
 from analytics.desk.room import Room
 from analytics.measures import Book
-from analytics.release import LOCAL, Record, Viewer, log_of
+from analytics.release import Record, Viewer, log_of
 from analytics.store import Store
-from analytics.view import ahead
+from analytics.view import ahead, asking, server
 from analytics.view.ahead import Ahead, Question
 
 ZHUHAI, ZHANJIANG = "440400", "440800"
@@ -156,13 +157,25 @@ def test_a_foreseen_answer_is_entered_when_it_is_given(
     assert (len(made), entries()) == (3, before + 3), "control: what was not foreseen is made"
 
 
-def test_what_was_foreseen_for_one_is_not_given_to_another(sample_store: Path) -> None:
+def test_nothing_is_foreseen_for_who_gets_protected_tables_only(sample_store: Path) -> None:
     store = Store(sample_store)
     room = Room(store, store.current())
-    Desk(room).foresee("tier_share", ["tier"], WHERE, {})
-    held = len(room._given)
     viewer = Viewer("somebody", "researcher", None)
     guest = Desk(room, viewer, Record(log_of(sample_store), viewer))
     guest.foresee("tier_share", ["tier"], WHERE, {})
-    assert len(room._given) == held, "for who is answered from the protected tables nothing is foreseen"
-    assert LOCAL.scope != viewer.scope
+    assert not room._given
+    Desk(room).foresee("tier_share", ["tier"], WHERE, {})
+    assert len(room._given) == 1, "control"
+
+
+def test_a_server_looks_ahead_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_warm_up", lambda: None)
+    monkeypatch.setattr(server, "gc", SimpleNamespace(collect=lambda: 0, freeze=lambda: None))
+
+    async def runs() -> None:
+        async with server.lifespan(None):
+            assert asking.ahead._is_on
+
+    assert not asking.ahead._is_on
+    asyncio.run(runs())
+    assert not asking.ahead._is_on

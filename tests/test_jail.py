@@ -230,9 +230,10 @@ def test_statements_run_and_tell_how_far_they_are(tmp_path: Path) -> None:
         opened.open(tmp_path / "f.csv")
         opened.start_engine()
         opened.progress(heard.append)
-        opened.run(
-            "CREATE TABLE t AS SELECT hash(range) % 1_000_000 AS a, hash(range * 7) AS b FROM range(25_000_000)"
-        )
+        rows = 25_000_000
+        while not heard and rows < 2_000_000_000:  # until it takes this machine long enough to be looked at
+            opened.run(f"CREATE OR REPLACE TABLE t AS SELECT max(hash(range * 7)) AS a FROM range({rows})")
+            rows *= 3
         parts = [f"COPY (SELECT {i} AS i) TO '{tmp_path}/{i}.parquet'" for i in range(3)]
         opened.run_all(parts, lambda *part: done.append(part))
     assert heard and all(0 < part <= 1 for part in heard) and heard == sorted(heard)

@@ -24,7 +24,7 @@ from analytics.store.runner import Runner
 P = TypeVar("P")
 R = TypeVar("R")
 WAIT = 30.0  # seconds until a master answers and a worker comes, unless JIANFU_SPARK_SECONDS says otherwise
-_TASKS = 4  # of light work for every core: a task costs some 20 ms, and the last ones should end together
+_TASKS = 4  # of light work for every core: handing out a task took some 70 ms of a core, and the last ones should end together
 _LOOK = 0.1  # seconds between two looks at how far the cluster is
 _TOLD = ("JIANFU_MEMORY", "JIANFU_SPILL", "JIANFU_QUERY_SECONDS")  # settings that hold in the tasks too
 

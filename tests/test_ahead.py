@@ -22,7 +22,7 @@ PLACES = [(ZHUHAI, 2022), (ZHUHAI, 2023), (ZHANJIANG, 2022), (ZHANJIANG, 2023)]
 WHERE = {"city": [ZHANJIANG], "plan_year": ["2022"]}
 
 
-class Counter:
+class Clerk:
     """Stands for a desk: notes what is to be foreseen."""
 
     def __init__(self, takes: float = 0, fails: bool = False) -> None:
@@ -48,7 +48,9 @@ def question(measure: str = "gini", **where: str) -> Question:
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short rest, and what counts as slow beyond what a busy machine adds."""
     monkeypatch.setattr(ahead, "_REST", 0.05)
+    monkeypatch.setattr(ahead, "_QUICK", 1.0)
 
 
 def settles(seen: Callable[[], int], want: int) -> bool:
@@ -60,7 +62,7 @@ def settles(seen: Callable[[], int], want: int) -> bool:
     return seen() == want
 
 
-def asked(worker: Ahead, desk: Counter, *questions: Question) -> None:
+def asked(worker: Ahead, desk: Clerk, *questions: Question) -> None:
     for each in questions:
         worker.asked(desk, each)  # type: ignore[arg-type]
 
@@ -79,7 +81,7 @@ def test_other_places_are_those_of_the_store_nearest_first() -> None:
 
 @pytest.mark.usefixtures("soon")
 def test_what_was_asked_of_one_place_is_made_once_for_every_other() -> None:
-    desk = Counter()
+    desk = Clerk()
     with Ahead() as worker:
         asked(worker, desk, question(), question(city=ZHUHAI, plan_year="2023"), question("reach"))
         assert settles(lambda: len(desk.made), 6)
@@ -92,17 +94,17 @@ def test_what_was_asked_of_one_place_is_made_once_for_every_other() -> None:
 
 @pytest.mark.usefixtures("soon")
 def test_questions_of_several_places_and_of_none_are_left() -> None:
-    desk = Counter()
+    desk = Clerk()
     with Ahead() as worker:
         several = Question("gini", (), {"city": [ZHUHAI, ZHANJIANG], "plan_year": ["2022"]}, {})
         asked(worker, desk, several, Question("gini", (), {}, {}), question(plan_year="2022"))
         assert settles(lambda: len(desk.made), 0)
 
 
-@pytest.mark.usefixtures("soon")
 def test_nothing_is_made_while_somebody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ahead, "_REST", 0.4)
-    desk = Counter()
+    monkeypatch.setattr(ahead, "_REST", 1.5)
+    monkeypatch.setattr(ahead, "_QUICK", 1.0)
+    desk = Clerk()
     with Ahead() as worker:
         for _ in range(20):
             asked(worker, desk, question())
@@ -113,7 +115,7 @@ def test_nothing_is_made_while_somebody_asks(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.usefixtures("soon")
 def test_slow_answers_are_left_and_a_failure_ends_nothing() -> None:
-    slow, failing = Counter(takes=0.1), Counter(fails=True)
+    slow, failing = Clerk(takes=1.2), Clerk(fails=True)
     with Ahead() as worker:
         asked(worker, slow, question())
         asked(worker, failing, question("reach"))
@@ -122,7 +124,7 @@ def test_slow_answers_are_left_and_a_failure_ends_nothing() -> None:
 
 @pytest.mark.usefixtures("soon")
 def test_outside_a_server_nothing_is_made() -> None:
-    desk, worker = Counter(), Ahead()
+    desk, worker = Clerk(), Ahead()
     asked(worker, desk, question())
     assert settles(lambda: len(desk.made), 0)
     with worker:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [
@@ -25,6 +25,7 @@ ARGUMENTS = [
     "--disable-sync",
     "--disable-quic",
 ]
+PATIENCE = 30_000  # ms: a busy machine takes 5 s to load the scripts that draw the first chart
 SETTLED = "[data-testid=stApp][data-test-script-state=notRunning]"
 
 
@@ -34,6 +35,7 @@ def chromium() -> Iterator[Browser]:
         if os.environ.get("JIANFU_REQUIRE_BROWSER") == "1":
             pytest.fail("JIANFU_REQUIRE_BROWSER=1, but no chromium is installed")
         pytest.skip("no chromium is installed")
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as play:
         started = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield started

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from deliveries import csv_file, record
 from playwright.sync_api import Browser, Page, expect
-from serving import SETTLED, chromium, serving
+from serving import PATIENCE, SETTLED, chromium, serving
 
 from analytics.desk.answer import Desk
 from analytics.store import Store
@@ -17,9 +17,10 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=150_000)  # a sample is made meanwhile
-    yield from chromium()
-    expect.set_options(timeout=5_000)
+    for started in chromium():
+        expect.set_options(timeout=150_000)  # a sample is made meanwhile
+        yield started
+        expect.set_options(timeout=PATIENCE)
 
 
 def _cost(store: Path) -> str:

@@ -14,8 +14,8 @@ from functools import cached_property
 from analytics.measures.compile import Compiled, Piece
 from analytics.measures.credit import credit, flags, listed, moves, only, owing
 from analytics.measures.form import dimensions
-from analytics.measures.question import Question
-from analytics.measures.rank import RANKED_BY, fractional
+from analytics.measures.question import BEFORE_ALL, Question
+from analytics.measures.rank import RANKED_BY, fractional, together, unequal
 from analytics.measures.rows import Fact, Step, keep, left_over, over, steps, term
 from analytics.store import literal
 from analytics.tiers import LEDGERS
@@ -49,9 +49,7 @@ def compiled(
 
 @dataclass
 class Ranks:
-    """One order of rows, by a column of `cut`: which rows are in it, the values other than its key that its cells sum (without any
-    equal rows add up, each by itself, to what they do as one cell), and the totals made of these.
-    """
+    """One order of rows, by a column of `cut`: which rows are in it, the values that its cells sum, and the totals made of these."""
 
     key: str
     able: str
@@ -62,13 +60,15 @@ class Ranks:
 @dataclass
 class Tallies:
     """What every row adds (`each`; `credits`: which of these are a credit that few rows give), what is made
-    of all rows (`totals`, `orders` of ranks by name), each SQL once and by name, and of every tier the columns of `summed` in terms
-    of these, and which column holds what it adds to a sum (`held`, by expression).
+    of all rows (`totals`, `orders` of ranks by name, and `themselves`, keys with the rows that have them, by group), each SQL
+    once and by name, and of every tier the columns of `summed` in terms of these, and which column holds what it adds to a sum
+    (`held`, by expression).
     """
 
     each: dict[str, str] = field(default_factory=dict)
     totals: dict[str, str] = field(default_factory=dict)
     orders: dict[str, Ranks] = field(default_factory=dict)
+    themselves: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     tiers: list[dict[str, str]] = field(default_factory=list)
     held: list[dict[str, str]] = field(default_factory=list)
     credits: set[str] = field(default_factory=set)
@@ -86,13 +86,20 @@ class Tallies:
         return f"{self.total('count(*)' if flag == 'true' else f'count_if({flag})')}::BIGINT"
 
     def ranked(self, key: str, able: str, value: str, times: str) -> str:
-        """Sum of a value that the rank weighs, among the rows that are `able`; `value`: empty for that of the key itself."""
+        """Sum of a value that the rank weighs, among the rows that are `able`."""
         name = f"{self.column(key)}_{able}"
         order = self.orders.setdefault(name, Ranks(self.column(key), able))
-        if value:
-            order.values[value] = None
-        sql = f"fsum({value or 'weighed * key'} * ({times}))"
-        return order.totals.setdefault(sql, f"t_{name}_{len(order.totals) + 1}")
+        order.values[value] = None
+        return order.totals.setdefault(f"fsum({value} * ({times}))", f"t_{name}_{len(order.totals) + 1}")
+
+    def unequal(self, key: str, able: str, group: str) -> str:
+        """Sum of a key that its own rank weighs, see `unequal` of rank.py; `group`: those that one order serves best."""
+        one = (self.column(key), able)
+        group = next((name for name, keys in self.themselves.items() if one in keys), group)
+        keys = self.themselves.setdefault(group, [])
+        if one not in keys:
+            keys.append(one)
+        return f"t_{group}_{keys.index(one)}"
 
 
 class Wide(Compiled):
@@ -141,8 +148,12 @@ class Wide(Compiled):
             for p in self.pieces.values():
                 if p.times:
                     key = self._of(term(RANKED_BY[p.by]), step)
-                    is_own = (p.of, p.times) == (f"w * {term(RANKED_BY[p.by])}", "2 * rank - 1")
-                    sql = made.ranked(key, able, "" if is_own else held[p.of], p.times)
+                    if (p.of, p.times) == (f"w * {term(RANKED_BY[p.by])}", "2 * rank - 1"):
+                        # what was paid moves most rows, and each further tier few
+                        first = "first_" if step.tier == BEFORE_ALL else ""
+                        sql = made.unequal(key, able, first + p.by)
+                    else:
+                        sql = made.ranked(key, able, held[p.of], p.times)
                 else:
                     sql = made.total(f"{self.sum(p)}({held[p.of]})")
                 row[p.column] = f"coalesce({sql}, 0)"
@@ -166,7 +177,8 @@ class Wide(Compiled):
         columns = self.place(self.names)
         columns += self.carry
         columns += [f"{sql} AS {name}" for sql, name in self.tallies.each.items()] or ["true AS row"]
-        columns += [f"w{self.factor} AS weighed"] if self.tallies.orders else []
+        ranked = self.tallies.orders or self.tallies.themselves
+        columns += [f"w{self.factor} AS weighed"] if ranked else []
         source = "fact"
         if self.tiers:
             replayed = self.chosen["game"] == "replay"
@@ -178,7 +190,7 @@ class Wide(Compiled):
             flagged = [c for c in flags(value, owed) if c.rpartition(" ")[2] in used]
             source = f"(SELECT *, {', '.join(flagged)} FROM fact)"
         # read once for every order, which is found out slowly where it is not said
-        kind = "MATERIALIZED " if self.tallies.orders else ""
+        kind = "MATERIALIZED " if ranked else ""
         body = f"cut AS {kind}(\n    SELECT {', '.join(columns)}\n    FROM {source} WHERE {kept}\n)"
         return f"{self.head(late, body, apart=bool(self.carry) and not self.tiers)},\n{body}"
 
@@ -278,18 +290,18 @@ SELECT {own}{told}
         kept = f" AND {keep('tier')}" if "tier" in self.where else ""
         parts = [f"wide AS (\n    {self._summed(*self.grouped(self.names))}\n)"]
         source = "wide"
+        ranked: dict[str, tuple[str, str]] = {}
         for name, order in made.orders.items():
-            weighed = "sum(weighed) AS weighed" if order.values else "weighed"
-            values = "".join(f", fsum({value}) AS {value}" for value in order.values)
+            values = ", ".join(f"fsum({value}) AS {value}" for value in order.values)
+            cells = f"SELECT {names}{order.key} AS key, sum(weighed) AS weighed, {values} FROM cut WHERE {order.able} GROUP BY ALL"
             totals = ", ".join(f"{sql} AS {column}" for sql, column in order.totals.items())
-            parts.append(f"""\
-cell_{name} AS (
-    SELECT {names}{order.key} AS key, {weighed}{values} FROM cut WHERE {order.able}{" GROUP BY ALL" if order.values else ""}
-),
-{fractional(name, self.names)},
-wide_{name} AS (
-    SELECT {names}{totals} FROM rank_{name}{group}
-)""")
+            ranks = f"cell_{name} AS (\n    {cells}\n),\n{fractional(name, self.names)}"
+            ranked[name] = ranks, f"{totals} FROM rank_{name}"
+        for name, keys in made.themselves.items():
+            totals = ", ".join(f"{unequal(j)} AS t_{name}_{j}" for j in range(len(keys)))
+            ranked[name] = together(name, keys, "weighed", self.names), f"{totals} FROM ranks_{name}"
+        for name, (ranks, totals) in ranked.items():
+            parts.append(f"{ranks},\nwide_{name} AS (\n    SELECT {names}{totals}{group}\n)")
             on = " AND ".join(f"wide.{n} IS NOT DISTINCT FROM wide_{name}.{n}" for n in self.names)
             source += f" LEFT JOIN wide_{name} ON {on or 'true'}"
         own = "".join(f"wide.{name}, " for name in self.names)

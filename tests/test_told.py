@@ -149,6 +149,25 @@ def test_headcount_by_tier_is_that_of_a_plain_query(opened: Engine) -> None:
             assert (row["numerator"], row["denominator"]) == pytest.approx((heads, everybody), rel=1e-12)
 
 
+@pytest.mark.parametrize("table", ["first", "second"])
+def test_what_a_tier_without_credit_paid_is_no_part_of_the_fall(opened: Engine, table: str) -> None:
+    """The second city has a charity that no credit goes to, so its ledger leaves less than all of the others do."""
+    tiers = tuple(t.id for t in TIERS if t.id not in ("statutory_supplement", "charity"))
+    asked = Question.of("shapley_headcount", ["tier"], {}, INCOME)
+    fact = Fact(table, "BIGINT", told=told(opened, table))
+    c = compiled(asked, {**asked.parameters, **INCOME}, fact, tiers)
+    left = "own_net_fen + coalesce(charity_paid_fen, 0)"
+    heads = (
+        f"sum(weight) FILTER (10 * ({own}) > income_fen AND (({own}) > 0 OR income_fen > 0))"
+        for own in ("own_before_fen", left)
+    )
+    before, after, everybody = opened.ask(
+        f"SELECT {', '.join(heads)}, sum(weight) FROM {table} WHERE income_fen IS NOT NULL"
+    ).row(0)
+    assert ("own_net_fen" in c.sql) == (table == "first"), "the ledger is used where it says just that"
+    assert opened.ask(c.sql, c.bound)["value"].sum() == pytest.approx((before - after) / everybody, rel=1e-12)
+
+
 def test_whole_expressions_are_told_by_their_words() -> None:
     assert is_whole("coalesce(basic_paid_fen, 0) + own", False)
     assert is_whole("w * (own > 0)::INTEGER", True)

@@ -26,10 +26,17 @@ def owing(tiers: Sequence[str], replayed: bool, told: Mapping[str, Column]) -> l
     if replayed:
         return [coalition(mask) for mask in range(1 << len(tiers))]
     paid = [_paid(k, told) for k in tiers]
-    return [
+    owed = [
         f"(own_before_fen{''.join(f' - {p}' for i, p in enumerate(paid) if mask >> i & 1)})"
         for mask in range(1 << len(tiers))
     ]
+    return [*owed[:-1], "own_net_fen"] if _is_every(tiers, told) else owed
+
+
+def _is_every(tiers: Sequence[str], told: Mapping[str, Column]) -> bool:
+    """Whether nobody else is known to have paid anything: what all of them leave is in the ledger then."""
+    known = {k: told.get(t.paid) for k, t in TIER.items()}
+    return all(c and (c.filled if k in tiers else c.empty or c.low == c.high == 0) for k, c in known.items())
 
 
 def _paid(tier: str, told: Mapping[str, Column]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -147,6 +148,26 @@ def test_headcount_by_tier_is_that_of_a_plain_query(opened: Engine) -> None:
             row = found[tier.id]
             assert row["n"] == n
             assert (row["numerator"], row["denominator"]) == pytest.approx((heads, everybody), rel=1e-12)
+
+
+def test_gini_after_each_tier_is_the_mean_difference_of_those_who_have_the_tier(opened: Engine) -> None:
+    """One order of rows serves all tiers; that of charity has fewer rows in one city, and none in the other."""
+    given = {"living_standard": "income", "scale": "none", "weight": "household"}
+    for by in (["tier"], ["city", "tier"]):
+        table = "household_year" if "city" in by else "second"
+        asked = Question.of("gini_net", by, {}, given)
+        c = compiled(asked, {**asked.parameters, **given}, Fact(table, "BIGINT", told=told(opened, table)))
+        found = opened.ask(c.sql, c.bound)
+        assert found.height == 7 + 6 * (len(by) - 1), "before all, and every tier that is there"
+        for row in found.iter_rows(named=True):
+            left = "own_before_fen" if row["tier"] == "none" else f"{row['tier']}_after_fen"
+            kept = f"{left} IS NOT NULL AND income_fen IS NOT NULL AND city = '{row.get('city', '2')}'"
+            x, w = (
+                opened.ask(f"SELECT income_fen - {left} AS x, weight FROM {table} WHERE {kept}").to_numpy().T
+            )
+            apart = w @ np.abs(x[:, None] - x) @ w
+            assert row["n"] == len(x)
+            assert row["value"] == pytest.approx(apart / (2 * w.sum() * (w @ x)), rel=1e-11)
 
 
 @pytest.mark.parametrize("table", ["first", "second"])

@@ -37,10 +37,15 @@ def together(name: str, keys: Sequence[tuple[str, str]], weight: str, part: Sequ
     key to the next, so a row stands once at each place it has by any of them; by key j it weighs `w_j` there, and nothing where
     only others have it, and all up to it weigh `running_j`.
     """
-    columns, flags = ", ".join([*part, weight]), [able for able in dict.fromkeys(able for _, able in keys) if able != "true"]
+    columns, flags = (
+        ", ".join([*part, weight]),
+        [able for able in dict.fromkeys(able for _, able in keys) if able != "true"],
+    )
     first, *rest = (key for key, _ in keys)
     stays = " AND ".join([*flags, *(f"{key} = {first}" for key in rest)]) or "true"
-    places = f"SELECT {columns}, {first} AS key, {(1 << len(keys)) - 1}::USMALLINT AS held FROM cut WHERE {stays}"
+    places = (
+        f"SELECT {columns}, {first} AS key, {(1 << len(keys)) - 1}::USMALLINT AS held FROM cut WHERE {stays}"
+    )
     moved = ""
     if rest:
         each = [key if able == "true" else f"CASE WHEN {able} THEN {key} END" for key, able in keys]
@@ -56,10 +61,15 @@ moved_{name} AS MATERIALIZED (
         places += f"""
     UNION ALL
     SELECT {columns}, key, {held} AS held FROM (SELECT *, unnest(list_distinct(keys)) AS key FROM moved_{name})"""
-    over = f"PARTITION BY {', '.join(part)} ORDER BY key ROWS UNBOUNDED PRECEDING" if part else "ROWS UNBOUNDED PRECEDING"
+    over = (
+        f"PARTITION BY {', '.join(part)} ORDER BY key ROWS UNBOUNDED PRECEDING"
+        if part
+        else "ROWS UNBOUNDED PRECEDING"
+    )
     ordered = f"place_{name}" if part else f"(FROM place_{name} ORDER BY key)"
     running = (
-        f"{weight} * ((held & {1 << j}) > 0)::INTEGER AS w_{j}, fsum(w_{j}) OVER ({over}) AS running_{j}" for j in range(len(keys))
+        f"{weight} * ((held & {1 << j}) > 0)::INTEGER AS w_{j}, fsum(w_{j}) OVER ({over}) AS running_{j}"
+        for j in range(len(keys))
     )
     return f"""\
 {moved}place_{name} AS (

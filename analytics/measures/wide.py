@@ -49,11 +49,10 @@ def compiled(
 
 @dataclass
 class Ranks:
-    """One order of rows, by a column of `cut`: which rows are in it, the values that its cells sum, and the totals made of these."""
+    """One order of rows, by a column of `cut`: which rows are in it, and the totals made of the values it ranks."""
 
     key: str
     able: str
-    values: dict[str, None] = field(default_factory=dict)
     totals: dict[str, str] = field(default_factory=dict)
 
 
@@ -89,7 +88,6 @@ class Tallies:
         """Sum of a value that the rank weighs, among the rows that are `able`."""
         name = f"{self.column(key)}_{able}"
         order = self.orders.setdefault(name, Ranks(self.column(key), able))
-        order.values[value] = None
         return order.totals.setdefault(f"fsum({value} * ({times}))", f"t_{name}_{len(order.totals) + 1}")
 
     def unequal(self, key: str, able: str, group: str) -> str:
@@ -128,6 +126,13 @@ class Wide(Compiled):
             self.question.measure.credit != "shapley"
         )  # else credits have rows of their own, all of which can be used
 
+        # what nothing else is ranked by than itself
+        alone = {*self.ranks} - {
+            p.by
+            for p in self.pieces.values()
+            if p.by and (p.of, p.times) != (f"w * {term(RANKED_BY[p.by])}", "2 * rank - 1")
+        }
+
         def column(sql: str) -> str:
             return sql if sql == "true" else made.column(sql)
 
@@ -148,7 +153,7 @@ class Wide(Compiled):
             for p in self.pieces.values():
                 if p.times:
                     key = self._of(term(RANKED_BY[p.by]), step)
-                    if (p.of, p.times) == (f"w * {term(RANKED_BY[p.by])}", "2 * rank - 1"):
+                    if p.by in alone:
                         # what was paid moves most rows, and each further tier few
                         first = "first_" if step.tier == BEFORE_ALL else ""
                         sql = made.unequal(key, able, first + p.by)
@@ -292,11 +297,20 @@ SELECT {own}{told}
         source = "wide"
         ranked: dict[str, tuple[str, str]] = {}
         for name, order in made.orders.items():
-            values = ", ".join(f"fsum({value}) AS {value}" for value in order.values)
-            cells = f"SELECT {names}{order.key} AS key, sum(weighed) AS weighed, {values} FROM cut WHERE {order.able} GROUP BY ALL"
+            alike = "".join(f" AND cut.{n} IS NOT DISTINCT FROM of.{n}" for n in self.names)
             totals = ", ".join(f"{sql} AS {column}" for sql, column in order.totals.items())
-            ranks = f"cell_{name} AS (\n    {cells}\n),\n{fractional(name, self.names)}"
-            ranked[name] = ranks, f"{totals} FROM rank_{name}"
+            # Rows are put beside their rank: in the order itself they would carry all of their values, which costs more.
+            ranked[name] = (
+                f"""\
+cell_{name} AS (
+    SELECT {names}{order.key} AS key, sum(weighed) AS weighed FROM cut WHERE {order.able} GROUP BY ALL
+),
+{fractional(name, self.names)},
+placed_{name} AS (
+    SELECT cut.*, below, up_to, rank FROM cut JOIN rank_{name} AS of ON cut.{order.key} = of.key{alike} WHERE {order.able}
+)""",
+                f"{totals} FROM placed_{name}",
+            )
         for name, keys in made.themselves.items():
             totals = ", ".join(f"{unequal(j)} AS t_{name}_{j}" for j in range(len(keys)))
             ranked[name] = together(name, keys, "weighed", self.names), f"{totals} FROM ranks_{name}"

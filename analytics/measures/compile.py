@@ -198,11 +198,11 @@ cut AS (
         if "scale" in chosen:
             extra.append(f"{rules.scales[chosen['scale']].sql} AS scale")
         if size := self._size():
-            line = "line" if self._line_name() in rules.lines else "$poverty_line_fen"
-            need = (
-                f"({line} * size)" if size == "n_members" else f"floor({line} * size + 0.5)"
-            )  # whole already
-            extra += [f"{size} AS size", f"{need}::BIGINT AS need"]
+            line = rules.lines.get(self._line_name())
+            extra += [
+                f"{size} AS size",
+                f"({line.need if line else '$poverty_line_fen * size'})::BIGINT AS need",
+            ]
         if "resource" in chosen:
             extra.append(f"{rules.resources[chosen['resource']].sql} AS resource")
         if "weight" in chosen:

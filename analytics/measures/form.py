@@ -129,12 +129,13 @@ class Resource(Choice):
 
 class Line(Form):
     """A poverty line of each city and year, by a file of `lines/`; `size`: SQL of the equivalent persons of a household;
-    `amount`, `of`: what the mean is taken of, and what the band of households is a band of.
+    `need`: of what all of them need, to the fen; `amount`, `of`: what the mean is taken of, and what the band of households is one of.
     """
 
     title: Text
     file: str
     size: str
+    need: str = "line * size"
     amount: str = ""
     of: str = ""
     needs: tuple[str, ...]

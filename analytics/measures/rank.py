@@ -32,15 +32,14 @@ rank_{name} AS (
 )"""
 
 
-def together(name: str, keys: Sequence[tuple[str, str]], weight: str, part: Sequence[str]) -> str:
+def one_order(name: str, keys: Sequence[tuple[str, str]], weight: str, part: Sequence[str]) -> str:
     """CTE `ranks_<name>`: one order of rows for several keys, each given with what says that a row of `cut` has it. Few rows move from one
     key to the next, so a row stands once at each place it has by any of them; by key j it weighs `w_j` there, and nothing where
     only others have it, and all up to it weigh `running_j`.
     """
-    columns, flags = (
-        ", ".join([*part, weight]),
-        [able for able in dict.fromkeys(able for _, able in keys) if able != "true"],
-    )
+    columns = ", ".join([*part, weight])
+    able_by = [*dict.fromkeys(able for _, able in keys)]
+    flags = [able for able in able_by if able != "true"]
     first, *rest = (key for key, _ in keys)
     stays = " AND ".join([*flags, *(f"{key} = {first}" for key in rest)]) or "true"
     places = (
@@ -52,7 +51,7 @@ def together(name: str, keys: Sequence[tuple[str, str]], weight: str, part: Sequ
         held = " + ".join(
             f"coalesce(key = keys[{j + 1}], false)::USMALLINT * {1 << j}" for j in range(len(keys))
         )
-        somewhere = f"{flags[0]} AND " if len(flags) == 1 else ""
+        somewhere = f"{flags[0]} AND " if flags and len(able_by) == 1 else ""
         moved = f"""\
 moved_{name} AS MATERIALIZED (
     SELECT {columns}, [{", ".join(each)}] AS keys FROM cut WHERE {somewhere}NOT coalesce({stays}, false)
@@ -82,7 +81,7 @@ ranks_{name} AS (
 
 
 def unequal(j: int) -> str:
-    """Sum of key j that 2 * rank - 1 weighs, over `together`: the numerator of a Gini index. Equal keys need no common rank here: in what
+    """Sum of key j that 2 * rank - 1 weighs, over `one_order`: the numerator of a Gini index. Equal keys need no common rank here: in what
     order they come changes nothing of their sum.
     """
     return f"fsum(w_{j} * key * (2 * running_{j} - w_{j})) / nullif(sum(w_{j}), 0) - fsum(w_{j} * key)"

@@ -15,7 +15,7 @@ from analytics.measures.compile import Compiled, Piece
 from analytics.measures.credit import credit, flags, listed, moves, only, owing
 from analytics.measures.form import dimensions
 from analytics.measures.question import BEFORE_ALL, Question
-from analytics.measures.rank import RANKED_BY, fractional, together, unequal
+from analytics.measures.rank import RANKED_BY, fractional, one_order, unequal
 from analytics.measures.rows import Fact, Step, keep, left_over, over, steps, term
 from analytics.store import literal
 from analytics.tiers import LEDGERS
@@ -313,7 +313,7 @@ placed_{name} AS (
             )
         for name, keys in made.themselves.items():
             totals = ", ".join(f"{unequal(j)} AS t_{name}_{j}" for j in range(len(keys)))
-            ranked[name] = together(name, keys, "weighed", self.names), f"{totals} FROM ranks_{name}"
+            ranked[name] = one_order(name, keys, "weighed", self.names), f"{totals} FROM ranks_{name}"
         for name, (ranks, totals) in ranked.items():
             parts.append(f"{ranks},\nwide_{name} AS (\n    SELECT {names}{totals}{group}\n)")
             on = " AND ".join(f"wide.{n} IS NOT DISTINCT FROM wide_{name}.{n}" for n in self.names)

@@ -15,7 +15,7 @@ from analytics.measures import Book
 from analytics.release import Record, Viewer, log_of
 from analytics.store import Store
 from analytics.view import ahead, asking, server
-from analytics.view.ahead import Ahead, Question
+from analytics.view.ahead import Ahead, Foreseen
 
 ZHUHAI, ZHANJIANG = "440400", "440800"
 PLACES = [(ZHUHAI, 2022), (ZHUHAI, 2023), (ZHANJIANG, 2022), (ZHANJIANG, 2023)]
@@ -41,9 +41,9 @@ class Clerk:
             raise ValueError("not here")
 
 
-def question(measure: str = "gini", **where: str) -> Question:
+def question(measure: str = "gini", **where: str) -> Foreseen:
     told = {name: [code] for name, code in where.items()}
-    return Question(measure, ("tier",), told or WHERE, {})
+    return Foreseen(measure, ("tier",), told or WHERE, {})
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def settles(seen: Callable[[], int], want: int) -> bool:
     return seen() == want
 
 
-def asked(worker: Ahead, desk: Clerk, *questions: Question) -> None:
+def asked(worker: Ahead, desk: Clerk, *questions: Foreseen) -> None:
     for each in questions:
         worker.asked(desk, each)  # type: ignore[arg-type]
 
@@ -96,8 +96,8 @@ def test_what_was_asked_of_one_place_is_made_once_for_every_other() -> None:
 def test_questions_of_several_places_and_of_none_are_left() -> None:
     desk = Clerk()
     with Ahead() as worker:
-        several = Question("gini", (), {"city": [ZHUHAI, ZHANJIANG], "plan_year": ["2022"]}, {})
-        asked(worker, desk, several, Question("gini", (), {}, {}), question(plan_year="2022"))
+        several = Foreseen("gini", (), {"city": [ZHUHAI, ZHANJIANG], "plan_year": ["2022"]}, {})
+        asked(worker, desk, several, Foreseen("gini", (), {}, {}), question(plan_year="2022"))
         assert settles(lambda: len(desk.made), 0)
 
 

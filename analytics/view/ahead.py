@@ -16,7 +16,7 @@ _KNOWN = 2000  # questions remembered
 
 
 @dataclass(frozen=True)
-class Question:
+class Foreseen:
     """What was asked of a city, or of one of its plan years."""
 
     measure: str
@@ -52,7 +52,7 @@ class Ahead:
     """`with Ahead() as ahead:` a worker beside the sessions: one answer at a time, and none while anybody asks."""
 
     def __init__(self) -> None:
-        self._wanted: deque[tuple[Desk, Question]] = deque()
+        self._wanted: deque[tuple[Desk, Foreseen]] = deque()
         self._known: OrderedDict[object, None] = OrderedDict()
         self._lock = threading.Lock()
         self._is_on = self._is_working = False
@@ -66,7 +66,7 @@ class Ahead:
         self._is_on = False
         self._wanted.clear()
 
-    def asked(self, desk: Desk, question: Question) -> None:
+    def asked(self, desk: Desk, question: Foreseen) -> None:
         """Somebody asked this; returns at once."""
         if not self._is_on:
             return
@@ -85,7 +85,7 @@ class Ahead:
                 self._is_working = True
                 threading.Thread(target=self._work, name="ahead", daemon=True).start()
 
-    def _next(self) -> tuple[Desk, Question] | None:
+    def _next(self) -> tuple[Desk, Foreseen] | None:
         with self._lock:
             if self._wanted:
                 return self._wanted.popleft()

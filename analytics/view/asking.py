@@ -25,7 +25,7 @@ from analytics.release import Denied, Record, Released, Unwritten, Viewer, log_o
 from analytics.store import Damaged, NotBuilt, QueryTimeout, Store
 from analytics.tiers import LEDGERS
 from analytics.view import door
-from analytics.view.ahead import Ahead, Question
+from analytics.view.ahead import Ahead, Foreseen
 from analytics.whatif import NoEffect, NoSettlements, Scenario
 
 MEASURES = tuple(  # that any page can ask for
@@ -131,7 +131,7 @@ def ask(
     with _reasoned():
         given = at.ask(measure, by, where, parameters, scenario=ledger, se=se, against=against)
     if ledger == "observed" and not (se or against):
-        ahead.asked(at, Question(measure, tuple(by), where, parameters or {}))
+        ahead.asked(at, Foreseen(measure, tuple(by), where, parameters or {}))
     return given
 
 

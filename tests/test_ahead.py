@@ -25,18 +25,18 @@ WHERE = {"city": [ZHANJIANG], "plan_year": ["2022"]}
 class Clerk:
     """Stands for a desk: notes what is to be foreseen."""
 
-    def __init__(self, takes: float = 0, fails: bool = False) -> None:
+    def __init__(self, takes: float = 0, first: float = 0, fails: bool = False) -> None:
         self.places, self.snapshot_id, self.viewer = (
             PLACES,
             "s",
             SimpleNamespace(scope=("analyst", None, None)),
         )
         self.made: list[tuple[str, Mapping[str, Sequence[str]]]] = []
-        self._takes, self._fails = takes, fails
+        self._takes, self._first, self._fails = takes, first, fails
 
     def foresee(self, measure: str, by: Any, where: Mapping[str, Sequence[str]], parameters: Any) -> None:
         self.made.append((measure, where))
-        time.sleep(self._takes)
+        time.sleep(self._takes if self.made[1:] else self._takes + self._first)
         if self._fails:
             raise ValueError("not here")
 
@@ -50,7 +50,7 @@ def question(measure: str = "gini", **where: str) -> Foreseen:
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A short rest, and what counts as slow beyond what a busy machine adds."""
     monkeypatch.setattr(ahead, "_REST", 0.05)
-    monkeypatch.setattr(ahead, "_QUICK", 1.0)
+    monkeypatch.setattr(ahead, "_QUICK", 0.5)
 
 
 def settles(seen: Callable[[], int], want: int) -> bool:
@@ -115,11 +115,19 @@ def test_nothing_is_made_while_somebody_asks(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.usefixtures("soon")
 def test_slow_answers_are_left_and_a_failure_ends_nothing() -> None:
-    slow, failing = Clerk(takes=1.2), Clerk(fails=True)
+    slow, failing = Clerk(takes=3), Clerk(fails=True)
     with Ahead() as worker:
         asked(worker, slow, question())
         asked(worker, failing, question("reach"))
         assert settles(lambda: len(slow.made) + len(failing.made), 1 + 3)
+
+
+@pytest.mark.usefixtures("soon")
+def test_one_answer_that_the_machine_held_up_decides_nothing() -> None:
+    desk = Clerk(first=0.7)
+    with Ahead() as worker:
+        asked(worker, desk, question())
+        assert settles(lambda: len(desk.made), 3)
 
 
 @pytest.mark.usefixtures("soon")

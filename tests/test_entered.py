@@ -85,7 +85,9 @@ class Watch:
 
     def _drawn(self, true: Any) -> Any:
         def enqueue(context: ScriptRunContext, message: Any) -> None:
-            self.early += self._waiting is not None
+            # not a spinner, which a slow machine shows of its own accord
+            is_drawn = message.delta.WhichOneof("type") in ("new_element", "add_block")
+            self.early += self._waiting is not None and is_drawn
             true(context, message)
 
         return enqueue

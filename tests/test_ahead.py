@@ -75,6 +75,12 @@ def test_other_places_are_those_of_the_store_nearest_first() -> None:
         ([ZHUHAI], ["2023"]),
     ]
     assert all(w["sex"] == ["f"] for w in of_a_year)
+    of_the_next = question(city=ZHANJIANG, plan_year="2023").elsewhere(PLACES)
+    assert [(*w["city"], *w["plan_year"]) for w in of_the_next] == [
+        (ZHANJIANG, "2022"),
+        (ZHUHAI, "2023"),
+        (ZHUHAI, "2022"),
+    ]
     assert question(city=ZHUHAI).elsewhere(PLACES) == [{"city": [ZHANJIANG]}]
     assert len(question(city="x").elsewhere([(str(n), 2022) for n in range(500)])) == 60
 

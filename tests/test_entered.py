@@ -93,6 +93,24 @@ class Watch:
         return enqueue
 
 
+def test_the_watch_sees_what_is_drawn_early(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control of the next."""
+
+    def page() -> None:
+        import streamlit as st
+
+        from analytics.view import asking
+
+        with asking.together():
+            st.caption("early")
+        st.caption("in time")
+
+    monkeypatch.setenv("JIANFU_STORE", str(store))
+    watch = Watch(store, monkeypatch)
+    assert not AppTest.from_function(page, default_timeout=60).run().exception
+    assert watch.early == 1
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_answer_of_a_visit_is_entered_before_it_is_shown(
     store: Path, page: str, monkeypatch: pytest.MonkeyPatch

@@ -104,6 +104,7 @@ def test_every_number_is_the_answer_of_the_desk(
     fresh, document = Desk.open(sample_store), reports[kind, "zh"]
     by_title = {table.title: table for table in tables(document)}
     compared = 0
+    few = "hidden" in set(fresh.ask("reach", ["plan_year", "tier"], SCOPES["course"]).table["status"])
     for part in (p for s in report(kind).section for p in s.part):
         expected = numbers(fresh, part)
         if part.title.zh not in by_title:  # said in one sentence that all of it is protected
@@ -113,9 +114,15 @@ def test_every_number_is_the_answer_of_the_desk(
         cells = held(by_title[part.title.zh])
         for key, (value, status) in expected.items():
             cell = cells[key]
+            if status == "shown" and cell.text == "受保护":  # beside another, see test_report_complement.py
+                assert few or any(s == "hidden" for _, s in expected.values()), (part.id, key)
+                continue
             assert cell.value == value, (part.id, key)
             if status != "shown":
-                assert cell.text == {"hidden": "受保护", "undefined": "无定义"}[status], (part.id, key)
+                assert cell.text in {"hidden": ["受保护"], "undefined": ["无定义", "无数据"]}[status], (
+                    part.id,
+                    key,
+                )
             compared += value is not None
         for key, cell in cells.items():
             if cell.value is not None and key not in expected:

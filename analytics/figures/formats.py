@@ -34,11 +34,12 @@ _ENGLISH = {
 def scale(values: Iterable[float | None], unit: str = "auto", language: str = "zh") -> Scale:
     """One scale for all values of a column or an axis: the chosen one, or the one that suits the largest value.
 
-    Chinese changes at 万 (10^4) and 亿 (10^8), English at a million and a billion.
+    Chinese changes at 万 (10^4) and 亿 (10^8), English at a million and a billion. What a chosen unit would leave too few digits
+    of, such as the premium of a person in 万元, stays in yuan.
     """
-    if unit in SCALES:
-        return SCALES[unit]
     largest = max((abs(v) for v in values if v is not None), default=0.0)
+    if unit in SCALES:
+        return SCALES[unit if largest * 10 >= SCALES[unit].yuan else "yuan"]
     steps, edges = (SCALES, (1e5, 1e8)) if language == "zh" else (_ENGLISH, (1e6, 1e9))
     return steps["yi"] if largest >= edges[1] else steps["wan"] if largest >= edges[0] else steps["yuan"]
 

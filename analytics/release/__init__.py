@@ -3,7 +3,7 @@
 from analytics.release.access import ACTIONS, LOCAL, Denied, Role, Viewer, roles
 from analytics.release.audit import Log, Unwritten, log_of
 from analytics.release.changes import changing
-from analytics.release.disclosure import Policy, Released, policy, release
+from analytics.release.disclosure import HIDDEN, SHOWN, Policy, Released, policy, release
 from analytics.release.figure import Figure, digest, identified, program
 from analytics.release.grants import BadGrants, Grants
 from analytics.release.grants import read as read_grants
@@ -18,8 +18,10 @@ from analytics.release.tables import guarded as guarded_tables
 
 __all__ = [
     "ACTIONS",
+    "HIDDEN",
     "LOCAL",
     "PROTECTED",
+    "SHOWN",
     "BadGrants",
     "Denied",
     "Figure",

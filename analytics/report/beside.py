@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from analytics import reference
 from analytics.desk import benchmarks
+from analytics.desk.benchmarks import Row
 from analytics.figures import about, benefit, formats, formula, published, words
 from analytics.figures.words import say, t
 from analytics.measures import measures
@@ -69,7 +70,7 @@ def figures(look: Look) -> list[Block]:
             Cell(r.figure.zh if words.language() == "zh" else r.figure.en),
             Cell(say(r.figure.period)),
             Cell(published.published(r.figure)),
-            Cell(published.ours(r)),
+            Cell(_ours(r, look)),
             Cell(published.apart(r)),
             Cell(t(f"class.{r.figure.source_class}")),
         )
@@ -87,6 +88,14 @@ def figures(look: Look) -> list[Block]:
     if ids := about.ids(look.beside):
         note += " " + t("audit.figures", figures=words.listing(ids))
     return [Table(t("report.published", place=look.name), heads, tuple(lines), note, len(heads))]
+
+
+def _ours(row: Row, look: Look) -> str:
+    """Our value, with its years where they are not the year of the report."""
+    text, years = published.ours(row), sorted({str(year) for _, year in row.covers})
+    if years == [str(look.year)] or row.value is None:
+        return text
+    return t("report.covers", value=text, years=words.span(years))
 
 
 def quality(look: Look) -> list[Block]:
@@ -113,7 +122,7 @@ def quality(look: Look) -> list[Block]:
 
 def definitions(look: Look) -> list[Block]:
     """Every measure asked so far, once: what it says, its formula, what to mind, where it comes from."""
-    ids = dict.fromkeys(a.measure.id for a in look.asked)
+    ids = dict.fromkeys(a.measure.id for a in (*look.asked, *look.beside))
     lines = []
     for form in (measures()[i] for i in ids):
         sources = [words.listing([part for part in (s.title, s.where) if part]) for s in form.source]
@@ -133,7 +142,7 @@ def definitions(look: Look) -> list[Block]:
 
 
 def _ids(look: Look, measure: str) -> list[str]:
-    found = about.ids([a for a in look.asked if a.measure.id == measure])
+    found = about.ids([a for a in (*look.asked, *look.beside) if a.measure.id == measure])
     return [t("audit.figures", figures=words.listing(found))] if found else []
 
 

@@ -123,12 +123,13 @@ def _facts(look: Look, title: str) -> tuple[tuple[str, str], ...]:
         (t("provenance.plans"), words.listing(plans) or t("rule.no_plan")),
         (t("provenance.protection"), str(told["protection"])),
         (t("report.burden"), t("report.burden_is")),
+        (t("report.rounding"), t("report.rounding_is")),
         *((t(f"provenance.{name}"), str(told[name])) for name in versions),
         (t("audit.report_figures"), t("audit.report_figures_is", n=len(look.figures))),
         (t("audit.head"), look.desk.record.head),
         (t("report.cite"), t("report.cited", title=title, place=look.name, snapshot=look.desk.snapshot_id)),
     ]
-    if look.yardstick:
+    if look.yardstick and any("resource" in answer.measure.parameters for answer in look.asked):
         told_by = {name: words.inline(names.setting(name, code)) for name, code in look.yardstick.items()}
         lines.insert(4, (t("report.resources"), t("report.yardstick", **told_by)))
     return tuple(lines)

@@ -5,12 +5,14 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import accumulate
 from typing import Any
 
 import xlsxwriter
 
+from analytics.figures.formats import NOTHING
 from analytics.figures.words import t
 from analytics.report import draw, paging
 from analytics.report.document import Cell, Document, Picture, Table, Text
@@ -149,6 +151,7 @@ class _Writer:
         self._table(sheet, row + 1, paging.facts(self.document), "", _PAIR)
 
     def _section(self, sheet: Any, part: paging.Part) -> None:
+        part = replace(part, pieces=tuple(map(_spread, part.pieces)))
         tables = [p.block for p in part.pieces if isinstance(p.block, Table)]
         tables += [p.block.table for p in part.pieces if isinstance(p.block, Picture)]
         widths = self._columns(sheet, tables)
@@ -326,14 +329,36 @@ def value(cell: Cell) -> float | None:
     return round(cell.value * 100, 10) if cell.unit == "points" else cell.value
 
 
+def _spread(piece: Piece) -> Piece:
+    """A table whose intervals have a column of their own: a cell holds a number, and no words beside it."""
+    if not isinstance(table := piece.block, Table):
+        return piece
+    ends = [i for i in range(len(table.columns)) if any(_interval(row[i]) for row in table.rows)]
+    columns: list[str] = []
+    rows: list[list[Cell]] = [[] for _ in table.rows]
+    for i, head in enumerate(table.columns):
+        columns += [head, t("column.interval")] if i in ends else [head]
+        for row, line in zip(table.rows, rows, strict=True):
+            line += [row[i], Cell(_interval(row[i]) or NOTHING)] if i in ends else [row[i]]
+    return replace(piece, block=replace(table, columns=tuple(columns), rows=tuple(map(tuple, rows))))
+
+
+def _interval(cell: Cell) -> str:
+    """The interval that is told behind a number; empty where there is none."""
+    _, bracket, rest = cell.text.partition(" [")
+    return f"[{rest}" if bracket and cell.value is not None else ""
+
+
 def shape(cell: Cell) -> str:
     """How a spreadsheet shows a cell of a unit."""
     whole = cell.value is not None and float(cell.value).is_integer()
     if cell.text.startswith("<"):  # too small for the decimals that are shown, but not zero
         return f'"{_plain(cell.text)}"'
+    # two decimals where one would read as nothing, as it is written elsewhere
+    points = "0.00" if re.search(r"\.\d\d", cell.text.partition(" [")[0]) else "0.0"
     form = {
         "share": "0.0%",
-        "points": f'0.0" {t("file.points")}"',
+        "points": f'{points}" {t("file.points")}"',
         "yuan": f'#,##0.00" {t("file.yuan")}"',
         "index": "0.000",
         "days": f'#,##0{"" if whole else ".00"}" {t("file.days")}"',

@@ -21,6 +21,8 @@ _UNITS = {"per_100": "count"}
 
 def blocks(look: Look, part: Part) -> list[Block]:
     """A part as picture and table. Raises Unanswered where the store holds nothing for it."""
+    if part.of == "course" and len(look.years) == 1:
+        raise Unanswered(t("report.one_year"))
     made = {"columns": _columns, "crossed": _crossed, "course": _course, "peers": _peers}[part.layout]
     table = made(look, part)
     numbers = [cell for line in table.rows for cell in line[table.left :]]
@@ -33,6 +35,8 @@ def cell(row: Row | None, unit: str, missing: str, show: str = "value") -> Cell:
     """A number of a row as people read it, the number behind it, or the word that says why there is none."""
     if row is None:
         return Cell(missing)
+    if row["status"] == "undefined" and not row["n"]:  # nobody there at all
+        return Cell(t("cell.no_data"))
     if row["status"] != "shown" or row[show] is None:
         return Cell(t("cell.undefined" if row["status"] == "shown" else f"cell.{row['status']}"))
     number = float(row[show])
@@ -51,9 +55,16 @@ def difference(row: Row | None, unit: str) -> Cell:
     return Cell(text, number, "points" if unit == "share" else _UNITS.get(unit, unit))
 
 
+def _of_totals(before: Cell, now: Cell, unit: str) -> Cell:
+    """The difference of two totals."""
+    if before.value is None or now.value is None:
+        return Cell(formats.NOTHING)
+    return difference({"difference": now.value - before.value}, unit)
+
+
 def _plain(number: float) -> float:
     """Without the last bits of a sum of fractions, which would be printed as decimals."""
-    return round(number, 6)
+    return float(f"{number:.12g}")
 
 
 def _heading(column: Column) -> str:
@@ -151,8 +162,11 @@ def _course(look: Look, part: Part) -> Table:
         line = [Cell(_heading(column) + (t("report.of_tier", tier=words.tier(tier)) if tier else ""))]
         line += [cell(rows.get(year), column.measured, absent, column.show) for year in years]
         if look.before is not None:
-            change = look.change(column.measure, where) if column.show == "value" else None
-            line.append(difference(change.row if change else None, column.measured))
+            if column.show == "value":
+                change = look.change(column.measure, where)
+                line.append(difference(change.row if change else None, column.measured))
+            else:
+                line.append(_of_totals(line[-2], line[-1], column.measured))
         lines.append(tuple(line))
     if not any(told):
         raise Unanswered(t("report.not_held"))
@@ -193,7 +207,8 @@ def _peers(look: Look, part: Part) -> Table:
         t("ranking.difference", city=words.city(look.city)),
     )
     direction = t(f"report_ranked.{better}")
-    return Table(say(part.title), heads, tuple(lines), _joined(direction, _note(part, [answer])))
+    told = t("report_ranked.interval") if any("[" in line[-1].text for line in lines) else ""
+    return Table(say(part.title), heads, tuple(lines), _joined(direction, told, _note(part, [answer])))
 
 
 def _apart(look: Look, measure: str, by: Sequence[str], where: Any) -> dict[str, Row]:
@@ -233,9 +248,12 @@ def _picture(look: Look, part: Part, table: Table) -> Picture | None:
     drawn = _series(part, table)
     if sum(line[at].value is not None for line in table.rows for at in drawn) < _FEWEST:
         return None
-    told = replace(chart, alt=t("report.alt", title=table.title, numbers=_told(table, drawn)))
+    title = table.title
+    if part.layout == "columns" and part.chart == "bars" and len(part.column) > 1:
+        title = t("report.drawn", title=title, what=words.inline(table.columns[drawn[0]]))
+    told = replace(chart, alt=t("report.alt", title=title, numbers=_told(table, drawn)))
     note = t("figure.gaps", n=chart.gaps) if chart.gaps else ""
-    return Picture(table.title, told, table, NATIVE[part.chart], note, drawn)
+    return Picture(title, told, table, NATIVE[part.chart], note, drawn)
 
 
 def _series(part: Part, table: Table) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -11,11 +12,13 @@ from analytics.figures import formats, names, words
 from analytics.figures.words import say, t
 from analytics.measures import measures
 from analytics.release import Figure, Released
+from analytics.report import complement
 from analytics.store import QueryTimeout
 
 Where = Mapping[str, Sequence[str]]
 Row = Mapping[str, Any]
 YARDSTICK = "catastrophic_headcount"
+_NO_PARTS = ("city", "plan_year", "tier", "threshold")  # a report tells no total of their values
 
 
 class Unanswered(Exception):
@@ -110,7 +113,7 @@ class Look:
         key = (measure, tuple(by), repr(sorted(filters.items())), repr(sorted(more.items())))
         if key not in self._answers:
             try:
-                self._answers[key] = self.desk.ask(measure, by, filters, taken, **more)
+                self._answers[key] = self._apart(self.desk.ask(measure, by, filters, taken, **more), **more)
             except (ValueError, QueryTimeout):  # in the language of those who put questions, not of who reads
                 self._answers[key] = None
         found = self._answers[key]
@@ -118,6 +121,31 @@ class Look:
             raise Unanswered(t("report.not_held"))
         self.asked.append(found)
         return found
+
+    def _apart(self, answer: Released, **more: Any) -> Released:
+        """An answer without what it gives away of protected cells beside the other answers of the report."""
+        if "tier" in answer.by:
+            here = (self.city, str(self.year))
+            answer = complement.tiers(answer, self.order, here, self._protected_tiers)
+        along = [name for name in answer.by if name not in _NO_PARTS]
+        if not along or answer.measure.quantile:
+            return answer
+        by = tuple(name for name in answer.by if name not in along)
+        totals = self._apart(self.desk.ask(answer.measure.id, by, answer.where, answer.parameters, **more))
+        return complement.parts(answer, totals, along[0], "tier" in by)
+
+    @cached_property
+    def _protected_tiers(self) -> dict[tuple[str, str], set[str]]:
+        """By city and year the tiers of which a report says nothing."""
+        try:
+            reach = self.desk.ask("reach", ("plan_year", "tier"), self.scope("course")).table.to_dicts()
+        except (ValueError, QueryTimeout):
+            return {}
+        paid: dict[tuple[str, str], dict[str, float | None]] = {}
+        for row in reach:
+            paid.setdefault((self.city, str(row["plan_year"])), {})[str(row["tier"])] = row["numerator"]
+        orders = {at: self.desk.order(at[0], int(at[1])) for at in paid}
+        return {at: complement.companions(orders[at], by_tier) for at, by_tier in paid.items()}
 
     def number(
         self,

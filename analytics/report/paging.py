@@ -202,7 +202,10 @@ def _needs(table: Table, column: int, size: float, language: str) -> tuple[float
     usual = math.sqrt(sum(sum(cell) ** 2 for cell in cells) / len(cells))
     words_ = [wide(word, True) for word in _words(head)]
     words_ += [
-        wide(word) for cell in body for word in (_words(cell) if worded(table, column) else cell.split())
+        wide(word)
+        for cell in body
+        # not at the no-break space between a number and its unit
+        for word in (_words(cell) if worded(table, column) else re.split(r"[ \n]+", cell))
     ]
     return max(words_, default=0.0) + PAD, usual + PAD, max(map(max, cells)) + PAD
 

@@ -102,6 +102,18 @@ def _shown(found: Sequence[tuple[str, Number]], measure: str) -> list[tuple[str,
     return shown
 
 
+def _most(
+    found: Sequence[tuple[str, Number]], shown: Sequence[tuple[str, Number]], total: Number
+) -> tuple[str, Number]:
+    """The one of most money among all. Raises Unsaid where what is protected may be more."""
+    code, most = max(shown, key=lambda pair: pair[1].part("numerator"))
+    hidden = [number for _, number in found if number.status == "hidden"]
+    rest = total.part("numerator") - sum(number.part("numerator") for _, number in found if number)
+    if hidden and (not total or rest > most.part("numerator")):
+        raise Unsaid(hidden)
+    return code, most
+
+
 def _among(found: Sequence[tuple[str, Number]], dimension: str) -> str:
     """Says so where some values are protected, before one of the others is called the largest."""
     return (
@@ -147,11 +159,10 @@ def change(look: Look) -> str:
 def largest(look: Look) -> str:
     found = _several(look, "tier_share", "tier")
     shown = _shown(found, "tier_share")
-    top, most = max(shown, key=lambda pair: pair[1].value)
+    top, most = _most(found, shown, look.number("effective_reimbursement_rate"))
     others = [f"{words.inline(words.tier(k))} {n.text}" for k, n in shown if k != top]
     return t(
         "report.largest",
-        among=_among(found, "tier"),
         tier=words.inline(words.tier(top)),
         share=most.text,
         others=t("report.others", others=words.listing(others)) if others else "",
@@ -216,6 +227,8 @@ def _highest(look: Look, key: str, measure: str, dimension: str) -> str:
     if len(shown) < 2:
         raise Unsaid([number for _, number in found])
     (top, most), (low, least) = (sorted(shown, key=lambda pair: pair[1].value)[at] for at in (-1, 0))
+    if most.text == least.text:
+        return ""  # nobody who reads it sees a difference
     return t(
         key,
         among=_among(found, dimension),
@@ -344,10 +357,9 @@ def _most_paid(look: Look, dimension: str) -> str:
     shown = [pair for pair in _shown(found, "paid_per_claim") if pair[0] != "unknown"]
     if not shown:
         raise _none("paid_per_claim")
-    top, most = max(shown, key=lambda pair: pair[1].part("numerator"))
+    top, most = _most(found, shown, look.number("paid_per_claim"))
     return t(
         f"report.{dimension}",
-        among=_among(found, dimension),
         most=words.inline(look.label(dimension, top)),
         paid=_money(most.part("numerator")),
         claims=_people(most.part("denominator")),
@@ -358,10 +370,10 @@ def _most_paid(look: Look, dimension: str) -> str:
 def large(look: Look) -> str:
     found = _several(look, "paid_per_beneficiary", "burden_band", tier="inclusive")
     shown = _shown(found, "paid_per_beneficiary")
-    band, most = max(shown, key=lambda pair: pair[1].part("numerator"))
+    where = {"tier": ["inclusive"]}
+    band, most = _most(found, shown, look.number("paid_per_beneficiary", where=where, tier="inclusive"))
     return t(
         "report.large",
-        among=_among(found, "burden_band"),
         band=look.label("burden_band", band),
         n=_people(most.part("n")),
         paid=_money(most.part("numerator")),

@@ -154,6 +154,8 @@ def _build(args: argparse.Namespace) -> None:
 
 def _measure(args: argparse.Namespace) -> None:
     where = {name: _names(value) for name, value in console.pairs(args.where, "--where").items()}
+    if args.se_method != "auto" and not (args.se or args.against):
+        raise ValueError("--se-method: says how errors are computed; ask for them by --se or --against")
     answers = verbs.measure(
         args.store,
         args.measures,

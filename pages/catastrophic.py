@@ -60,7 +60,7 @@ figure.show(
     charts.bars(answer, group, "tier", order=order, flat=True),
     tables.crossed(answer, group, "tier", across=order),
     [answer],
-    choose.catastrophic(answer),
+    say(answer.measure.plain) if measure != MEASURES[0] else choose.catastrophic(answer),
 )
 
 if order[1:]:  # without a tier, in a survey, there is nothing to credit

@@ -12,7 +12,7 @@ fit = whatif.fit(wanted)
 found = whatif.outcome(wanted) if fit else None
 title.title(whatif.answer(wanted, found), anchor=False)
 if fit:
-    whatif.fit_line(fit)
+    whatif.fit_line(fit, wanted.tier if wanted.scenario else "")
     if wanted.scenario is None:
         st.info(t("whatif.what_to_do"), icon=":material/tune:")
 

@@ -4,6 +4,7 @@ viewer, and is light.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -255,8 +256,10 @@ class Desk(Giving):
         """Carry a scenario out; `made`: what another process made of it, by `carried_out`. Raises plans.PlanErrors, plans.PlanHoles, whatif.NoEffect, ValueError."""
         self.viewer.within([scenario.city])
         action = "simulate" if protect else "raw"
-        asked = Asked("simulate", action, ledger=scenario_text(scenario), more=(("protect", protect),))
-        return self._give(asked, lambda: made or self.carried_out(scenario, protect))
+        asked = Asked("simulate", action, ledger=_payments(scenario), more=(("protect", protect),))
+        found = self._give(asked, lambda: made or self.carried_out(scenario, protect))
+        ratio = {"target_loss_ratio": scenario.target_loss_ratio}  # another one is not carried out anew
+        return replace(found, scenario=found.scenario.model_copy(update=ratio))
 
     def carried_out(self, scenario: Scenario, protect: bool) -> Outcome:
         """What `simulate` gives, not yet given to anybody."""

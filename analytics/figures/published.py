@@ -22,7 +22,7 @@ def ours(row: Row) -> str:
     if row.value is None:
         known = ("hidden", "undefined", "no_data", "not_computed", "unanswered")
         return t(f"cell.{row.status}") if row.status in known else row.status
-    return _measured(row.value, row.figure.unit)
+    return _measured(row.value, row.figure.unit, _decimals(row.figure))
 
 
 def apart(row: Row) -> str:
@@ -32,7 +32,7 @@ def apart(row: Row) -> str:
     if row.apart is None:
         return formats.NOTHING
     if figure.unit == "yuan":
-        text = formats.difference(float(row.apart), "yuan", words.language(), words.money_unit())
+        text = ("+" if row.apart > 0 else "") + _measured(row.apart, "yuan", _decimals(figure))
     elif figure.unit == "per_100":
         text = f"{row.apart:+.1f}{t('published_unit.per_100')}"
     else:
@@ -49,11 +49,19 @@ def amount(number: Decimal, unit: str) -> str:
     return f"{number:,f}{t(f'published_unit.{unit}')}"
 
 
-def _measured(value: Decimal, unit: str) -> str:
+def _measured(value: Decimal, unit: str, decimals: int) -> str:
     if unit == "percent":
         return f"{value:.2f}%"
     if unit == "points":
         return formats.points(float(value) / 100, words.language(), signed=False)
     if unit == "per_100":
         return f"{value:.1f}{t('published_unit.per_100')}"
+    by = formats.scale([float(value)], words.money_unit(), words.language())
+    if by.yuan == 1:  # as many decimals as were published
+        return f"{value:,.{decimals}f} {by.name(words.language())}"
     return formats.money(float(value), words.language(), words.money_unit())
+
+
+def _decimals(figure: Figure) -> int:
+    """How many decimals were published."""
+    return max(0, -int(figure.value.as_tuple().exponent))

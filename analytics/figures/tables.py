@@ -42,10 +42,12 @@ def error(row: Mapping[str, Any], unit: str) -> str:
     return formats.value(row["se"], unit, words.language(), words.money_unit())
 
 
-def full(released: Released) -> pl.DataFrame:
-    """Everything an answer holds, one row per group: dimensions in words, value, numerator, denominator, n."""
+def full(released: Released, tiers: Sequence[str] = ()) -> pl.DataFrame:
+    """Everything an answer holds, one row per group: dimensions in words, value, numerator, denominator, n. `tiers`: their order of
+    payment, where it is one.
+    """
     unit, rows = released.measure.unit, []
-    for row in _sorted(released):
+    for row in _sorted(released, tiers):
         line = {names.dimension(d): names.member(d, row[d]) for d in released.by}
         line[say(released.measure.title)] = cell({**row, "ci_low": None}, unit)
         if "se" in row:
@@ -104,8 +106,10 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 6)
 
 
-def _sorted(released: Released) -> list[dict[str, Any]]:
+def _sorted(released: Released, tiers: Sequence[str] = ()) -> list[dict[str, Any]]:
     orders = {d: names.ordered(d, released.table[d]) for d in released.by}
+    if "tier" in orders:
+        orders["tier"].sort(key=lambda k: tiers.index(k) if k in tiers else -1 if k == "none" else len(tiers))
     return sorted(released.table.to_dicts(), key=lambda r: [orders[d].index(str(r[d])) for d in released.by])
 
 

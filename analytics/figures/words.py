@@ -54,10 +54,7 @@ def _now() -> Reader:
 
 
 def groups() -> dict[str, dict[str, dict[str, str]]]:
-    """All texts by group and key: `words.toml`, and `words_rules.toml` for published figures and benefit rules.
-
-    Raises ValueError where a group stands in both.
-    """
+    """All texts by group and key, of every `words*.toml` here. Raises ValueError where a group stands in two."""
     found: dict[str, dict[str, dict[str, str]]] = {}
     for path in sorted(Path(__file__).parent.glob("words*.toml")):
         read = tomllib.loads(path.read_text(encoding="utf-8"))

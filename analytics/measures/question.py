@@ -60,7 +60,11 @@ class Question:
         for name in (*cut, *filters):
             if name == "tier" and form.per is None:
                 raise ValueError(f"{measure} is not per tier; leave the dimension tier out")
-            if name == "threshold" and (name in filters or name not in form.parameters or form.credit):
+            if name == "threshold" and name in filters:
+                raise ValueError(
+                    "threshold is set, not filtered: write --set threshold=0.1, in Python parameters"
+                )
+            if name == "threshold" and (name not in form.parameters or form.credit):
                 raise ValueError(f"dimension threshold: {measure} has no thresholds to be cut by")
         if wrong := set(filters.get("tier", ())) - {BEFORE_ALL, *TIER}:
             raise ValueError(f"tier {', '.join(sorted(wrong))}: tiers are {BEFORE_ALL}, {', '.join(TIER)}")
@@ -140,9 +144,11 @@ def number(name: str, text: str) -> int | float:
         if not rules.least <= value <= rules.most or value != round(value, places):
             raise InvalidOperation
     except InvalidOperation as error:
+        named = [v for v in rules.values if not v[0].isdigit()]
+        example = next((v for v in rules.values if "." in v), rules.default)
         raise ValueError(
             f"{name} {text}: must be a decimal between {rules.least:g} and {rules.most:g} with at most {places} decimals, "
-            f"such as {next((v for v in rules.values if '.' in v), rules.default)}"
+            + (f"or one of {', '.join(named)}" if named else f"such as {example}")
         ) from error
     return float(value) if rules.number == "factor" else int(value * scale)
 

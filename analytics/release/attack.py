@@ -22,7 +22,6 @@ COUNT, MONEY = 0, 1  # rows of every low and high
 
 _NEAR = 1e-5  # of a unit: what the solver may be off
 _FINE = 1e-9  # what the solver is asked to keep to
-_PRIMAL = 4
 _ENDS, _SENSE = highspy.HighsModelStatus, highspy.ObjSense
 # Where tables are known the most can only be endless: the least is found before the most is asked.
 _ENDLESS = (_ENDS.kUnbounded, _ENDS.kUnboundedOrInfeasible)

@@ -6,7 +6,7 @@ import unicodedata
 import polars as pl
 
 _FORMULA = "=+-@"
-_NUMBER = re.compile(r"[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?%?")
+_NUMBER = re.compile(r"[+-]?(([0-9]+|[0-9]{1,3}(,[0-9]{3})+)([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?%?")
 
 
 def guarded(text: str) -> str:

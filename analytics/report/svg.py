@@ -27,13 +27,12 @@ class Sheet:
         self.left, self.right = min(self.left, left), max(self.right, right)
         self.top, self.bottom = min(self.top, top), max(self.bottom, bottom)
 
-    def rectangle(self, x: float, y: float, x2: float, y2: float, fill: str, stroke: str = "") -> None:
+    def rectangle(self, x: float, y: float, x2: float, y2: float, fill: str) -> None:
         left, right, top, bottom = min(x, x2), max(x, x2), min(y, y2), max(y, y2)
         self.reach(left, top, right, bottom)
-        edge = f' stroke="{escape(stroke)}"' if stroke else ""
         self._shapes.append(
             f'<rect x="{_n(left)}" y="{_n(top)}" width="{_n(right - left)}" height="{_n(bottom - top)}" '
-            f"fill={quoteattr(fill)}{edge}/>"
+            f"fill={quoteattr(fill)}/>"
         )
 
     def line(self, points: list[tuple[float, float]], colour: str, width: float = 1, dash: str = "") -> None:

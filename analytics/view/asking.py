@@ -165,16 +165,11 @@ def answerable(measure: str, parameter: str, where: Mapping[str, Sequence[str]])
 
 
 def simulate(scenario: Scenario) -> Outcome:
-    """A scenario carried out, once per snapshot; the target loss ratio changes no payment, so another one is not carried
-    out anew. Raises whatif.NoEffect, whatif.NoSettlements, plans.PlanHoles, plans.PlanErrors, and Unanswered for the rest.
+    """A scenario carried out, once per snapshot. Raises whatif.NoEffect, whatif.NoSettlements, plans.PlanHoles, plans.PlanErrors, and
+    Unanswered for the rest.
     """
-    ratio = {"target_loss_ratio": scenario.target_loss_ratio}
-    plain = scenario.model_copy(
-        update={"target_loss_ratio": Scenario.model_fields["target_loss_ratio"].default}
-    )
     with _reasoned():
-        found = desk().simulate(plain)
-    return replace(found, scenario=found.scenario.model_copy(update=ratio))
+        return desk().simulate(scenario)
 
 
 def quality() -> list[dict[str, Any]]:

@@ -12,15 +12,15 @@ _HEADING = {"base": "counts", "waiting_days": "waiting", "not_for": "who"}
 
 def lines(plan: Plan) -> list[str]:
     """A line for every value, in order of the plan."""
-    return [_line(plan, *one) for one in plan.assumed()]
+    return [_line(*one) for one in plan.assumed()]
 
 
-def _line(plan: Plan, rule: TierRule, field: str, variant: Variant | None) -> str:
+def _line(rule: TierRule, field: str, variant: Variant | None) -> str:
     what = words.tier(rule.id), benefits.liability(rule), t(f"benefit.{_HEADING.get(field, field)}")
-    return " · ".join(dict.fromkeys(what)) + t("explain.colon") + _value(plan, rule, field, variant)
+    return " · ".join(dict.fromkeys(what)) + t("explain.colon") + _value(rule, field, variant)
 
 
-def _value(plan: Plan, rule: TierRule, field: str, variant: Variant | None) -> str:
+def _value(rule: TierRule, field: str, variant: Variant | None) -> str:
     match field:
         case "base":
             return t(f"base.{rule.base}")

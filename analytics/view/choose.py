@@ -267,9 +267,9 @@ def parameters(measure_id: str, by_tier: bool, where: Mapping[str, Sequence[str]
     return {name: code for name, code in chosen.items() if code}
 
 
-def group(default: str, without: Sequence[str] = (), only: Sequence[str] = _GROUPS) -> str:
+def group(default: str, only: Sequence[str] = _GROUPS) -> str:
     """A dimension to break results down by."""
-    options = [code for code in only if code in dimensions() and code not in without]
+    options = [code for code in only if code in dimensions()]
     return _noticed(controls.one("by", options, names.dimension, default, own=True))
 
 

@@ -32,6 +32,8 @@ def courses(seen: Released, scope: choose.Scope, benchmark: str, picked: list[st
         chart = charts.heat(seen, "plan_year", "city")
         figure.show("cells", t("compare.cells"), chart, crossed, [seen], colours)
     year = scope.years[-1]
+    if len(scope.cities) == 1:  # nothing to be apart from
+        return
     with right:
         figure.show(
             "apart",

@@ -178,13 +178,11 @@ def forget(*names: str) -> None:
             del state[_PREFIX + slot]
 
 
-def many(
-    name: str, options: Sequence[str], show: Callable[[str], str], default: Sequence[str] | None = None
-) -> list[str]:
+def many(name: str, options: Sequence[str], show: Callable[[str], str]) -> list[str]:
     """Choose any of the codes `options`; none chosen counts as all of them."""
     key, state = _PREFIX + name, st.session_state
     labels = {code: show(code) for code in options}
-    kept = _settle(name, name, labels, default or options)
+    kept = _settle(name, name, labels, options)
     if state.fresh or key not in state or any(v not in labels for v in state[key]):
         state[key] = kept
     picked = st.multiselect(

@@ -13,6 +13,7 @@ from analytics.figures.words import t
 from analytics.release import Released
 from analytics.view import asking, controls, door
 
+_NAMED = 2  # cities a file name says one by one
 _KINDS = {
     "csv": "application/zip",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -96,6 +97,7 @@ def _read_by(
 def _name(answers: Sequence[Released]) -> str:
     """A file name that says what is in it, in letters every system takes."""
     first = answers[0]
-    where = [code for d in ("city", "plan_year") for code in first.where.get(d, ())]
-    parts = [first.measure.id, *(controls.slug(code) for code in where[:2]), *first.by]
-    return "_".join(parts)
+    cities, years = (first.where.get(d, ()) for d in ("city", "plan_year"))
+    where = [controls.slug(code) for code in cities] if len(cities) <= _NAMED else [f"{len(cities)}_cities"]
+    when = [min(years)] if len(years) == 1 else [f"{min(years)}-{max(years)}"] if years else []
+    return "_".join([first.measure.id, *where, *when, *first.where.get("tier", ()), *first.by])

@@ -10,7 +10,7 @@ from analytics.figures import about, formats, lookup, names, tables, words
 from analytics.figures.words import say, t
 from analytics.measures import Measure
 from analytics.release import Released
-from analytics.view import grid
+from analytics.view import asking, grid
 
 
 def drawer(key: str, answers: Sequence[Released], called: Sequence[str] = ()) -> None:
@@ -31,7 +31,7 @@ def drawer(key: str, answers: Sequence[Released], called: Sequence[str] = ()) ->
                 t("explain.which"), list(titles), format_func=titles.__getitem__, key=f"w_x_{key}"
             )
             picked = answers[int(chosen)]
-        _content(key, picked)
+        _content(picked)
 
 
 def definition(measure: Measure) -> None:
@@ -40,7 +40,7 @@ def definition(measure: Measure) -> None:
     left, right = st.columns([3, 2])
     with left:
         st.latex(measure.formula)
-        st.markdown(f"**{t('explain.terms')}** `{measure.numerator}` ÷ `{measure.denominator}`")
+        st.markdown(f"**{t('explain.terms')}** {about.terms(measure)}")
         if measure.sums:
             lines = [
                 f"* `{name}` = Σ `{s.of}`{f' × `({s.times})`' if s.times else ''}"
@@ -59,7 +59,7 @@ def definition(measure: Measure) -> None:
             )
 
 
-def _content(key: str, released: Released) -> None:
+def _content(released: Released) -> None:
     measure = released.measure
     definition(measure)
     st.markdown(f"**{t('explain.fraction')}** {about.fraction(released)}")
@@ -68,7 +68,9 @@ def _content(key: str, released: Released) -> None:
         st.markdown(f"**{t('explain.parameters')}** {about.settings(released)}")
     st.markdown(f"**{t('audit.figure')}** `{words.listing(about.ids([released]))}`")
     st.markdown(f"**{t('explain.numbers')}**")
-    grid.show(tables.full(released), t("explain.numbers"), left=len(released.by) or 1)
+    cities, years = (released.where.get(d, ()) for d in ("city", "plan_year"))
+    paid = asking.order(cities[0], years[0]) if len(cities) == len(years) == 1 else ()
+    grid.show(tables.full(released, paid), t("explain.numbers"), left=len(released.by) or 1)
     with st.expander(t("explain.sql"), icon=":material/database:"):
         st.code(released.sql, language="sql")
         if released.provenance.get("prepared"):
@@ -105,7 +107,7 @@ def number(key: str, answers: Sequence[Released], frame: pl.DataFrame, row: int,
             lines.append(t("number.hidden"))
         elif cells["status"] == "shown":
             lines += [
-                f"**{t('number.fraction')}** {about.fraction(answer, cells)} (`{form.numerator}` ÷ `{form.denominator}`)",
+                f"**{t('number.fraction')}** {about.fraction(answer, cells)} ({about.terms(form)})",
                 f"**{t('number.rests', unit=t(f'grain.{form.grain}'))}** {formats.count(cells['n'])}",
             ]
         if answer.parameters:

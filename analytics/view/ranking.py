@@ -40,7 +40,7 @@ def show(
         table(answers, order, reference),
         list(answers.values()),
         f"{note} {t('ranking.alike_note')}" if "alike" in answers else note,
-        left=2,
+        left=3,
         called=[t(f"ranking.{code}") for code in answers],
     )
 
@@ -74,6 +74,9 @@ def table(answers: dict[str, Released], order: list[str], reference: str) -> pl.
         row = rows[city]
         line = {t("ranking.place"): str(place) if row["status"] == "shown" else formats.NOTHING}
         line[names.dimension("city")] = words.city(city)
+        line[t("ranking.says")] = _says(
+            row, city == reference
+        )  # what all of the rest comes to, in sight on a phone
         line[t("ranking.as_is")] = tables.cell(row, unit)
         if alike:
             line[t("ranking.alike")] = tables.cell(alike.get(city), unit, formats.NOTHING)
@@ -83,7 +86,6 @@ def table(answers: dict[str, Released], order: list[str], reference: str) -> pl.
             line[head] = _difference(alike.get(city, {}), unit)
         p = row.get("p_adjusted")
         line[t("ranking.p")] = formats.NOTHING if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
-        line[t("ranking.says")] = _says(row, city == reference)
         lines.append(line)
     return pl.DataFrame(lines)
 

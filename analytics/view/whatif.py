@@ -112,8 +112,8 @@ def _shown(released: Released, tier: str = "") -> dict[str, Any] | None:
     return row if row and row["status"] == "shown" else None
 
 
-def fit_line(found: tuple[Released, Released]) -> None:
-    """The fit in one line; a warning where a tier is off."""
+def fit_line(found: tuple[Released, Released], changed: str) -> None:
+    """The fit in one line; a warning where a tier is off, or where nothing can be told of the one that is changed."""
     ratio, match = found
     order = asking.present(ratio, ratio.where["city"][0], ratio.where["plan_year"][0])
     told, off = [], []
@@ -129,12 +129,14 @@ def fit_line(found: tuple[Released, Released]) -> None:
         )
         if paid and paid["status"] == "shown" and abs(paid["value"] - 1) > TOLERANCE:
             off.append(words.tier(k))
-    text = t("whatif.fit_line", tiers=t("explain.semicolon").join(told))
+    lines = [t("whatif.fit_line", tiers=t("explain.semicolon").join(told))]
     if off:
-        st.warning(
-            f"{text}  \n{t('whatif.fit_off', tiers=words.listing(off), off=choose.share(str(TOLERANCE)))}",
-            icon=":material/warning:",
-        )
+        lines.append(t("whatif.fit_off", tiers=words.listing(off), off=choose.share(str(TOLERANCE))))
+    if changed and _shown(ratio, changed) is None:
+        lines.append(t("whatif.fit_unknown", tier=words.tier(changed)))
+    text = "  \n".join(lines)
+    if len(lines) > 1:
+        st.warning(text, icon=":material/warning:")
     else:
         st.success(text, icon=":material/check_circle:")
 
@@ -160,7 +162,8 @@ def cards(found: Outcome, tier: str) -> None:
             help = t("whatif.spent_help", tier=words.tier(tier))
             _pair_card(t("whatif.spent"), spent, "numerator", "off", tier, help)
         _premium(found)
-        _pair_card(t("whatif.burden"), burden, "value", "inverse")
+        help = words.say(burden.of["reform"].measure.plain)
+        _pair_card(t("whatif.burden"), burden, "value", "inverse", help=help)
         for one in headcounts:
             share = choose.share(one.question.parameters["threshold"])
             _pair_card(

@@ -7,7 +7,7 @@ import streamlit as st
 
 from analytics.figures import formats
 from analytics.figures.words import say, t
-from analytics.view import asking, books, checks, choose, controls, figure, grid, ledger
+from analytics.view import asking, books, checks, choose, controls, figure, grid, ledger, states
 
 SAMPLE_ROWS = 10
 EVERY = "all"
@@ -112,7 +112,7 @@ def _how(delivery: str, rule: str) -> None:
             on_click="ignore",
             icon=":material/download:",
         )
-        store = asking.store_path().name
+        store = states.shown_path()
         st.code(f"jianfu correct {store} corrections.toml\njianfu build {store}", language="shell")
 
 

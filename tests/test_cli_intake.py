@@ -103,7 +103,7 @@ def test_an_empty_store_has_nothing_to_correct(run: Run, store: Path, tmp_path: 
     "text",
     [
         "=1+1", "+cmd|' /C calc'!A0", "-2+3+cmd", "@SUM(A1)", "\t=1", "\tx", "\rx", " =1", "\u3000=1", "\u200b=1",
-        "\ufeff@x", "\u00a0-x", "＝1+1", "＋x", "－x", "＠x", "\x00=1", "-", "-0x10", "=-1",
+        "\ufeff@x", "\u00a0-x", "＝1+1", "＋x", "－x", "＠x", "\x00=1", "-", "-0x10", "=-1", "-1,23", "-1,234+A1",
     ],
 )  # fmt: skip
 def test_a_formula_is_written_as_text(text: str) -> None:
@@ -111,7 +111,7 @@ def test_a_formula_is_written_as_text(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "珠海", "a=b", "440400", "-12.50", "+3", " -3", "1e-9", "-1.5E+6", "-5%", "65-74", "'=1", "—", "a\tb"]
+    "text", ["", " ", "珠海", "a=b", "440400", "-12.50", "+3", " -3", "1e-9", "-1.5E+6", "-5%", "-62,932.45", "+1,234", "65-74", "'=1", "—", "a\tb"]
 )  # fmt: skip
 def test_numbers_and_other_texts_stay(text: str) -> None:
     assert guarded(text) == text

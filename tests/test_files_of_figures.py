@@ -12,7 +12,9 @@ import pytest
 
 from analytics.desk.answer import Desk
 from analytics.figures import about, files, lookup, names, tables, words
+from analytics.measures import measures
 from analytics.release import Released
+from analytics.view import downloads
 
 WHERE = {"city": ["440400"], "plan_year": ["2022"]}
 
@@ -25,6 +27,21 @@ def answers(sample_store: Path) -> list[Released]:
 
 def _shown(answers: list[Released]) -> list[float]:
     return [v for a in answers for v in a.table.filter(pl.col("status") == "shown")["value"].to_list()]
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        ({"city": ("440400",), "plan_year": ("2024",)}, "reach_zhuhai_2024_city_tier"),
+        ({"city": ("440400", "440800"), "plan_year": ("2021", "2022", "2024")}, "reach_zhuhai_zhanjiang_2021-2024_city_tier"),
+        ({"city": ("440400", "440800", "371000"), "plan_year": ("2025",), "tier": ("inclusive",)}, "reach_3_cities_2025_inclusive_city_tier"),
+        ({}, "reach_city_tier"),
+    ],
+)  # fmt: skip
+def test_a_file_is_named_by_what_is_in_it(where: dict[str, tuple[str, ...]], name: str) -> None:
+    """Files of two years, or of other cities, do not have one name."""
+    found = Released(measures()["reach"], ("city", "tier"), where, {}, pl.DataFrame(), "", {}, {})
+    assert downloads._name([found]) == name
 
 
 def test_excel_holds_exact_numbers_and_notes(answers: list[Released]) -> None:

@@ -189,6 +189,7 @@ def test_places_ranked_with_differences(visit: Visit, desk: Desk) -> None:
             "分不出" if less["p_adjusted"] >= 0.05 else "高于对照" if less["difference"] > 0 else "低于对照"
         )
         assert line["能否分出"] == says
+        assert list(line).index("能否分出") == 2  # after place and city, in sight on a phone
     spec = json.loads(at.get("plotly_chart")[0].proto.spec)
     assert spec["data"][0]["x"] == pytest.approx([_row(plain, city=c)["value"] for c in best_first])
 

@@ -20,11 +20,13 @@ from analytics import verbs
 from analytics.desk import answer
 from analytics.desk.answer import Desk
 from analytics.desk.outcome import Outcome
+from analytics.measures import measures
 from analytics.plans import Plan, plan_for
 from analytics.reference import root
+from analytics.release import Released
 from analytics.store import Store
 from analytics.tiers import TIER
-from analytics.view import asking, changing
+from analytics.view import asking, changing, whatif
 from analytics.whatif import Scenario, load_scenario, parse_scenario, reform, scenario_text, shipped
 
 FRAME = Path(asking.__file__).with_name("frame.py")
@@ -108,6 +110,26 @@ def test_nothing_changed_shows_the_fit_and_what_to_do(visit: Visit, desk: Desk, 
     ]
 
 
+@pytest.mark.parametrize(("changed", "warned"), [("inclusive", True), ("basic", False), ("", False)])
+def test_a_changed_tier_that_cannot_be_checked_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, changed: str, warned: bool
+) -> None:
+    """What the replay pays of a tier is protected: nobody can say that the baseline fits it."""
+    rows = [
+        {"tier": "basic", "measure": "x", "value": 1.0, "status": "shown"},
+        {"tier": "inclusive", "measure": "x", "value": None, "status": "hidden"},
+    ]
+    where = {"city": ("370400",), "plan_year": ("2023",)}
+    found = Released(measures()["replay_ratio"], ("tier",), where, {}, pl.DataFrame(rows), "", {}, {})
+    said: dict[str, str] = {}
+    for kind in ("warning", "success"):
+        monkeypatch.setattr(whatif.st, kind, lambda text, icon, kind=kind: said.update({kind: text}))
+    monkeypatch.setattr(asking, "present", lambda *_: ("basic", "inclusive"))
+    whatif.fit_line((found, found), changed)
+    assert ("warning" in said) == warned
+    assert not warned or "惠民保与记录相符多少不能列出" in said["warning"]
+
+
 def test_what_reaches_nobody_is_said(visit: Visit) -> None:
     link = {
         "city": "weihai",
@@ -150,7 +172,7 @@ def test_a_change_is_told_in_cards_figures_and_tables(visit: Visit, lowered: Out
     assert cards["这一层支出"].value == f"{spent['reform'] / 10_000:,.2f} 万元"
     assert cards["这一层支出"].delta == f"+{(spent['reform'] - spent['baseline']) / 10_000:,.2f} 万元"
     burden = lowered.answer("own_burden_mean").of
-    assert cards["人均个人负担"].value == f"{burden['reform'].table['value'][0]:,.0f} 元"
+    assert cards["患者人均个人负担"].value == f"{burden['reform'].table['value'][0]:,.0f} 元"
     head = lowered.answer("catastrophic_headcount", threshold="0.40").of["reform"].table.row(0, named=True)
     assert cards["灾难性支出 40%"].value == _share(head)
     (rules,) = [t.value for t in at.get("table")]

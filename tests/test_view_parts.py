@@ -64,6 +64,10 @@ def test_data_page_says_when_a_delivery_does_not_reconcile() -> None:
         (123_456_789, "en", "auto", "123.46 m yuan"),
         (1_234_567_890, "en", "auto", "1.23 bn yuan"),
         (12_345, "en", "wan", "1.23 10k yuan"),
+        (1_885, "zh", "wan", "0.19 万元"),
+        (45, "zh", "wan", "45 元"),  # of a person: not 0.00 万元
+        (-117, "zh", "yi", "-117 元"),
+        (0, "zh", "yi", "0 元"),
         (None, "zh", "auto", "—"),
     ],
 )

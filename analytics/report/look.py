@@ -11,7 +11,7 @@ from analytics.desk.answer import Desk
 from analytics.figures import formats, names, words
 from analytics.figures.words import say, t
 from analytics.measures import measures
-from analytics.release import Figure, Released
+from analytics.release import HIDDEN, Figure, Released
 from analytics.report import complement
 from analytics.store import QueryTimeout
 
@@ -128,7 +128,7 @@ class Look:
             here = (self.city, str(self.year))
             answer = complement.tiers(answer, self.order, here, self._protected_tiers)
         along = [name for name in answer.by if name not in _NO_PARTS]
-        if not along or answer.measure.quantile:
+        if not along or answer.measure.quantile or HIDDEN not in set(answer.table["status"]):
             return answer
         by = tuple(name for name in answer.by if name not in along)
         totals = self._apart(self.desk.ask(answer.measure.id, by, answer.where, answer.parameters, **more))

@@ -178,6 +178,32 @@ def test_a_column_of_excel_is_as_wide_as_its_numbers(cache: Path) -> None:
     assert book.worksheets[1].column_dimensions["B"].width > len("123,456,789.12 元") + 1
 
 
+def test_excel_has_a_column_of_intervals_and_shows_small_changes(cache: Path) -> None:
+    """A cell that holds a number has no place for the words beside it; half a tenth of a point is not shown as none."""
+    rows = (
+        (Cell("甲"), Cell("+1.2 个百分点 [0.1, 2.3]", 0.012, "points"), Cell("5", 5.0, "count")),
+        (Cell("乙"), Cell("+0.02 个百分点", 0.0002, "points"), Cell("6", 6.0, "count")),
+        (Cell("丙"), Cell("—"), Cell("7", 7.0, "count")),
+    )
+    document = Document(
+        "题", "", "zh", (Section("一", (Table("表", ("城市", "与珠海之差", "n"), rows),)),), ()
+    )
+    book = openpyxl.load_workbook(io.BytesIO(report.render(document, "xlsx")))
+    lines = [[cell for cell in row if cell.value is not None] for row in book.worksheets[1].iter_rows()]
+    at = next(
+        i
+        for i, line in enumerate(lines)
+        if [c.value for c in line] == ["城市", "与珠海之差", "95% 区间", "n"]
+    )
+    first, second, third = ([c.value for c in line] for line in lines[at + 1 : at + 4])
+    assert (
+        first == ["甲", 1.2, "[0.1, 2.3]", 5]
+        and second == ["乙", 0.02, "—", 6]
+        and third == ["丙", "—", "—", 7]
+    )
+    assert "0.00" in lines[at + 2][1].number_format and "0.00" not in lines[at + 1][1].number_format
+
+
 def test_a_chart_of_excel_leaves_a_gap_where_a_cell_is_protected(
     files: dict[tuple[str, str], bytes], documents: dict[str, Document]
 ) -> None:

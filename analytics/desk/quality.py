@@ -14,6 +14,7 @@ import polars as pl
 from analytics.facts.checks import rules as built_rules
 from analytics.intake import contract, corrections
 from analytics.intake.contract import Contract
+from analytics.release import reasons_withheld
 from analytics.store import Folder, Store
 
 PASSED, FOUND, NOT_APPLICABLE = "passed", "found", "not_applicable"
@@ -50,7 +51,8 @@ def store_wide(snapshot: Folder | None) -> dict[str, list[dict[str, Any]]]:
     """What the build checked across deliveries, as it stands in the manifest of a snapshot; empty where nothing is built.
     `checks`: rule, title, category, severity, status, checked, rows, share, fee_yuan, limit, city, plan_year; `links`: city,
     plan_year, product, level, claims, paid_yuan; `in_several_cities`: per plan_year with several cities the persons and households
-    that stand in more than one, who are counted once where cities are taken together.
+    that stand in more than one, who are counted once where cities are taken together; `withheld`: city, plan_year, withheld (undone,
+    contradicts) and title of the places without protected tables.
     """
     manifest = snapshot.manifest if snapshot else {}
     checks = [
@@ -78,7 +80,15 @@ def store_wide(snapshot: Folder | None) -> dict[str, list[dict[str, Any]]]:
         | {f"{who}_in_several_cities": row.get(who) for who in ("persons", "households")}
         for row in manifest.get("shared", [])
     ]
-    return {"checks": checks, "links": links, "in_several_cities": several}
+    withheld = [
+        {
+            **{name: row[name] for name in (*_PLACE, "withheld")},
+            "title": reasons_withheld()[row["withheld"]].model_dump(),
+        }
+        for row in manifest.get("protection", [])
+        if "withheld" in row
+    ]
+    return {"checks": checks, "links": links, "in_several_cities": several, "withheld": withheld}
 
 
 def samples(store: Store, rows: int, rule: str = "", delivery: str = "") -> list[dict[str, Any]]:

@@ -13,12 +13,11 @@ import polars as pl
 
 from analytics.facts.checks import rules as built_rules
 from analytics.intake import contract, corrections
-from analytics.intake.contract import Contract
+from analytics.intake.contract import FEN_OF_YUAN, Contract
 from analytics.release import reasons_withheld
 from analytics.store import Folder, Store
 
 PASSED, FOUND, NOT_APPLICABLE = "passed", "found", "not_applicable"
-_FEN_OF_YUAN = 100
 _ROWS = ("rows_in", "rows_loaded", "rows_corrected", "rows_quarantined", "rows_set_aside")
 _PLACE = ("city", "plan_year")
 _INPUT = ("name", "rows", "format", "encoding", "dialect", "sha256")
@@ -62,7 +61,7 @@ def store_wide(snapshot: Folder | None) -> dict[str, list[dict[str, Any]]]:
             **{name: c[name] for name in ("category", "severity", "checked", "rows")},
             "status": c["status"] if c["checked"] or c["status"] != PASSED else NOT_APPLICABLE,
             "share": c["rows"] / c["checked"] if c["checked"] else None,
-            "fee_yuan": _yuan(c["fee_fen"], _FEN_OF_YUAN),
+            "fee_yuan": _yuan(c["fee_fen"], FEN_OF_YUAN),
             "limit": c.get("limit"),
             **{name: c[name] for name in _PLACE},
         }
@@ -71,7 +70,7 @@ def store_wide(snapshot: Folder | None) -> dict[str, list[dict[str, Any]]]:
     links = [
         {
             **{name: link[name] for name in (*_PLACE, "product", "level", "claims")},
-            "paid_yuan": _yuan(link["paid_fen"], _FEN_OF_YUAN),
+            "paid_yuan": _yuan(link["paid_fen"], FEN_OF_YUAN),
         }
         for link in manifest.get("links", [])
     ]
@@ -255,8 +254,8 @@ def _looked_at(reason: str, rules: Contract) -> list[str]:
 
 
 def _unit(folder: Folder) -> int:
-    """Stored units of one yuan: fen, or finer where a survey's mapping keeps more digits."""
-    return max(int(folder.manifest.get("fen_per_unit", _FEN_OF_YUAN)), _FEN_OF_YUAN)
+    """Stored units of one yuan in a delivery."""
+    return contract(folder.manifest["table"]).per_yuan(int(folder.manifest.get("fen_per_unit", FEN_OF_YUAN)))
 
 
 def _yuan(fen: int | None, unit: int) -> float | None:

@@ -129,9 +129,7 @@ class Sources:
         place = self._next
         try:
             formats = (
-                self._formats(column, name)
-                if column.type in ("date", "timestamp") and kind == "VARCHAR"
-                else ()
+                self._formats(name) if column.type in ("date", "timestamp") and kind == "VARCHAR" else ()
             )
             typed = convert(column, raw, kind, self.mapping.money.scale, formats)
         except WrongType as error:
@@ -180,7 +178,7 @@ class Sources:
                 found += [candidate] if candidate else []
                 known = None
                 continue
-            typed, codes = code(column, quoted(name), values)
+            typed, codes = code(quoted(name), values)
             found.append(Candidate(column, name, typed, self._next))
             self.candidates.setdefault(column.name, []).append(found[-1])
             known = None if known is None else known + codes
@@ -188,7 +186,7 @@ class Sources:
         default = [str(column.default)] if column.default is not None else []
         self.codes[column.name] = None if known is None else sorted({*known, *default})
 
-    def _formats(self, column: Column, name: str) -> list[str]:
+    def _formats(self, name: str) -> list[str]:
         """The ways the dates of a text column are written; refuses the file where day and month cannot be told apart."""
         text = f"trim({quoted(name)})"
         shapes = [

@@ -102,7 +102,7 @@ def clean_code(text: str) -> str | None:
     return None if plain in _BLANK else plain
 
 
-def code(column: Column, raw: str, values: Sequence[str]) -> tuple[Typed, list[str]]:
+def code(raw: str, values: Sequence[str]) -> tuple[Typed, list[str]]:
     """Reading of a code column whose different values are known; with the codes that come out of it."""
     meant = {value: clean_code(value) for value in values}
     changed = {value: plain for value, plain in meant.items() if plain != value}

@@ -9,7 +9,7 @@ from pathlib import Path
 import bureaus
 import polars as pl
 import pytest
-from canonical import WEIHAI, ZHUHAI, deliver, settle
+from canonical import WEIHAI, ZHUHAI, cube_of, deliver, settle
 from conftest import Run
 from streamlit.testing.v1 import AppTest
 
@@ -19,7 +19,7 @@ from analytics.desk.quality import store_wide
 from analytics.desk.room import Room
 from analytics.measures import HELD
 from analytics.reference import Unable
-from analytics.release import Published, Viewer
+from analytics.release import Published, Viewer, protected, reasons_withheld, tables
 from analytics.store import Folder, Part, Store
 
 STRAY, OTHERS = (WEIHAI, 2023), [(WEIHAI, 2022), (ZHUHAI, 2023)]
@@ -78,6 +78,18 @@ def test_no_answer_of_several_places_gives_it_away(snapshot: Folder) -> None:
     assert "withheld" not in clear.provenance, "the control"
 
 
+def test_answers_that_do_not_fit_together_are_withheld_too(
+    snapshot: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> None:
+        raise ValueError("these names stand twice")
+
+    monkeypatch.setattr(tables, "lattice", none)
+    made = protected(cube_of(snapshot, OTHERS[0]), [])
+    assert made.certificate["withheld"] == "contradicts" and made.rows["key"].to_list() == [HELD]
+    assert set(reasons_withheld()) == {"undone", "contradicts"}, "each has its words"
+
+
 def test_the_command_line_says_which_place_and_why(
     store: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,8 +138,13 @@ def test_pages_say_which_place_and_why(
         assert why in said(at) and "371000 2023" in said(at), page
         at = bureaus.visit("researcher", page, lang=lang, city="weihai", year="2022")
         assert why not in said(at), page
-    at = bureaus.visit("researcher", "compare", lang=lang)
+    at = bureaus.visit("researcher", "compare", lang=lang, figures="both")
     assert without in said(at)
+    assert ("未公布" if lang == "zh" else "not published").encode() in bureaus.sent(at), (
+        "neither absent nor not covered"
+    )
+    at = bureaus.visit("insurer", "operations", lang=lang, city="weihai", year="2023")
+    assert not at.exception
     assert not bureaus.visit("researcher", "benchmarks", lang=lang).exception
 
 

@@ -24,6 +24,8 @@ from analytics.console import (
     survey,
     whatif,
 )
+from analytics.desk.quality import store_wide
+from analytics.figures import words
 from analytics.release import Released, csv_text
 from analytics.store import Busy, check_settings
 
@@ -149,7 +151,11 @@ def _sample(args: argparse.Namespace) -> None:
 
 def _build(args: argparse.Namespace) -> None:
     with console.progress() as progress:
-        print(f"published snapshot {verbs.build(args.store, runner=args.runner, progress=progress).id}")
+        snapshot = verbs.build(args.store, runner=args.runner, progress=progress)
+    print(f"published snapshot {snapshot.id}")
+    for place in store_wide(snapshot)["withheld"]:
+        text = "{city} {plan_year}: 没有受保护的表格 no protected tables: {title[zh]} {title[en]}"
+        print(text.format(**place), file=sys.stderr)
 
 
 def _measure(args: argparse.Namespace) -> None:
@@ -201,6 +207,9 @@ def _measure(args: argparse.Namespace) -> None:
                 for row in table.rows()
             ],
         )
+    for places in dict.fromkeys(a.provenance["withheld"] for a in answers if "withheld" in a.provenance):
+        for text in words.both("figure.withheld").values():
+            print(text.format(places=places), file=sys.stderr)
     if args.explain:
         for answer in answers:
             print(

@@ -84,7 +84,7 @@ RULES: dict[str, tuple[Pair, str]] = {
 @pytest.mark.parametrize("name", RULES)
 def test_a_sum_that_hospitals_dominate_is_hidden(name: str) -> None:
     largest, told = RULES[name]
-    made = tables.protected(PLACE, cube(largest), ["basic"])
+    made = tables.protected(cube(largest), ["basic"])
     assert status(made.rows, RATE, "basic") == told
     assert made.certificate["hospitals"] == {"tested": True, "known": 12, "cost_of_none_bp": 25}
 
@@ -92,10 +92,10 @@ def test_a_sum_that_hospitals_dominate_is_hidden(name: str) -> None:
 @pytest.mark.parametrize("name", RULES)
 @pytest.mark.usefixtures("by_homes")
 def test_with_households_alone_as_contributors_it_is_shown(name: str) -> None:
-    made = tables.protected(PLACE, cube(RULES[name][0]), ["basic"])
+    made = tables.protected(cube(RULES[name][0]), ["basic"])
     assert status(made.rows, RATE, "basic") == "shown"
     assert made.certificate["hospitals"] == {"tested": False}
-    homes = tables.protected(PLACE, cube((10_000, 10_000), homes=(95_000, 1_000)), ["basic"])
+    homes = tables.protected(cube((10_000, 10_000), homes=(95_000, 1_000)), ["basic"])
     assert status(homes.rows, RATE, "basic") == "hidden"
 
 

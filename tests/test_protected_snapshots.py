@@ -18,7 +18,6 @@ from analytics.reference import Unable
 from analytics.release import Published, policy, protected, tables
 from analytics.release.attack import COUNT, attack
 from analytics.release.system import primary
-from analytics.release.tables import Undone
 from analytics.store import Damaged, Folder, Store
 
 
@@ -74,25 +73,36 @@ def test_a_late_claim_moves_one_city_year_and_tells_of_nobody(sample_store: Path
 def test_tables_that_can_be_undone_are_not_published(
     sample_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
+    """Where the cells at risk are hidden and nothing protects them, the attack finds every place, and nothing comes out."""
     store = tmp_path / "store"
     shutil.copytree(sample_store, store)
-    before = Store(store).current_id()
+    before = {
+        place: file_of(Store(store).current(), place)[1] for place in Published(Store(store).current()).places
+    }
     monkeypatch.setattr("analytics.release.tables.to_hide", lambda cells, *_: primary_only(cells))
     monkeypatch.setattr("analytics.release.version", lambda: "another")  # protects everything anew
-    code, _, err = run("build", store)
-    assert code == 1 and "can be undone, so nothing is published" in err and "lattice.toml" in err
-    assert Store(store).current_id() == before
+    monkeypatch.setattr("analytics.release.published.version", lambda: "another")
+    code, out, err = run("build", store)
+    after = Store(store).current()
+    assert code == 0 and after.id in out
+    published = Published(after)
+    assert not published.places and published.withheld == dict.fromkeys(before, "undone")
+    for (city, year), was in before.items():
+        assert f"{city} {year}: 没有受保护的表格 no protected tables: " in err
+        assert file_of(after, (city, year))[1].equals(was), (
+            "what is out already, for the attack on what comes next"
+        )
+        with pytest.raises(Unable) as told:
+            published.ask("reach", ["tier"], {"city": [city], "plan_year": [year]})
+        assert told.value.code == "withheld"
     assert Desk.open(store).ask("reach", ["tier"], {"city": [ZHUHAI]}).table.height
-    with pytest.raises(ValueError, match="build the store again"):
-        monkeypatch.setattr("analytics.release.published.version", lambda: "another")
-        Published(Store(store).current())
 
 
 @pytest.mark.parametrize(("rule", "asked"), [("insiders", "insiders"), ("whole_numbers", "sample")])
 def test_what_insiders_could_tell_is_not_published(
     snapshot: Folder, published: Published, monkeypatch: pytest.MonkeyPatch, rule: str, asked: str
 ) -> None:
-    """The attacks that take longer are part of the build, as far as the policy says: what they find stops it."""
+    """The attacks that take longer are part of the build, as far as the policy says: what they find is not published."""
     place = published.places[0]
     cube = pl.read_parquet(
         next(p.path for p in snapshot.partitions("cube") if (p.city, p.plan_year) == place)
@@ -103,11 +113,14 @@ def test_what_insiders_could_tell_is_not_published(
         return ["few: somebody can tell"] if more.get(asked) else []
 
     monkeypatch.setattr("analytics.release.tables.undone", found)
-    with pytest.raises(Undone, match="few: somebody can tell"):
-        protected(place, cube, order)
+    made = protected(cube, order)
+    assert made.certificate["withheld"] == "undone"
+    assert made.certificate["undone"] == ["few: somebody can tell"], "for the engineer"
+    assert made.rows["status"].drop_nulls().is_empty()
     without = policy().model_copy(update={rule: 0})
     monkeypatch.setattr("analytics.release.tables.policy", lambda: without)
-    assert protected(place, cube, order).rows.height
+    held = protected(cube, order)
+    assert "withheld" not in held.certificate and held.rows["status"].drop_nulls().len()
 
 
 def test_a_changed_file_is_not_read(sample_store: Path, tmp_path: Path) -> None:
@@ -131,7 +144,7 @@ def test_answers_that_contradict_the_lattice_are_left_out(snapshot: Folder, publ
         .then(pl.col("numerator") * 1.7)
         .otherwise("numerator")
     )
-    made = protected(place, weighted, order)
+    made = protected(weighted, order)
     assert any(
         "catastrophic_headcount" in line and "weights" in line for line in made.certificate["left_out"]
     )
@@ -151,7 +164,7 @@ def test_tables_that_tell_something_beside_those_before_stay_as_they_were(
     monkeypatch.setattr(
         tables, "undone", lambda *a, earlier=None, **k: ["a cell"] if earlier is not None else known(*a, **k)
     )
-    found = protected(place, pl.read_parquet(cube.path), order, before)
+    found = protected(pl.read_parquet(cube.path), order, before)
     assert found.certificate["kept"] and found.rows.equals(before.select(found.rows.columns))
     asked = ("reach", ["city", "plan_year", "tier"])
     assert "published_before" not in published.ask(*asked).provenance

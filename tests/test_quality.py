@@ -239,6 +239,7 @@ def test_checks_of_the_build_are_read_off_the_snapshot(tmp_path: Path) -> None:
             "checks": [],
             "links": [],
             "in_several_cities": [],
+            "withheld": [],
         }
     )
 

@@ -18,6 +18,7 @@ _BOOKS = (
 _CHECKS = ("rule", "severity", "status", "rows", "rows_open", "checked", "share", "fee_yuan", "title")
 _SAMPLES = ("delivery", "rule", "file", "row", "state", "reasons", "fee_yuan", "source")
 _SEVERAL = ("plan_year", "persons_in_several_cities", "households_in_several_cities")
+_WITHHELD = ("city", "plan_year", "withheld", "title")
 _LINKS = ("city", "plan_year", "product", "level", "claims", "paid_yuan")
 
 
@@ -63,6 +64,7 @@ def run(args: argparse.Namespace) -> None:
     _print(_SAMPLES, [sample for d in deliveries for sample in d.get("samples", [])])
     _print(_LINKS, built["links"])
     _print(_SEVERAL, built["in_several_cities"])
+    _print(_WITHHELD, built["withheld"])
 
 
 def _tally(checks: list[dict[str, Any]]) -> dict[str, int]:

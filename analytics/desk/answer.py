@@ -57,6 +57,11 @@ class Desk(Giving):
         """(city code, plan year) present, sorted."""
         return self._room.places
 
+    @property
+    def withheld(self) -> list[tuple[str, int]]:
+        """Of these the places whose protected tables are withheld, where this viewer is answered from nothing else."""
+        return sorted(self._room.published.withheld) if self.viewer.answers == "protected" else []
+
     @entered
     def ask(
         self,

@@ -13,11 +13,11 @@ import polars as pl
 
 from analytics.facts.checks import rules as built_rules
 from analytics.intake import contract, corrections
-from analytics.intake.contract import Contract
+from analytics.intake.contract import FEN_OF_YUAN, Contract
+from analytics.release import reasons_withheld
 from analytics.store import Folder, Store
 
 PASSED, FOUND, NOT_APPLICABLE = "passed", "found", "not_applicable"
-_FEN_OF_YUAN = 100
 _ROWS = ("rows_in", "rows_loaded", "rows_corrected", "rows_quarantined", "rows_set_aside")
 _PLACE = ("city", "plan_year")
 _INPUT = ("name", "rows", "format", "encoding", "dialect", "sha256")
@@ -50,7 +50,8 @@ def store_wide(snapshot: Folder | None) -> dict[str, list[dict[str, Any]]]:
     """What the build checked across deliveries, as it stands in the manifest of a snapshot; empty where nothing is built.
     `checks`: rule, title, category, severity, status, checked, rows, share, fee_yuan, limit, city, plan_year; `links`: city,
     plan_year, product, level, claims, paid_yuan; `in_several_cities`: per plan_year with several cities the persons and households
-    that stand in more than one, who are counted once where cities are taken together.
+    that stand in more than one, who are counted once where cities are taken together; `withheld`: city, plan_year, withheld (undone,
+    contradicts) and title of the places without protected tables.
     """
     manifest = snapshot.manifest if snapshot else {}
     checks = [
@@ -60,7 +61,7 @@ def store_wide(snapshot: Folder | None) -> dict[str, list[dict[str, Any]]]:
             **{name: c[name] for name in ("category", "severity", "checked", "rows")},
             "status": c["status"] if c["checked"] or c["status"] != PASSED else NOT_APPLICABLE,
             "share": c["rows"] / c["checked"] if c["checked"] else None,
-            "fee_yuan": _yuan(c["fee_fen"], _FEN_OF_YUAN),
+            "fee_yuan": _yuan(c["fee_fen"], FEN_OF_YUAN),
             "limit": c.get("limit"),
             **{name: c[name] for name in _PLACE},
         }
@@ -69,7 +70,7 @@ def store_wide(snapshot: Folder | None) -> dict[str, list[dict[str, Any]]]:
     links = [
         {
             **{name: link[name] for name in (*_PLACE, "product", "level", "claims")},
-            "paid_yuan": _yuan(link["paid_fen"], _FEN_OF_YUAN),
+            "paid_yuan": _yuan(link["paid_fen"], FEN_OF_YUAN),
         }
         for link in manifest.get("links", [])
     ]
@@ -78,7 +79,15 @@ def store_wide(snapshot: Folder | None) -> dict[str, list[dict[str, Any]]]:
         | {f"{who}_in_several_cities": row.get(who) for who in ("persons", "households")}
         for row in manifest.get("shared", [])
     ]
-    return {"checks": checks, "links": links, "in_several_cities": several}
+    withheld = [
+        {
+            **{name: row[name] for name in (*_PLACE, "withheld")},
+            "title": reasons_withheld()[row["withheld"]].model_dump(),
+        }
+        for row in manifest.get("protection", [])
+        if "withheld" in row
+    ]
+    return {"checks": checks, "links": links, "in_several_cities": several, "withheld": withheld}
 
 
 def samples(store: Store, rows: int, rule: str = "", delivery: str = "") -> list[dict[str, Any]]:
@@ -245,8 +254,8 @@ def _looked_at(reason: str, rules: Contract) -> list[str]:
 
 
 def _unit(folder: Folder) -> int:
-    """Stored units of one yuan: fen, or finer where a survey's mapping keeps more digits."""
-    return max(int(folder.manifest.get("fen_per_unit", _FEN_OF_YUAN)), _FEN_OF_YUAN)
+    """Stored units of one yuan in a delivery."""
+    return contract(folder.manifest["table"]).per_yuan(int(folder.manifest.get("fen_per_unit", FEN_OF_YUAN)))
 
 
 def _yuan(fen: int | None, unit: int) -> float | None:

@@ -37,6 +37,7 @@ SQL_TYPE = {
     "household": "BIGINT",
     "certificate": "VARCHAR",
 }
+FEN_OF_YUAN = 100
 KEYED = {"person": "person_key", "household": "household_key"}
 
 
@@ -145,7 +146,8 @@ class Contract(Form):
     """A canonical table: what one row is, its columns, how it is cut on disk, and its checks. Rows lie in the `order` of some
     columns (empty ones last), among equals and without it in that in which they came.
 
-    `whole`: name of a flag -> columns; the flag says of every row whether its file has them all.
+    `whole`: name of a flag -> columns; the flag says of every row whether its file has them all. `own_currency`: its amounts may be in
+    any currency, whose decimals a larger scale keeps.
     """
 
     table: str
@@ -159,6 +161,7 @@ class Contract(Form):
     version: str = ""
     fee: str = ""
     tiers: bool = False
+    own_currency: bool = False
     refunds: bool = False
     dialect: tuple[Dialect, ...] = ()
     whole: dict[str, tuple[str, ...]] = Field(default_factory=dict)
@@ -194,6 +197,12 @@ class Contract(Form):
     @property
     def fee_fen(self) -> str:
         return f"{self.fee}_fen" if self.fee else ""
+
+    def per_yuan(self, scale: int) -> int:
+        """Stored units of one yuan, or of one unit of a survey's own currency: 100 (fen), there as many as its scale keeps. `scale`: fen
+        per source unit, see mapping.Money.
+        """
+        return max(scale, FEN_OF_YUAN) if self.own_currency else FEN_OF_YUAN
 
     @property
     def stored(self) -> dict[str, str]:

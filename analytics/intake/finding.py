@@ -8,11 +8,28 @@ from typing import Any
 from analytics.intake.contract import Column, Contract, folded
 from analytics.intake.gate import Gate, Source
 from analytics.intake.mapping import Mapping
-from analytics.intake.typing import SERIAL, Typed, WrongType, code, constant, convert, date_formats
+from analytics.intake.typing import (
+    SERIAL,
+    Typed,
+    WrongType,
+    clean_code,
+    code,
+    constant,
+    convert,
+    date_formats,
+    shape,
+)
 from analytics.store import literal, parquet
 
 KEY_TABLES = {"person": "numbers", "certificate": "certificates", "household": "households"}
 _SHAPES = 50  # different ways of writing a date that are looked at
+_KINDS = {
+    "money": "an amount such as 12.50",
+    "date": "a date such as 2023-05-31",
+    "timestamp": "a time such as 2023-05-31 10:00:00",
+    "integer": "a whole number",
+    "flag": "true or false",
+}
 MOST_CODES = 500  # a column with more different values is text
 
 
@@ -69,15 +86,7 @@ class Sources:
 
     def _find(self, column: Column) -> None:
         if column.name in self.mapping.constants:
-            value = self.mapping.constants[column.name]
-            kind = "VARCHAR" if column.type in KEY_TABLES else column.sql_type
-            if column.type in KEY_TABLES:
-                self.candidates[column.name] = [
-                    Candidate(column, "", constant(typed_literal(value, kind)), self._next)
-                ]
-            else:
-                self.constants[column.name] = typed_literal(value, kind)
-                self.codes[column.name] = [str(value)]
+            self._constant(column, self.mapping.constant(column.name))
             return
         wanted = self.mapping.columns.get(column.name)
         spellings = [wanted] if wanted else list(column.spellings)
@@ -92,6 +101,25 @@ class Sources:
         else:
             self.candidates[column.name] = [c for c in (self._read(column, name) for name in found) if c]
 
+    def _constant(self, column: Column, text: str) -> None:
+        """A column the mapping fills, read as a text of the file would be."""
+        formats = date_formats([shape(text)])[0] if column.type in ("date", "timestamp") else ()
+        meant = clean_code(text) if column.type == "code" else text
+        typed = convert(column, literal(meant), "VARCHAR", self.mapping.money.scale, formats)
+        value = typed.value.replace("{raw}", f"({typed.raw})")
+        ((found,),) = self.gate.rows(f"SELECT ({value})::VARCHAR")
+        if found is None:
+            self._refuse(
+                f'the mapping gives {column.name} the constant "{text}", which cannot be read as {_KINDS.get(column.type, column.type)}; write one',
+                "mapping",
+            )
+        elif column.type in KEY_TABLES:
+            told = constant(typed_literal(found, "VARCHAR"))
+            self.candidates[column.name] = [Candidate(column, "", told, self._next)]
+        else:
+            self.constants[column.name] = typed_literal(found, column.sql_type)
+            self.codes[column.name] = [found]
+
     @property
     def _next(self) -> int:
         return sum(map(len, self.candidates.values()))
@@ -101,9 +129,7 @@ class Sources:
         place = self._next
         try:
             formats = (
-                self._formats(column, name)
-                if column.type in ("date", "timestamp") and kind == "VARCHAR"
-                else ()
+                self._formats(name) if column.type in ("date", "timestamp") and kind == "VARCHAR" else ()
             )
             typed = convert(column, raw, kind, self.mapping.money.scale, formats)
         except WrongType as error:
@@ -152,7 +178,7 @@ class Sources:
                 found += [candidate] if candidate else []
                 known = None
                 continue
-            typed, codes = code(column, quoted(name), values)
+            typed, codes = code(quoted(name), values)
             found.append(Candidate(column, name, typed, self._next))
             self.candidates.setdefault(column.name, []).append(found[-1])
             known = None if known is None else known + codes
@@ -160,7 +186,7 @@ class Sources:
         default = [str(column.default)] if column.default is not None else []
         self.codes[column.name] = None if known is None else sorted({*known, *default})
 
-    def _formats(self, column: Column, name: str) -> list[str]:
+    def _formats(self, name: str) -> list[str]:
         """The ways the dates of a text column are written; refuses the file where day and month cannot be told apart."""
         text = f"trim({quoted(name)})"
         shapes = [

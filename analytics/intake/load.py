@@ -329,6 +329,7 @@ class Load:
         if self.signed or self.corrects:
             return
         limit, lines = self.rules.batch, []
+        unit = self.rules.per_yuan(self.readings[0].mapping.money.scale)
         waits = facts["rows_quarantined"] - facts["rows_set_aside"]
         rows = facts["rows_in"] - facts["rows_set_aside"]
         how = "correct them at the source, or accept with --sign-off REASON --by WHO [limits]"
@@ -340,14 +341,14 @@ class Load:
             stuck, fee = (abs(self._one(f"SELECT coalesce(sum(fee_fen::DOUBLE) FILTER ({w}), 0)::BIGINT FROM {t}")) for w, t in (("state = 'waits'", "quarantine"), ("true", f"(SELECT {self.rules.fee_fen} AS fee_fen FROM typed)")))  # fmt: skip
             if stuck > limit.fee * fee:
                 lines.append(
-                    f"{self._where}: {stuck / 100:,.2f} of {fee / 100:,.2f} yuan would wait in quarantine (more than {limit.fee:.1%}: {self._why()}); {how}"
+                    f"{self._where}: {stuck / unit:,.2f} of {fee / unit:,.2f} yuan would wait in quarantine (more than {limit.fee:.1%}: {self._why()}); {how}"
                 )
         total = self.note.fee_total_yuan if self.note else None
         if total is not None and self.rules.fee:
-            said, came = int(total * 100), facts["fee_in_fen"]
+            said, came = int(total * unit), facts["fee_in_fen"]
             if abs(came - said) > limit.control * abs(said):
                 lines.append(
-                    f"{self._where}: the fee adds up to {came / 100:,.2f} yuan, the note says {said / 100:,.2f}; find what is missing, or accept with --sign-off REASON --by WHO [control_total]"
+                    f"{self._where}: the fee adds up to {came / unit:,.2f} yuan, the note says {said / unit:,.2f}; find what is missing, or accept with --sign-off REASON --by WHO [control_total]"
                 )
         if lines:
             raise Refused(lines)

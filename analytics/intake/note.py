@@ -30,10 +30,6 @@ class Note(Form):
     sender: str = ""
     remark: str = ""
 
-    @property
-    def fen_per_unit(self) -> int:
-        return 1 if self.money_unit == "fen" else 100
-
     def check(self, name: str, sources: Sequence[Source]) -> None:
         """Raises Refused when the files are not those of the note."""
         came = {source.path.name: source for source in sources}

@@ -102,7 +102,7 @@ def clean_code(text: str) -> str | None:
     return None if plain in _BLANK else plain
 
 
-def code(column: Column, raw: str, values: Sequence[str]) -> tuple[Typed, list[str]]:
+def code(raw: str, values: Sequence[str]) -> tuple[Typed, list[str]]:
     """Reading of a code column whose different values are known; with the codes that come out of it."""
     meant = {value: clean_code(value) for value in values}
     changed = {value: plain for value, plain in meant.items() if plain != value}
@@ -187,12 +187,13 @@ def _time(raw: str, kind: str, wanted: str, formats: Sequence[str]) -> str:
 
 
 def _money(column: Column, source: str, raw: str, kind: str, scale: int, reason: str) -> Typed:
-    """Fen. From yuan or fen (scale 100 or 1) only what is exact to the fen converts; a survey's scale rounds half up."""
+    """Fen. From yuan or fen (scale 100 or 1) only what is exact to the fen converts; any other scale rounds half up."""
     bound = INT64 if column.wide else INT32
     wanted = column.sql_type
     if scale not in (1, 100):
         fen = f"round(try_cast({{raw}} AS DOUBLE) * {scale})"
-        return Typed(raw, f"CASE WHEN abs({fen}) <= {EXACT * 512} THEN ({fen})::{wanted} END", reason)
+        most = min(bound, EXACT * 512)  # a double, which above 2**62 may round to more than 64 bits hold
+        return Typed(raw, f"CASE WHEN abs({fen}) <= {most} THEN ({fen})::{wanted} END", reason)
     limit = min(bound, EXACT)
     if kind in {"DOUBLE", "FLOAT"}:
         fen = f"(({{raw}})::DOUBLE * {scale})"

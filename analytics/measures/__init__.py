@@ -2,7 +2,7 @@
 
 from analytics.measures.contrast import COLUMNS as DIFFERENCES
 from analytics.measures.credit import coalition
-from analytics.measures.cube import HELD, Kept, made_by, questions
+from analytics.measures.cube import HELD, PLACE, Kept, made_by, questions
 from analytics.measures.evaluate import Book, Raw, Replayed
 from analytics.measures.expression import is_money
 from analytics.measures.form import Dimension, Measure, dimensions, grammar, measures, version
@@ -17,6 +17,7 @@ __all__ = [
     "DIFFERENCES",
     "HELD",
     "LARGEST",
+    "PLACE",
     "PLACED",
     "Book",
     "Dimension",

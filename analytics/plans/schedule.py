@@ -120,15 +120,13 @@ def resolve(
     groups: Iterable[str] = (),
     hospital_level: str | None = None,
     cross_region: str | None = None,
-    years: int | None = None,
-    capacity: str | None = None,
 ) -> Schedule:
-    """The schedule of a row for a person in these groups and, for a row per event, this settlement.
+    """The schedule of a row for a person in these groups, in the first year of cover, and, for a row per event, this settlement.
 
-    `years` None: the first year of cover. Raises Unresolved where a value needed is "missing".
+    Raises Unresolved where a value needed is "missing".
     """
     members = frozenset(groups)
-    chosen = [v for v in rule.variants if applies(v, members, hospital_level, cross_region, years, capacity)]
+    chosen = [v for v in rule.variants if applies(v, members, hospital_level, cross_region)]
     return schedule_of(rule, terms_of(rule, chosen))
 
 

@@ -69,13 +69,13 @@ def claims_sql(
     return "WITH " + ",\n".join(ctes) + "\nSELECT " + ",\n  ".join([*chosen, *own]) + f"\nFROM {source}"
 
 
-def trace_sql(plan: Plan, relation: str = "claims") -> str:
-    """The same payments row by row, with everything each row saw and left: for a person's claims, not for a city's.
+def trace_sql(plan: Plan) -> str:
+    """The same payments of the table `claims` row by row, with everything each row saw and left: for a person's claims, not for a city's.
 
     Adds for every row of the plan the columns of `Row` (see there), those of `Row.traced`, and what the claim still
     owed of each part once the row had paid: `_in3`, `_adv3`, `_out3`, `_drug3` of row 3. Raises PlanHoles.
     """
-    ctes, source = [_claim(relation)], "claim"
+    ctes, source = [_claim("claims")], "claim"
     for row in rows_of(plan):
         ctes += _stage([row], source, f"after_{row.number}", trace=True)
         source = f"after_{row.number}"

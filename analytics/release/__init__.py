@@ -8,12 +8,12 @@ from analytics.release.figure import Figure, digest, identified, program
 from analytics.release.grants import BadGrants, Grants
 from analytics.release.grants import read as read_grants
 from analytics.release.grants import sign as sign_grants
-from analytics.release.published import Published
+from analytics.release.published import Published, reasons_withheld
 from analytics.release.record import Record
 from analytics.release.serving import Server, Unsafe, is_loopback
 from analytics.release.sessions import LoginOver, Sessions
 from analytics.release.sheet import csv_text, guarded
-from analytics.release.tables import PROTECTED, Tables, Undone, protected, version
+from analytics.release.tables import PROTECTED, Tables, protected, version
 from analytics.release.tables import guarded as guarded_tables
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "Server",
     "Sessions",
     "Tables",
-    "Undone",
     "Unsafe",
     "Unwritten",
     "Viewer",
@@ -52,6 +51,7 @@ __all__ = [
     "program",
     "protected",
     "read_grants",
+    "reasons_withheld",
     "release",
     "roles",
     "sign_grants",

@@ -1,12 +1,13 @@
 """Answers from the protected tables of a snapshot, and from nothing else: what researchers and insurers can ever see."""
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 
 import polars as pl
 
-from analytics.measures import Kept, Question, Sealed, origin, questions
-from analytics.reference import Unable
+from analytics.measures import PLACE, Kept, Question, Sealed, origin, questions
+from analytics.reference import Text, Unable, load_toml
 from analytics.release.disclosure import HIDDEN, Policy, Released
 from analytics.release.tables import COLUMNS, PROTECTED, version
 
@@ -14,8 +15,18 @@ _KNOWN = ("value", "numerator", "denominator", "n", "n_excluded")
 _MORE = tuple(name for name in COLUMNS if name not in (*_KNOWN, "key", "at", "status"))
 
 
+@cache
+def reasons_withheld() -> dict[str, Text]:
+    """Why a place has no protected tables, in words."""
+    found = load_toml(Path(__file__).parent / "withheld.toml")
+    return {code: Text.model_validate(text) for code, text in found.items()}
+
+
 class Published:
-    """The protected tables of a snapshot, or of some of its cities. Only their files are read, none with facts."""
+    """The protected tables of a snapshot, or of some of its cities. Only their files are read, none with facts.
+
+    `places`: city and plan year, sorted; `withheld`: those of which nothing is published, and why (see withheld.toml).
+    """
 
     def __init__(self, snapshot: Sealed, cities: Collection[str] | None = None) -> None:
         """Raises ValueError where the snapshot has no protected tables of this program, store.Damaged where its files changed."""
@@ -28,9 +39,11 @@ class Published:
             part.check()
         files = {(p.city, p.plan_year): p.path for p in parts if p.city and p.plan_year}
         files = {place: path for place, path in files.items() if cities is None or place[0] in cities}
+        told = {(row["city"], row["plan_year"]): row for row in snapshot.manifest["protection"]}
+        self.withheld = {place: str(told[place]["withheld"]) for place in files if "withheld" in told[place]}
+        files = {place: path for place, path in files.items() if place not in self.withheld}
         self._kept = Kept(files)
         self.places = sorted(files)
-        told = {(row["city"], row["plan_year"]): row for row in snapshot.manifest["protection"]}
         self._told = {place: told[place] for place in self.places}
 
     def ask(
@@ -63,6 +76,7 @@ class Published:
             "prepared": True,
             "protection": self.protection,
             **self._carried(question, places),
+            **({"withheld": _listed(gone)} if (gone := self._without(question)) else {}),
             "hidden": table.filter(pl.col("status") == HIDDEN).height,
         }
         lines = (f"read from the table protected, {city} {year}" for city, year in places)
@@ -97,16 +111,25 @@ class Published:
         return [dict(self._told[place]) for place in self.places]
 
     def _asked(self, question: Question) -> list[tuple[str, int]]:
-        """The places a question looks at, all of which must be there."""
-        for position, name in enumerate(("city", "plan_year")):
-            held = sorted({str(place[position]) for place in self.places})
+        """The places a question looks at, all of which must be there. Where it tells places apart, those withheld are passed over."""
+        every = [*self.places, *self.withheld]
+        for position, name in enumerate(PLACE):
+            held = sorted({str(place[position]) for place in every})
             if unknown := [v for v in question.where.get(name, ()) if v not in held]:
                 text = f"{name} {', '.join(unknown)}: not among the protected tables; they hold {', '.join(held)}"
                 raise Unable(text, "elsewhere", places=unknown)
-        cities, years = question.where.get("city"), question.where.get("plan_year")
-        return [
-            p for p in self.places if (not cities or p[0] in cities) and (not years or str(p[1]) in years)
-        ]
+        places, gone = _looked_at(question, self.places), self._without(question)
+        summed = [i for i, name in enumerate(PLACE) if name not in question.by]
+        if gone and (not places or any(len({place[i] for place in (*places, *gone)}) > 1 for i in summed)):
+            alike = [place for place in gone if self.withheld[place] == self.withheld[gone[0]]]
+            why, named = reasons_withheld()[self.withheld[gone[0]]], _listed(alike)
+            text = f"{named}: 没有受保护的表格：{why.zh}\n{named}: no protected tables: {why.en}; ask for the other places"
+            raise Unable(text, "withheld", places=[_listed([place]) for place in alike], why=why)
+        return places
+
+    def _without(self, question: Question) -> list[tuple[str, int]]:
+        """The places a question looks at of which nothing is published."""
+        return _looked_at(question, sorted(self.withheld))
 
     def _left_out(self, question: Question, places: Collection[tuple[str, int]]) -> str:
         """What the certificates say of a whole answer that was prepared and not protected; empty where they say nothing."""
@@ -131,3 +154,12 @@ class Published:
             f"{name} as asked: not among the protected tables; there it is {'; '.join(ways)}, of one city and plan year, or of several "
             "with city and plan_year in front, without other filters and parameters"
         )
+
+
+def _looked_at(question: Question, places: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    cities, years = question.where.get("city"), question.where.get("plan_year")
+    return [p for p in places if (not cities or p[0] in cities) and (not years or str(p[1]) in years)]
+
+
+def _listed(places: Collection[tuple[str, int]]) -> str:
+    return ", ".join(f"{city} {year}" for city, year in places)

@@ -30,13 +30,11 @@ COLUMNS: dict[str, Any] = {
 }  # fmt: skip
 
 
-class Undone(ValueError):
-    """Protected tables that the attack undoes; nothing of them may be published."""
-
-
 @dataclass(frozen=True)
 class Tables:
-    """`rows`: as a cube holds answers, with a status; `certificate`: what was protected, and that the attack failed."""
+    """`rows`: as a cube holds answers, with a status; `certificate`: what was protected, and that the attack failed; or why nothing
+    of the place is published (`withheld`: undone, contradicts) and, for the engineer, how it was undone.
+    """
 
     rows: pl.DataFrame
     certificate: dict[str, Any]
@@ -49,19 +47,23 @@ def version() -> str:
     return hashlib.sha256(b"".join((here / name).read_bytes() for name in names)).hexdigest()[:12]
 
 
-def protected(
-    place: tuple[str, int], cube: pl.DataFrame, order: Sequence[str], before: pl.DataFrame | None = None
-) -> Tables:
+def protected(cube: pl.DataFrame, order: Sequence[str], before: pl.DataFrame | None = None) -> Tables:
     """Protect the prepared answers of a city-year and attack the result. `order`: tiers in order of payment; `before`: its
     protected tables of the published snapshot. Where these and the new ones together would tell what is hidden, they stay as
-    they are. Raises Undone with the cells and what to do.
+    they are. Where the new ones alone would, the place has no tables, and the certificate says so (`withheld`).
     """
     held, rules = cube.filter(pl.col("key") == HELD).select("key", "at"), policy()
+
+    def withheld(why: str, told: str, **more: Any) -> Tables:
+        # what was published before is read by nobody any longer, but what comes next is attacked beside it
+        rows = _frame(held, []) if before is None else before.select(*COLUMNS)
+        left = {"withheld": why, "left_out": [f"all answers: {told}"], "cells": 0, "hidden": 0}
+        return Tables(rows, {**left, **more, "policy": rules.model_dump()})
+
     try:
         cells = lattice(cube, order, rules.contributors)
     except ValueError:
-        told = ["all answers: their figures contradict the lattice"]
-        return Tables(_frame(held, []), {"left_out": told, "cells": 0, "hidden": 0})
+        return withheld("contradicts", "their figures contradict the lattice")
     risk = primary(cells.system, rules)
     out = left_out(cells, risk, rules.k)
     was = printed(cells, before) if before is not None else None
@@ -76,7 +78,7 @@ def protected(
     now = printed(cells, rows)
     seen = as_seen(cells, now, rules)
     if lines := undone(seen, cells.system, rules, risk, insiders=rules.insiders, sample=rules.whole_numbers):
-        raise Undone(_refused(place, lines))
+        return withheld("undone", "the attack undoes them", undone=lines)
     more = {"by insiders": rules.insiders, "in whole numbers": rules.whole_numbers}
     attacked = ["published", *(name for name, cells_tried in more.items() if cells_tried)]
     about: dict[str, Any] = {"attacked": attacked, "kept": False, "hospitals": _hospitals(cube, rules)}
@@ -92,16 +94,8 @@ def guarded(
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """As `protected`, from files: what facts.Guard asks for. `told`: facts of the manifest."""
     order = next(p["order"] for p in told["plans"] if (p["city"], p["plan_year"]) == place)
-    found = protected(place, pl.read_parquet(answers), order, pl.read_parquet(before) if before else None)
+    found = protected(pl.read_parquet(answers), order, pl.read_parquet(before) if before else None)
     return found.rows, found.certificate
-
-
-def _refused(place: tuple[str, int], lines: Sequence[str]) -> str:
-    more = f" (and {len(lines) - 5} more)" if len(lines) > 5 else ""
-    return (
-        f"{place[0]} {place[1]}: the protected tables can be undone, so nothing is published and what was published stays: "
-        f"{'; '.join(lines[:5])}{more}; leave the table out in analytics/release/lattice.toml or raise its rules in policy.toml"
-    )
 
 
 # --- what is hidden

@@ -10,6 +10,11 @@ from analytics.store.snapshot import Damaged, Folder, Partition, sha256_of
 
 _OWN = ("files", "plans", "checks", "links", "policy_lines")  # of the manifest: rows of one city each
 _NAMED = ("id", "table")  # of a delivery, which may hold several cities: all that is told
+_WITHHELD = (
+    "city",
+    "plan_year",
+    "withheld",
+)  # of protection: whose tables are withheld, not how they were undone
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,11 @@ class Part(Folder):
         kept = {k: v for k, v in whole.items() if not isinstance(v, list) or k in ("facts", "shared")}
         kept |= {k: [row for row in whole[k] if row.get("city") in self.cities] for k in _OWN if k in whole}
         kept["deliveries"] = [{name: d[name] for name in _NAMED} for d in whole.get("deliveries", [])]
+        kept["protection"] = [
+            {name: row[name] for name in _WITHHELD}
+            for row in whole.get("protection", [])
+            if "withheld" in row and row["city"] in self.cities
+        ]
         kept["files"] += self._several(whole)
         if "shared" in kept:
             kept["shared"] = []

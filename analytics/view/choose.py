@@ -70,8 +70,10 @@ class Scope:
         return {"city": self.cities, "plan_year": self.years, **self.people}
 
     def missing(self, city: str, year: str) -> str:
-        """What to say where an answer holds nothing: no such tier there, or no such city-year in the data."""
+        """What to say where an answer holds nothing: no such tier there, no such city-year in the data, or none published of it."""
         known = {(at, str(y)) for at, y in asking.desk().places}
+        if (city, year) in {(at, str(y)) for at, y in asking.desk().withheld}:
+            return t("cell.withheld")
         return t("cell.not_covered") if (city, year) in known else t("cell.no_data")
 
 

@@ -266,6 +266,14 @@ def links(found: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
     return _table(line for *_, line in sorted(lines, key=lambda one: one[:3]))
 
 
+def withheld(found: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
+    """Places without protected tables, and why."""
+    return _table(
+        {t("data.place"): place(row["city"], row["plan_year"]), t("check.why"): words.say(row["title"])}
+        for row in found
+    )
+
+
 def assumed(places: Iterable[tuple[str, int]]) -> pl.DataFrame:
     """Every assumed plan value of the city-years served."""
     return _table(

@@ -128,6 +128,11 @@ def measures(every: Sequence[checks.Found]) -> None:
 
 def built(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     """What the build checked across deliveries; nothing where it left nothing."""
+    if found["withheld"]:
+        st.header(t("data.withheld"), anchor=False)
+        grid.show(
+            ledger.withheld(found["withheld"]), t("data.withheld"), left=2, whole=True, wide=t("check.why")
+        )
     if not found["checks"] and not found["links"]:
         return
     st.header(t("data.store_wide"), anchor=False)

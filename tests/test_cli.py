@@ -293,6 +293,17 @@ def test_a_refused_delivery_names_every_problem_and_changes_nothing(
     assert run("verify", store)[0] == 0
 
 
+def test_a_file_name_that_is_no_text_is_told(run: Run, sample_store: Path, tmp_path: Path) -> None:
+    store = shutil.copytree(sample_store, tmp_path / "store")
+    file = Path(os.fsdecode(os.fsencode(tmp_path / "june") + b"\xff.csv"))
+    file.write_text("setl_id,psn_no\n1,2\n", encoding="utf-8")
+    code, out, err = run("ingest", store, file, "--as", "settlement")
+    assert (code, out) == (1, "") and len(err.splitlines()) == 1
+    assert r"june\xff.csv: its name is not UTF-8; rename it" in err
+    last = printed(run("audit", "show", store, "--last", 1, "--format", "json"))
+    assert last["why"] == ["file_name"] and run("audit", "verify", store)[0] == 0
+
+
 def test_another_builder_at_work(run: Run, sample_store: Path, tmp_path: Path) -> None:
     store = shutil.copytree(sample_store, tmp_path / "store")
     with FileLock(store / "lock"):

@@ -110,6 +110,13 @@ def test_small_cells_are_hidden_whole(ten: Desk) -> None:
     )
 
 
+def test_a_threshold_is_asked_once_however_it_is_written(ten: Desk) -> None:
+    several = {"threshold": "0.1,0.25,0.10, 0.250,0.173,1e-1"}
+    answer = ten.ask("catastrophic_headcount", ["threshold"], parameters=several, protect=False)
+    assert answer.table["threshold"].to_list() == ["0.10", "0.173", "0.25"]
+    assert answer.parameters["threshold"] == "0.10,0.25,0.173"
+
+
 def test_a_place_the_store_does_not_hold_is_named(ten: Desk) -> None:
     with pytest.raises(ValueError, match=r"plan_year 1999: not in this store; it holds 2023"):
         ten.ask("catastrophic_headcount", where={"plan_year": [1999]})

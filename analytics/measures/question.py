@@ -167,13 +167,6 @@ def number(name: str, text: str) -> int | float:
     return float(value) if rules.number == "factor" else int(value * scale)
 
 
-def _threshold(text: str) -> str:
-    """A threshold in the one way it is written: as listed, else as the shortest decimal. Raises ValueError."""
-    points = number("threshold", text)
-    listed = (v for v in grammar().parameters["threshold"].values if number("threshold", v) == points)
-    return next(listed, f"{Decimal(text).normalize():f}")
-
-
 def _parameters(
     form: Measure, given: Mapping[str, str], by: Sequence[str], where: Mapping[str, object]
 ) -> dict[str, str]:
@@ -204,7 +197,10 @@ def _parameters(
         if name == "threshold" and value != "auto":
             if "," in value and "threshold" not in by:
                 raise ValueError("threshold: several at once need the dimension threshold (--by threshold)")
-            chosen[name] = ",".join(dict.fromkeys(map(_threshold, value.split(","))))
+            once: dict[float, str] = {}
+            for one in value.split(","):
+                once.setdefault(number("threshold", one), one.strip())
+            chosen[name] = ",".join(once.values())
         elif rules.number and value not in rules.values and value != rules.default:
             number(name, value)
     if ("tier" in by or "tier" in where) and chosen.get(

@@ -1,4 +1,6 @@
-"""`jianfu`: the command line. Exit codes: 0 done, 1 refused (reasons on stderr), 2 usage, 75 another builder holds the lock."""
+"""`jianfu`: the command line. Exit codes: 0 done, 1 refused (reasons on stderr), 2 usage, 75 another builder holds the lock,
+130 stopped by Ctrl-C.
+"""
 
 import argparse
 import json
@@ -29,7 +31,7 @@ from analytics.figures import words
 from analytics.release import Released, csv_text
 from analytics.store import Busy, check_settings
 
-BUSY = 75
+BUSY, STOPPED = 75, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Busy as error:
         print(error, file=sys.stderr)
         return BUSY
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return STOPPED
     except verbs.REFUSALS as error:
         lines = verbs.reasons(error)
     for line in lines:
@@ -200,13 +205,14 @@ def _measure(args: argparse.Namespace) -> None:
     elif args.format == "csv":
         console.put(csv_text(noted), args.out, bom=True)
     else:
-        console.table(
-            table.columns,
-            [
-                tuple("" if v is None else f"{v:.6g}" if isinstance(v, float) else str(v) for v in row)
-                for row in table.rows()
-            ],
-        )
+        with console.printing(args.out):
+            console.table(
+                table.columns,
+                [
+                    tuple("" if v is None else f"{v:.6g}" if isinstance(v, float) else str(v) for v in row)
+                    for row in table.rows()
+                ],
+            )
     for places in dict.fromkeys(a.provenance["withheld"] for a in answers if "withheld" in a.provenance):
         for text in words.both("figure.withheld").values():
             print(text.format(places=places), file=sys.stderr)
@@ -255,6 +261,8 @@ def _verify(args: argparse.Namespace) -> int:
 
 def _serve(args: argparse.Namespace) -> None:
     """Run app.py: on the loopback address, or as a server configuration says."""
+    if not 0 < args.port < 65_536:
+        raise ValueError(f"--port {args.port}: write a number from 1 to 65535")
     store, config = Path(args.store).resolve(), args.server or os.environ.get("JIANFU_SERVER")
     access.must_be_safe(store, config)
     os.environ["JIANFU_STORE"] = str(store)

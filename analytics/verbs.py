@@ -22,19 +22,26 @@ from analytics.plans import plan_for
 from analytics.release import LOCAL, Log, Released, Viewer, changing, log_of
 from analytics.store import Damaged, Folder, NotBuilt, Place, QueryTimeout, Store
 from analytics.store.carried import Broken
+from analytics.store.engine import MEMORY, SPILL, OutOfMemory
 from analytics.store.runner import Runner, runner_of
 from analytics.synthetic import YEARS, write_delivery
 from analytics.whatif import Scenario, load_scenario
 
 Progress = Callable[[str, int, int], None]
 # What a verb raises when it refuses, see `reasons`; store.Busy is none of them.
-REFUSALS = (intake.Refused, plans.PlanErrors, NotBuilt, Damaged, QueryTimeout, Broken, ValueError, OSError)
+REFUSALS = (
+    intake.Refused, plans.PlanErrors, NotBuilt, Damaged, QueryTimeout, OutOfMemory, Broken, ValueError, OSError,
+)  # fmt: skip
 
 
 def reasons(error: Exception) -> list[str]:
     """Why a verb refused, one line per problem."""
     if isinstance(error, intake.Refused):
         return error.lines
+    if isinstance(error, OutOfMemory):
+        return [
+            f"needs more than JIANFU_MEMORY={MEMORY} and JIANFU_SPILL={SPILL} allow; raise them, or take fewer cities or years at once"
+        ]
     lines = error.problems if isinstance(error, plans.PlanErrors) else [str(error)]
     return [*lines, *getattr(error, "__notes__", ())]
 

@@ -57,6 +57,17 @@ def test_a_log_is_a_chain_of_plain_lines(log: Log) -> None:
     assert log.verify(head="17-0123456789abcdef")[0].startswith("head 17-")
 
 
+@pytest.mark.parametrize(
+    ("name", "told"), [("a\udcff.csv", "a?.csv"), ("\ud83d\ude00", "??"), ("\ud83d\\ude00", "?\\ude00")]
+)
+def test_half_a_character_does_not_break_the_chain(log: Log, name: str, told: str) -> None:
+    """As in a file name that is no UTF-8, which Python hands on; whoever shows the entry can print it."""
+    log.append({**ENTRY, "file": name})
+    log.append(ENTRY)
+    assert log.verify() == []
+    assert [entry["file"] for entry in log.entries() if "file" in entry] == [told]
+
+
 # --- tampering
 
 
@@ -281,6 +292,33 @@ def test_a_killed_writer_leaves_a_chain_that_goes_on(log: Log) -> None:
         writer.wait(20)
         Log(log.folder, log.head_file).append(ENTRY)
         assert log.verify() == []
+
+
+def test_what_cannot_be_an_entry_fails_for_who_brings_it(log: Log) -> None:
+    endless: dict[str, object] = {**ENTRY}
+    endless["self"] = endless
+    with pytest.raises(ValueError, match="Circular"):
+        log.append(endless)
+    assert not log._waiting and log.append(ENTRY).n == 1
+
+
+@pytest.mark.parametrize("wrong", [RuntimeError, KeyboardInterrupt])
+def test_nobody_who_waits_goes_without_an_answer(
+    log: Log, monkeypatch: pytest.MonkeyPatch, wrong: type[BaseException]
+) -> None:
+    """Whatever stops the one who writes for all."""
+
+    def fail(*_: object) -> None:
+        raise wrong
+
+    waiting = audit._Ticket((ENTRY,))
+    log._waiting.append(waiting)
+    with monkeypatch.context() as broken:
+        broken.setattr(log, "_write", fail)
+        with pytest.raises((Unwritten, wrong)):
+            log.append(ENTRY)
+    assert waiting.error is not None and wrong.__name__ in str(waiting.error)
+    assert log.append(ENTRY).n == 1 and log.verify() == []
 
 
 def test_threads_that_wait_together_share_a_sync(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:

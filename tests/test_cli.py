@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 from filelock import FileLock
 
-from analytics import cli
+from analytics import cli, verbs
 from analytics.store import Store
 
 Run = Callable[..., tuple[int, str, str]]
@@ -141,6 +141,9 @@ def test_files_hold_what_is_printed(run: Run, sample_store: Path, tmp_path: Path
     assert json.loads(text.read_text("utf-8"))["rows"] == rows
     code, out, _ = run(*question, "--format", "csv")
     assert code == 0 and out.rstrip("\n") == csv.read_text("utf-8-sig").rstrip("\n")
+    code, printed_table, _ = run(*question)
+    assert run(*question, "--out", tmp_path / "a.txt") == (0, "", "")
+    assert (tmp_path / "a.txt").read_text("utf-8") == printed_table != ""
     code, out, err = run(*question, "--explain")
     assert [line.split("\t")[:3] for line in out.splitlines()[1:]] == [
         [str(row["plan_year"]), row["tier"], row["measure"]] for row in rows
@@ -267,6 +270,7 @@ def test_verify(run: Run, sample_store: Path, tmp_path: Path) -> None:
         (("sample", "EMPTY", "--years", "2023-2021"), "write a year or a span"),
         (("ingest", "EMPTY", "EMPTY/none.csv", "--as", "settlement"), "none.csv: no such file"),
         (("ingest", "EMPTY", "STORE/current", "--as", "settlement"), "of no known format"),
+        (("serve", "STORE", "--port", "99999"), "--port 99999: write a number from 1 to 65535"),
     ],
 )
 def test_a_refusal_is_one_line(
@@ -291,6 +295,35 @@ def test_a_refused_delivery_names_every_problem_and_changes_nothing(
     assert all(line.startswith("june.csv: column ") and "is missing" in line for line in lines)
     assert (Store(store).current_id(), len(Store(store).deliveries())) == before
     assert run("verify", store)[0] == 0
+
+
+def test_a_file_name_that_is_no_text_is_told(run: Run, sample_store: Path, tmp_path: Path) -> None:
+    store = shutil.copytree(sample_store, tmp_path / "store", ignore=shutil.ignore_patterns("audit"))
+    file = Path(os.fsdecode(os.fsencode(tmp_path / "june") + b"\xff.csv"))
+    file.write_text("setl_id,psn_no\n1,2\n", encoding="utf-8")
+    code, out, err = run("ingest", store, file, "--as", "settlement")
+    assert (code, out) == (1, "") and len(err.splitlines()) == 1
+    assert r"june\xff.csv: its name is not UTF-8; rename it" in err
+    last = printed(run("audit", "show", store, "--last", 1, "--format", "json"))
+    assert last["why"] == ["file_name"] and run("audit", "verify", store)[0] == 0
+
+
+def test_too_little_memory_is_told(sample_store: Path) -> None:
+    command = [sys.executable, "-m", "analytics.cli", "measure", str(sample_store), "reach"]
+    environment = {**os.environ, "JIANFU_MEMORY": "1MB"}
+    refused = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=False)
+    assert refused.returncode == 1 and len(refused.stderr.splitlines()) == 1
+    assert refused.stderr.startswith(
+        "needs more than JIANFU_MEMORY=1MB and JIANFU_SPILL=10GB allow; raise them"
+    )
+
+
+def test_a_command_that_is_stopped_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verbs, "verify", stop)
+    assert run("verify", "store") == (130, "", "stopped\n")
 
 
 def test_another_builder_at_work(run: Run, sample_store: Path, tmp_path: Path) -> None:

@@ -285,6 +285,18 @@ def test_the_code_may_stand_under_another_name() -> None:
     assert [o.code for o in named.outlines] == ["371000"] and named.approval == ""
 
 
+def test_a_ring_without_an_inside_is_left_out(desk: Desk) -> None:
+    place, nowhere = _square("440400", 113, 22), _square("440800", 110, 21)
+    place["geometry"]["coordinates"] += [[], [[113, 22], [114, 22]]]
+    nowhere["geometry"]["coordinates"] = [[]]
+    land = territory.read(_file(place, nowhere))
+    assert [(o.code, len(o.rings)) for o in land.outlines] == [("440400", 1)]
+    answer: Released = desk.ask("effective_reimbursement_rate", ["city"], {"plan_year": ["2023"]})
+    assert territory.draw(land, answer).figure["data"]
+    with words.reading("zh"), pytest.raises(territory.Unusable, match="没有这些城市"):
+        territory.draw(territory.read(_file(nowhere)), answer)
+
+
 def test_a_place_inside_another_is_drawn_upon_it(desk: Desk) -> None:
     ring = [[100, 20], [130, 20], [130, 45], [100, 45], [100, 20]]
     around = {"type": "Feature", "properties": {"gb": "440800"}, "geometry": {"type": "MultiPolygon", "coordinates": [[ring]]}}  # fmt: skip

@@ -10,6 +10,7 @@ from deliveries import bare
 from analytics import verbs
 from analytics.desk.answer import Desk
 from analytics.measures import Question, dimensions, measures
+from analytics.release import Released, Viewer
 
 # Ten invented households: two rank ties, two exactly on a threshold. Columns: id, total, members, weight, bill, three payments, own.
 TEN = [
@@ -110,9 +111,70 @@ def test_small_cells_are_hidden_whole(ten: Desk) -> None:
     )
 
 
+def test_a_threshold_is_asked_once_however_it_is_written(ten: Desk) -> None:
+    several = {"threshold": "0.1,0.25,0.10, 0.250, 0.173,1e-1"}
+    answer = ten.ask("catastrophic_headcount", ["threshold"], parameters=several, protect=False)
+    assert answer.parameters["threshold"] == "0.1,0.25,0.173", "as it was written first"
+    assert answer.table["threshold"].to_list() == ["0.1", "0.173", "0.25"]
+
+
 def test_a_place_the_store_does_not_hold_is_named(ten: Desk) -> None:
     with pytest.raises(ValueError, match=r"plan_year 1999: not in this store; it holds 2023"):
         ten.ask("catastrophic_headcount", where={"plan_year": [1999]})
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ({"sex": ["zzz"]}, "sex zzz: not in this store; possible are male, female"),
+        ({"sex": ["male", "zzz"]}, "sex zzz: not in this store; possible are male, female"),
+        (
+            {"person_group": ["rich"]},
+            "person_group rich: not in this store; possible are general, low_income",
+        ),
+        ({"cost_band": ["2w"]}, "cost_band 2w: not in this store; possible are to_1w, 1w_3w"),
+        ({"insurance_type": ["x"]}, "insurance_type x: not in this store; possible are employee, resident"),
+        (
+            {"hospital_level": ["4"]},
+            "hospital_level 4: not in this store; possible are 3, 2, 1, ungraded, none",
+        ),
+        ({"product": ["wnb", "zzz"]}, "product zzz: not in this store; possible are none, dawj, "),
+    ],
+)
+def test_a_code_that_cannot_be_is_named(desk: Desk, where: dict[str, list[str]], told: str) -> None:
+    for scenario in ("observed", "plan"):
+        place: dict[str, list[str | int]] = {"city": ["371000"], "plan_year": [2023]}
+        if scenario == "plan" and "product" in where:
+            told = "product zzz: not in this store; possible are none, wnb"  # of this place alone
+        with pytest.raises(ValueError, match=told):
+            desk.ask("reach", where={**place, **where}, scenario=scenario)
+    with pytest.raises(ValueError, match="not in this store"):
+        desk.decompose("catastrophic_concentration", ["sex"], where)
+    with pytest.raises(ValueError, match="not in this store"):
+        desk.parade(where)
+
+
+def test_a_code_without_a_label_can_be_asked_where_somebody_has_it(ten: Desk, desk: Desk) -> None:
+    held = ten.ask("catastrophic_headcount", ["person_group"], protect=False).table["person_group"].to_list()
+    assert held == ["unknown"] and "unknown" not in dimensions()["person_group"].values
+    assert ten.ask("catastrophic_headcount", where={"person_group": held}, protect=False).table["n"][0] == 10
+    # listed, and nobody has it: an answer all the same
+    assert desk.ask("reach", where={"insurance_type": ["other"]}, protect=False).table.height == 0
+
+
+def test_a_contract_may_name_a_product_that_is_not_held_here(sample_store: Path) -> None:
+    def answer(*products: str) -> Released:
+        viewer = Viewer("x", "official", frozenset({"371000"}), frozenset(products))
+        return Desk.open(sample_store, viewer).ask("paid_per_claim")
+
+    assert answer("wnb", "nowhere").table.equals(answer("wnb").table)
+    with pytest.raises(ValueError, match="product nowhere: not in this store"):
+        answer("nowhere")
+
+
+def test_a_parade_of_what_is_no_dimension(desk: Desk) -> None:
+    with pytest.raises(ValueError, match="dimension colour: unknown"):
+        desk.parade({"colour": ["red"]})
 
 
 def test_person_measures_need_persons(ten: Desk) -> None:

@@ -211,6 +211,17 @@ def test_a_changed_question_in_a_file_is_refused(desk: Desk, tmp_path: Path) -> 
         find(log_of(tmp_path), str(tmp_path / "notes.txt"))
 
 
+def test_a_question_that_is_not_whole_is_refused(store: Path, desk: Desk, tmp_path: Path, run: Run) -> None:
+    """One whose id is right all the same, as whoever writes a file can make it."""
+    given = desk.ask("reach", ["tier"], HERE).figures[0].told()
+    for name in ("verb", "measure", "snapshot", "program"):
+        asked = {key: value for key, value in given["asked"].items() if key != name}
+        file = tmp_path / f"{name}.txt"
+        file.write_text(Figure(figure._id(asked), asked, given["digest"]).text(), encoding="utf-8")
+        code, out, err = run("replay", store, file)
+        assert (code, out) == (1, "") and err.endswith(f"its question is not whole; it lacks {name}\n")
+
+
 # --- exports
 
 

@@ -1,10 +1,12 @@
 """Reports of stores that hold little, what is refused and why, the command and the button."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import report_world
 from composed import Remembering, everything, sentences, tables
 from conftest import Run
 from deliveries import bare
@@ -15,6 +17,7 @@ from analytics import intake, report
 from analytics.desk.answer import Desk
 from analytics.figures import formats
 from analytics.reference import root
+from analytics.release import Log, Record
 from analytics.report.compose import compose, refusal
 from analytics.report.document import Text
 from analytics.report.form import KINDS, Part
@@ -169,6 +172,7 @@ def test_the_command_writes_the_report(sample_store: Path, tmp_path: Path, run: 
         ({"--city": "nowhere"}, 1, "weihai 2023"),
         ({"--out": "report.odt"}, 1, "docx, xlsx, pdf, html"),
         ({"--out": "report"}, 1, "docx, xlsx, pdf, html"),
+        ({"--out": "none/x.docx"}, 1, "x.docx: there is no folder "),
         ({"--kind": "novel"}, 2, "bureau"),
         ({"--plan-year": "soon"}, 2, "--plan-year"),
     ],
@@ -181,6 +185,13 @@ def test_the_command_refuses(
     found, _, why = run("report", sample_store, *(part for pair in options.items() for part in pair))
     assert found == code and says in why
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_that_has_nowhere_to_go_has_not_left(tmp_path: Path) -> None:
+    log, target = Log(tmp_path / "audit", tmp_path / "head"), tmp_path / "none" / "x.html"
+    with pytest.raises(ValueError, match=re.escape(f"{target}: there is no folder {target.parent}; make it")):
+        report.write(report_world.hostile(), target, Record(log))
+    assert list(log.entries()) == []
 
 
 @pytest.mark.parametrize(("page", "kind"), [("overview", "bureau"), ("operations", "insurer")])

@@ -100,6 +100,12 @@ def test_a_decomposition_that_cannot_be(
         world[0].book.decompose(measure, covariates, {}, {})
 
 
+@pytest.mark.parametrize("points", [0, -3])
+def test_a_parade_has_points(world: tuple[Survey, pl.DataFrame], points: int) -> None:
+    with pytest.raises(ValueError, match=f"points {points}: a parade has 1 point or more"):
+        world[0].book.parade({}, {"poverty_line": "6000"}, points=points, least=22)
+
+
 def test_the_parade(world: tuple[Survey, pl.DataFrame]) -> None:
     """Persons in the order of living standard per head, in ten stretches; each its mean before and after paying."""
     survey, rows = world

@@ -7,6 +7,8 @@ from typing import Any
 
 import polars as pl
 import pytest
+from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.testclient import TestClient
 
 from analytics.desk.answer import Desk
 from analytics.figures import about, files, formats
@@ -97,10 +99,41 @@ def test_differences_of_shares_are_percentage_points() -> None:
 
 
 def test_only_assets_are_served_compressed() -> None:
-    async def app(*_: Any) -> None: ...
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse("as it is")(scope, receive, send)
 
     layer = server.StaticGzip(app)
-    assert layer.root.parent.joinpath("__init__.py").is_file()
-    assert layer._squeeze("/index.html") is not None
-    assert layer._squeeze("/static/../../__init__.py") is None
-    assert layer._squeeze("/../__init__.py") is None
+    asked = TestClient(layer)
+    script = next(path for path in layer.files if path.endswith(".js"))
+    for _ in range(2):
+        answer = asked.get(script)
+        assert (
+            answer.headers["content-encoding"] == "gzip"
+            and answer.content == layer.files[script].read_bytes()
+        )
+    others = (
+        f"/static/.//.{script.removeprefix('/static')}",
+        "/static/../index.html",
+        "/static/../../__init__.py",
+    )
+    for other in (*others, "/index.html", "/static/none.js"):
+        assert asked.get(_as_written(other)).text == "as it is"
+    assert list(layer.kept) == [script], "however its path is written, a file is kept once"
+
+
+def _as_written(path: str) -> str:
+    """A path that no client makes shorter before it is sent."""
+    return path.replace("/.", "/%2e")
+
+
+def test_a_file_that_was_given_stays_what_it_was() -> None:
+    """A report of HTML is asked for like a page, and its sha256 stands in the log."""
+    given = '<!DOCTYPE html><html lang="en"><head><title>Streamlit</title></head></html>'
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await HTMLResponse(given)(scope, receive, send)
+
+    asked = TestClient(server.PageLanguage(app))
+    page = {"accept": "text/html", "accept-encoding": ""}
+    assert asked.get("/media/report.html?lang=en", headers=page).text == given
+    assert '<html lang="zh' in asked.get("/burden", headers=page).text

@@ -3,7 +3,10 @@
 import dataclasses
 import json
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -13,6 +16,7 @@ from deliveries import bare
 
 from analytics import verbs
 from analytics.desk.answer import Desk
+from analytics.desk.room import Replays
 from analytics.intake.pseudonyms import SYNTHETIC, keys_of
 from analytics.plans import PlanErrors, plan_for
 from analytics.reference import root
@@ -351,3 +355,29 @@ def test_a_person_of_the_store_is_explained(run: Run, sample_store: Path, desk: 
     assert all(s["clause"]["title"] for s in steps)
     assert run("plans", "explain", "weihai", 2023, "--store", sample_store, "--person", "77")[0] == 1
     assert run("plans", "explain", "weihai", 2023, "--store", sample_store)[0] == 1
+
+
+def test_who_looks_at_a_place_in_memory_does_not_wait_for_another() -> None:
+    replays, begun, go = Replays(), threading.Event(), threading.Event()
+    made: list[str] = []
+
+    def make(city: str) -> Any:
+        if city == "b":
+            begun.set()
+            assert go.wait(20)
+        made.append(city)
+        return SimpleNamespace(held=1)
+
+    def of(city: str) -> Any:
+        return replays.of((city, 2023), lambda: make(city))
+
+    held = of("a")
+    with ThreadPoolExecutor(3) as pool:
+        loading = [pool.submit(of, "b") for _ in range(2)]
+        assert begun.wait(20)
+        meanwhile = pool.submit(of, "a")
+        wait([meanwhile], 5)
+        was = meanwhile.done()
+        go.set()
+        assert was and meanwhile.result() is held
+        assert loading[0].result() is loading[1].result() and made == ["a", "b"], "loaded once"

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,16 @@ def put(text: str, out: str | None, *, bom: bool = False) -> None:
         Path(out).write_text(text, encoding="utf-8-sig" if bom else "utf-8")
     else:
         print(text)
+
+
+@contextmanager
+def printing(out: str | None) -> Iterator[None]:
+    """What is printed in this block goes to a file, where one is named, as it would go to the next program."""
+    if out is None:
+        yield
+        return
+    with Path(out).open("w", encoding="utf-8") as file, redirect_stdout(file):
+        yield
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -106,7 +106,8 @@ def _put(answer: Released, args: argparse.Namespace) -> None:
             args.out,
         )
     else:
-        _print(answer.table)
+        with console.printing(args.out):
+            _print(answer.table)
 
 
 def _print(table: pl.DataFrame) -> None:

@@ -48,8 +48,9 @@ def run(args: argparse.Namespace) -> None:
         whole = told[0] if len(told) == 1 else told
         console.put(json.dumps(whole, ensure_ascii=False, indent=1, default=str), args.out)
     else:
-        for outcome, table in zip(outcomes, tables, strict=True):
-            _print(outcome, table)
+        with console.printing(args.out):
+            for outcome, table in zip(outcomes, tables, strict=True):
+                _print(outcome, table)
 
 
 def _told(outcome: Outcome) -> dict[str, Any]:

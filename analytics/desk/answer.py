@@ -153,8 +153,11 @@ class Desk(Giving):
         form = measures().get(measure)
         if self.viewer.products is None or "product" in where or form is None:
             return where
-        of_products = form.grain not in LEDGERS or "product" in by
-        return {**where, "product": tuple(sorted(self.viewer.products))} if of_products else where
+        if form.grain in LEDGERS and "product" not in by:
+            return where
+        held = self._book.codes("product") if self.viewer.answers == "exact" else self.viewer.products
+        # none held: all of them, so that it is told what is not here
+        return {**where, "product": tuple(sorted(self.viewer.products & held or self.viewer.products))}
 
     @entered
     def parade(

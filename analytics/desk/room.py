@@ -26,17 +26,30 @@ class Replays:
 
     def __init__(self) -> None:
         self._held: dict[tuple[str, int], Replay] = {}
-        self._lock = threading.Lock()
+        self._lock, self._making = threading.Lock(), threading.Lock()
 
     def of(self, place: tuple[str, int], make: Callable[[], Replay]) -> Replay:
+        """That of a place, held or made. One is made at a time, for the memory it takes; nobody waits for it whose place is held."""
+        if (found := self._take(place)) is None:
+            with self._making:
+                if (found := self._take(place)) is None:
+                    found = make()
+                    self._hold(place, found)
+        return found
+
+    def _take(self, place: tuple[str, int]) -> Replay | None:
         with self._lock:
             found = self._held.pop(place, None)
             if found is None or found.held > MOST:
-                found = make()
-            self._held[place] = found
+                return None
+            self._held[place] = found  # looked at last
+            return found
+
+    def _hold(self, place: tuple[str, int], made: Replay) -> None:
+        with self._lock:
+            self._held[place] = made
             for old in list(self._held)[:-REPLAYS]:
                 del self._held[old]
-            return found
 
 
 class Room:

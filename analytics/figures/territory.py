@@ -13,6 +13,7 @@ from analytics.release import Released
 
 LARGEST = 12_000_000  # bytes of a file
 POINTS = 80_000  # corners that can be drawn quickly
+TRIANGLE = 3  # corners of the least ring there is
 CODES = ("gb", "adcode", "code")  # properties looked for, in this order
 _APPROVED = ("审图号", "approval_number", "approval", "gs")
 NAMED = 25  # so many cities have room for their names
@@ -79,7 +80,7 @@ def read(content: bytes, named_by: str = "") -> Territory:
 
 
 def _rings(geometry: Mapping[str, Any] | None) -> Iterator[Ring]:
-    """The rings of a polygon or of several; other shapes have none. Raises ValueError for what is no place on earth."""
+    """The rings of a polygon or of several that have an inside; other shapes have none. Raises ValueError for what is no place on earth."""
     if geometry is None or geometry["type"] not in ("Polygon", "MultiPolygon"):
         return
     parts = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
@@ -88,7 +89,8 @@ def _rings(geometry: Mapping[str, Any] | None) -> Iterator[Ring]:
             corners = [(float(point[0]), float(point[1])) for point in ring]
             if not all(abs(x) <= 180 and abs(y) <= 90 for x, y in corners):
                 raise ValueError("coordinates must be degrees (WGS84 or CGCS2000)")
-            yield corners
+            if len(corners) >= TRIANGLE:
+                yield corners
 
 
 def _property(rows: list[dict[str, Any]], wanted: str) -> str:

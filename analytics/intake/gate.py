@@ -2,7 +2,8 @@
 
 A refusal is one line, "<file>: what; what to do [code]", with one of these codes:
 
-    no_file format magic footer codec nested header doubled_column encoding ragged quotes empty sheet float_id
+    no_file file_name format magic footer codec nested header doubled_column encoding ragged quotes empty sheet
+    float_id
     unfolds     a bomb: small on disk, beyond all measure once read (by its footer, or by running into a limit)
     long_text   a text longer than 4096 characters
     too_wide    more than 2000 columns
@@ -122,6 +123,11 @@ class Gate:
         """
         if not path.is_file():
             raise Refused([f"{path.name}: no such file; check the path [no_file]"])
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            told = os.fsencode(path).decode(errors="backslashreplace")
+            raise Refused([f"{told}: its name is not UTF-8; rename it [file_name]"]) from error
         number = len(self._sources) + 1
         self._send("open", path=str(path), number=number, known=sorted(known))
         before = path.stat()

@@ -19,7 +19,7 @@ from analytics.measures.largest import largest
 from analytics.measures.parade import parade
 from analytics.measures.parade import question as question_of_parade
 from analytics.measures.question import Question
-from analytics.measures.rows import Fact, apart, together, wide
+from analytics.measures.rows import Fact, apart, codes, together, wide
 from analytics.measures.sealed import Sealed, origin
 from analytics.measures.uncertainty import Sure, with_errors
 from analytics.measures.wide import compiled
@@ -79,6 +79,7 @@ class Book:
         self._told: dict[Grain, dict[str, dict[str, Column]]] = {}
         self._facts: dict[tuple[Grain, str], Fact] = {}
         self._several: dict[Any, int] = {}
+        self._codes: dict[str, set[str]] = {}
         if replay:
             self._tables, self._engine = dict(replay.tables), replay.engine
             return
@@ -99,13 +100,8 @@ class Book:
         """(city, plan year) present, sorted."""
         if self._replay:
             return [self._replay.place]
-        return sorted(
-            {
-                (p.city, p.plan_year)
-                for p in self.snapshot.partitions()
-                if p.city is not None and p.plan_year is not None
-            }
-        )
+        parts = self.snapshot.partitions()
+        return sorted({(p.city, p.plan_year) for p in parts if p.city and p.plan_year})
 
     def ask(
         self,
@@ -198,6 +194,14 @@ class Book:
             code = "built_before"
         return Unable(f"{question.measure.id} needs {grain} facts; {why}", code)
 
+    def codes(self, name: str) -> set[str]:
+        """The codes of a dimension that any fact here holds."""
+        if name in PLACE:
+            return {str(place[PLACE.index(name)]) for place in self.places}
+        if name not in self._codes:
+            self._codes[name] = codes(self._engine, self._tables.values(), name)
+        return self._codes[name]
+
     def columns(self) -> set[str]:
         """What is known of any household here."""
         form = next(m for m in measures().values() if m.grain == "household_year")
@@ -272,7 +276,7 @@ class Book:
         """A question that can be asked here, and its parameters."""
         if question.measure.grain not in self._tables:
             raise self._absent(question)
-        self._must_hold(question)
+        question.must_be_held(self.codes)
         self._must_know(question)
         if question.measure.needs and not self._replay:
             text = (
@@ -327,14 +331,6 @@ class Book:
             found = self._engine.ask(sql, {f"where_{k}": list(v) for k, v in filters.items()})
             self._several[key] = found.item()
         return self._several[key]
-
-    def _must_hold(self, question: Question) -> None:
-        """A city or year the store does not hold is a mistake to name, not an empty table."""
-        for position, name in enumerate(("city", "plan_year")):
-            held = sorted({str(place[position]) for place in self.places})
-            if unknown := [v for v in question.where.get(name, ()) if v not in held]:
-                text = f"{name} {', '.join(unknown)}: not in this store; it holds {', '.join(held)}"
-                raise Unable(text, "elsewhere", places=unknown)
 
     def _must_know(self, question: Question) -> None:
         """Facts of an older version may lack a dimension that came since."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from analytics.reference import Form, Text, diseases, load_toml
+from analytics.reference import Form, Text, bands, diseases, load_toml
 
 HERE = Path(__file__).parent
 Grain = Literal["person_year", "household_year", "policy_year", "claim"]
@@ -98,6 +98,11 @@ class Dimension(Form):
     grains: tuple[str, ...] = ()  # facts that have it, where not all do
     diseases: bool = False  # its values are the chapters of ICD-10 first
     values: dict[str, Text] = Field(default_factory=dict)
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """The codes that are known of whatever the facts hold: its bands, or the values with a label."""
+        return tuple(band.id for band in bands()) if self.bands else tuple(self.values)
 
     def fits(self, measure: Measure) -> bool:
         """Whether the measure can be cut by it."""

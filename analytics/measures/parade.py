@@ -33,8 +33,10 @@ def parade(
 ) -> tuple[pl.DataFrame, str, dict[str, Any]]:
     """Per `point` (1 the poorest) and `payments` (gross, net): `value`, the mean living standard before or after paying as a
     multiple of the line; `share`, of persons, up to the middle of the point; numerator and denominator in yuan per person.
-    `points`: how many at most; `least`: households of a point at least.
+    `points`: how many at most; `least`: households of a point at least. Raises ValueError for less than one point.
     """
+    if points < 1:
+        raise ValueError(f"points {points}: a parade has 1 point or more, such as 100")
     compiled = Compiled(asked, chosen, fact)
     compiled.by, compiled.ranks = (), ["living"]
     head = f"WITH {compiled.rows()}"

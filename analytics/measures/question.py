@@ -1,6 +1,6 @@
 """A question: measure, dimensions, filters, parameters; checked when it is put, completed by what the extract holds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 
@@ -33,12 +33,7 @@ class Question:
         if measure not in known:
             raise ValueError(f"measure {measure}: not in the catalogue; measures are {', '.join(known)}")
         form = known[measure]
-        for name in (*by, *(where or {})):
-            if name not in dimensions():
-                raise ValueError(f"dimension {name}: unknown; dimensions are {', '.join(dimensions())}")
-            if not dimensions()[name].fits(form):
-                possible = ", ".join(d.id for d in dimensions().values() if d.fits(form))
-                raise ValueError(f"dimension {name}: {measure} cannot be cut by it; it can by {possible}")
+        _must_fit(form, by)
         return cls.put(form, by, where, parameters)
 
     @classmethod
@@ -51,6 +46,7 @@ class Question:
     ) -> "Question":
         """A question of a measure that need not stand in the catalogue."""
         measure = form.id
+        _must_fit(form, where or {})
         filters = {name: tuple(str(v) for v in values) for name, values in (where or {}).items()}
         if "city" in filters:
             filters["city"] = tuple(reference.city_code(name) for name in filters["city"])
@@ -69,6 +65,20 @@ class Question:
         if wrong := set(filters.get("tier", ())) - {BEFORE_ALL, *TIER}:
             raise ValueError(f"tier {', '.join(sorted(wrong))}: tiers are {BEFORE_ALL}, {', '.join(TIER)}")
         return cls(form, cut, filters, _parameters(form, parameters or {}, cut, filters))
+
+    def must_be_held(self, held: Callable[[str], Collection[str]]) -> None:
+        """Raises Unable for a filter on what is not there: a mistake to name, not an empty table. `held`: the codes of a dimension
+        that the store holds.
+        """
+        for name, asked in self.where.items():
+            listed = dimensions()[name].listed
+            if name == "tier" or {*asked} <= {*listed}:
+                continue  # nobody need look
+            known = [*listed, *sorted({*held(name)} - {*listed})]
+            if unknown := [code for code in asked if code not in known]:
+                there = f"{'possible are' if listed else 'it holds'} {', '.join(known)}"
+                text = f"{name} {', '.join(unknown)}: not in this store; {there}"
+                raise Unable(text, "elsewhere", places=unknown)
 
     @property
     def with_tier(self) -> bool:
@@ -135,6 +145,16 @@ class Question:
         return chosen
 
 
+def _must_fit(form: Measure, names: Iterable[str]) -> None:
+    """Raises ValueError for a dimension the measure cannot be cut by."""
+    for name in names:
+        if name not in dimensions():
+            raise ValueError(f"dimension {name}: unknown; dimensions are {', '.join(dimensions())}")
+        if not dimensions()[name].fits(form):
+            possible = ", ".join(d.id for d in dimensions().values() if d.fits(form))
+            raise ValueError(f"dimension {name}: {form.id} cannot be cut by it; it can by {possible}")
+
+
 def number(name: str, text: str) -> int | float:
     """A parameter that is a number: a share as whole basis points, yuan as whole fen, a factor as it is. Raises ValueError."""
     rules = grammar().parameters[name]
@@ -183,8 +203,10 @@ def _parameters(
         if name == "threshold" and value != "auto":
             if "," in value and "threshold" not in by:
                 raise ValueError("threshold: several at once need the dimension threshold (--by threshold)")
+            once: dict[float, str] = {}
             for one in value.split(","):
-                number("threshold", one)
+                once.setdefault(number("threshold", one), one.strip())
+            chosen[name] = ",".join(once.values())
         elif rules.number and value not in rules.values and value != rules.default:
             number(name, value)
     if ("tier" in by or "tier" in where) and chosen.get(

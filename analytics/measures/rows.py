@@ -1,13 +1,13 @@
 """The rows a measure sums over: the ledger of the fact, by tier where it is asked, its dimensions and its shared terms."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from analytics import reference
 from analytics.measures.credit import credit, flags, owing
 from analytics.measures.form import Measure, dimensions, grammar
 from analytics.measures.question import BEFORE_ALL, Question
-from analytics.store import Column, banded, literal
+from analytics.store import Column, Engine, banded, literal
 from analytics.tiers import LEDGERS, TIER, TIERS
 
 PLACE = ("city", "plan_year")
@@ -181,14 +181,17 @@ def keep(name: str) -> str:
 
 def order(name: str) -> str:
     """What to order a dimension by before its own value, with a comma behind."""
-    dimension = dimensions()[name]
-    known = (
-        [t.id for t in TIERS]
-        if name == "tier"
-        else [b.id for b in reference.bands()]
-        if dimension.bands
-        else list(dimension.values)
-    )
-    if name == "tier":
-        known.insert(0, BEFORE_ALL)
+    known = [BEFORE_ALL, *(t.id for t in TIERS)] if name == "tier" else list(dimensions()[name].listed)
     return f"list_position({literal(known)}, {name}), " if known else ""
+
+
+def codes(engine: Engine, tables: Iterable[str], name: str) -> set[str]:
+    """The codes of a dimension that facts hold in a column."""
+    column, found = dimensions()[name].column, set[str]()
+    for table in tables:
+        if column in engine.ask(f"SELECT * FROM {table} LIMIT 0").columns:
+            rows = engine.ask(
+                f"SELECT DISTINCT {column}::VARCHAR AS code FROM {table} WHERE code IS NOT NULL"
+            )
+            found |= {*rows["code"]}
+    return found

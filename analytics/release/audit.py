@@ -94,7 +94,8 @@ class Log:
 
     def append(self, *entries: Mapping[str, Any]) -> Head:
         """Write entries and sync them; gives the head of the log after them. Raises Unwritten: which file, why, what to do."""
-        ticket = _Ticket(entries)
+        # As they will be read back. What cannot be an entry fails here, for who brings it alone.
+        ticket = _Ticket(tuple(json.loads(_canonical(entry)) for entry in entries))
         with self._queueing:
             self._waiting.append(ticket)
         with self._writing:  # whoever comes first writes for all who wait
@@ -111,13 +112,16 @@ class Log:
         try:
             with _alone(self.folder):
                 head = self._write([entry for ticket in tickets for entry in ticket.entries])
-        except OSError as error:
+        except BaseException as error:  # whatever it is: nobody who waits goes without an answer
             self._end = _End()
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             for ticket in tickets:
                 ticket.error = Unwritten(
-                    f"audit log {self.folder}: no entry could be written ({error.strerror or error}), so nothing is shown or changed; "
+                    f"audit log {self.folder}: no entry could be written ({why}), so nothing is shown or changed; "
                     "free space or give write permission, or name another place in JIANFU_AUDIT and JIANFU_AUDIT_HEAD"
                 )
+            if not isinstance(error, Exception):
+                raise
         else:
             for ticket in tickets:
                 ticket.head = head
@@ -313,7 +317,8 @@ def _line(entry: Mapping[str, Any]) -> tuple[bytes, str]:
 
 
 def _canonical(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str).encode()
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
+    return text.encode(errors="replace")  # half a character, as in a file name that is no UTF-8: ?
 
 
 def _now() -> str:

@@ -16,6 +16,16 @@ _DIGITS = (
     10  # of a decimal number that two computations must share: sums of many are not always added in one order
 )
 _USUAL = (("ledger", "observed"), ("se_method", "auto"))  # not written down
+_WHOLE = (
+    "verb",
+    "measure",
+    "by",
+    "where",
+    "parameters",
+    "snapshot",
+    "protection",
+    "program",
+)  # in every question
 _VERSIONS = ("snapshot", "facts_version", "measures_version", "protection")
 
 
@@ -37,12 +47,15 @@ class Figure:
 
 
 def read(text: str | Mapping[str, Any]) -> Figure:
-    """A figure as it was written down. Raises ValueError where the id is not that of the question."""
+    """A figure as it was written down. Raises ValueError where the id is not that of the question, or the question not whole."""
     told = json.loads(text) if isinstance(text, str) else text
     try:
         found = Figure(told["figure"], told["asked"], told["digest"])
+        lacks = [name for name in _WHOLE if name not in found.asked]
     except (KeyError, TypeError) as error:
         raise ValueError("no figure: figure, asked or digest is missing") from error
+    if lacks:
+        raise ValueError(f"{found.id}: its question is not whole; it lacks {', '.join(lacks)}")
     if found.id != _id(found.asked):
         raise ValueError(
             f"{found.id}: its question was changed; the question given is that of {_id(found.asked)}"

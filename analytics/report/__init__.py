@@ -29,9 +29,10 @@ def render(document: Document, form: str) -> bytes:
 
 def write(document: Document, path: str | Path, record: Record | None = None) -> Path:
     """Write a report; its form is the suffix. A file of this name is replaced at once or not at all, and not before it is
-    entered in the record, where one is given.
+    entered in the record, where one is given. Raises ValueError, and OSError naming the file.
     """
     path = Path(path)
+    _place(path)
     content = render(document, path.suffix.removeprefix(".").lower())
     if record:
         record.left("report", path.name, content, document.figures)
@@ -39,9 +40,18 @@ def write(document: Document, path: str | Path, record: Record | None = None) ->
     try:
         beside.write_bytes(content)
         beside.replace(path)
+    except OSError as error:  # which names the file beside it
+        raise OSError(f"{path}: {error.strerror or error}") from error
     finally:
         beside.unlink(missing_ok=True)
     return path
+
+
+def _place(path: Path) -> None:
+    """Whether a report can go there. Raises ValueError, before any work is done."""
+    _maker(path.suffix.removeprefix(".").lower())
+    if not path.parent.is_dir():
+        raise ValueError(f"{path}: there is no folder {path.parent}; make it, or name another")
 
 
 def picture(
@@ -99,7 +109,7 @@ def write_report(
     """Compose the report of a city-year of a store (see `compose`) and write it; its form is the suffix. Raises ValueError, and
     store.NotBuilt or store.Damaged where there is nothing to open.
     """
-    _maker(Path(path).suffix.removeprefix(".").lower())  # before any work is done
+    _place(Path(path))
     desk = Desk.open(store)
     return write(compose(desk, city, plan_year, kind=kind, language=language, unit=unit), path, desk.record)
 

@@ -39,6 +39,7 @@ _PARSED = 300  # texts of questions whose parsed form is kept: up to a tenth of 
 # A copy of the rows costs less than to plan the question once more.
 warnings.filterwarnings("ignore", "Arrow output on a DB-API result", UserWarning)
 FileTrouble = duckdb.IOException  # a file DuckDB cannot read or write
+OutOfMemory = duckdb.OutOfMemoryException  # more than MEMORY, or than SPILL beside it
 _AMOUNT = re.compile(
     r"0*[1-9][0-9]*(\.[0-9]+)? *([kmgt]i?b|b|%)|0*\.[0-9]*[1-9][0-9]* *([mgt]i?b|%)", re.IGNORECASE
 )

@@ -52,6 +52,8 @@ class PageLanguage:
         wants_page = (
             scope["type"] == "http"
             and scope["method"] == "GET"
+            # a file that is given stays, byte for byte, what was entered in the log
+            and not scope["path"].startswith("/media/")
             and "text/html" in Headers(scope=scope).get("accept", "")
         )
         if not wants_page:
@@ -97,22 +99,21 @@ class StaticGzip:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.root = Path(file_util.get_static_dir()).resolve()
+        root = Path(file_util.get_static_dir())
+        # Listed once: another way to write a path of these finds nothing here, so what is kept cannot grow with what is asked.
+        self.files = {
+            f"/{path.relative_to(root).as_posix()}": path
+            for path in (root / "static").rglob("*")
+            if path.suffix in (".js", ".css")
+        }
         self.kept: dict[str, bytes] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
-        asset = (
-            scope["type"] == "http"
-            and scope["method"] == "GET"
-            and path.startswith("/static/")
-            and path.endswith((".js", ".css"))
-        )
+        asset = scope["type"] == "http" and scope["method"] == "GET" and path in self.files
         if not asset or "gzip" not in Headers(scope=scope).get("accept-encoding", ""):
             return await self.app(scope, receive, send)
         squeezed = self.kept.get(path) or await to_thread.run_sync(self._squeeze, path)
-        if squeezed is None:
-            return await self.app(scope, receive, send)
         headers = {
             "content-encoding": "gzip",
             "vary": "accept-encoding",
@@ -121,11 +122,8 @@ class StaticGzip:
         kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
         await Response(squeezed, media_type=kind, headers=headers)(scope, receive, send)
 
-    def _squeeze(self, path: str) -> bytes | None:
-        file = (self.root / path.lstrip("/")).resolve()
-        if not file.is_relative_to(self.root) or not file.is_file():
-            return None
-        self.kept[path] = gzip.compress(file.read_bytes(), 6, mtime=0)
+    def _squeeze(self, path: str) -> bytes:
+        self.kept[path] = gzip.compress(self.files[path].read_bytes(), 6, mtime=0)
         return self.kept[path]
 
 

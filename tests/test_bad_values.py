@@ -1,6 +1,7 @@
 """Bad values a text extract cannot show: typed columns, replies, sheets; columns a file lacks; rows of the other tables."""
 
 import datetime
+import importlib
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -26,6 +27,7 @@ from deliveries import (
     xlsx_file,
 )
 
+from analytics.intake import Refused, contract
 from analytics.store import Folder
 
 
@@ -166,6 +168,9 @@ TABLES: list[tuple[str, str, str, Row, Row]] = [
     ("commercial_claim", "a payment in words", "waits bad_amount(paid_amt)", CLAIM, {"paid_amt": "一百"}),
     ("commercial_claim", "a claim of nobody", "waits missing(person_id)", CLAIM, {"psn_no": ""}),
     ("commercial_claim", "settled somehow", "waits bad_flag(is_one_stop)", CLAIM, {"is_one_stop": "半"}),
+    ("commercial_claim", "a payment of no year", "waits no_year", CLAIM, {"product_year": ""}),
+    ("commercial_claim", "a payment of no place", "waits bad_code(insu_admdvs)", CLAIM, {"insu_admdvs": "珠海"}),
+    ("enrolment", "insured in no place", "waits bad_code(insu_admdvs)", SPELL, {"insu_admdvs": "zhuhai"}),
     ("enrolment", "a negative premium", "waits negative_premium", SPELL, {"premium": "-0.01"}),
     ("enrolment", "an identity of no list", "waits not_a_person_group", SPELL, {"person_group": "rich"}),
     ("enrolment", "ended before it began", "waits end_before_begin", SPELL, {"end_date": "2020-12-31"}),
@@ -200,3 +205,39 @@ def test_bad_rows_of_the_other_tables(tmp_path: Path, name: str) -> None:
         assert (words, state) == (words, {"waits": "waits", "aside": "set_aside"}[what])
         assert reason in reasons, words
     assert ("t.csv", 1) not in away
+
+
+BARE_CLAIM = {name: CLAIM[name] for name in ("claim_id", "product_code", "psn_no", "insu_admdvs", "paid_amt")}
+
+
+def test_a_payment_that_no_year_can_be_told_of_is_not_lost(tmp_path: Path) -> None:
+    """A day of any kind tells the year; a file without one waits as a whole."""
+    rows = [{**BARE_CLAIM, "claim_id": f"C{n}"} for n in range(5)]
+    for row, day in zip(rows[1:], ("incurred_date", "claim_date", "pay_date"), strict=False):
+        row[day] = "2021-05-01"
+    dated = take(tmp_path, [csv_file(tmp_path / "c.csv", rows)], "commercial_claim")
+    assert waiting(dated) == {("c.csv", n): ("waits", ["no_year"]) for n in (1, 5)}
+    assert loaded(dated, "commercial_claim")["plan_year"].to_list() == [2021] * 3
+    none = take(tmp_path, [csv_file(tmp_path / "n.csv", [BARE_CLAIM])], "commercial_claim", store="other")
+    assert (none.manifest["rows_loaded"], none.manifest["rows_quarantined"]) == (0, 1)
+    assert none.manifest["fee_quarantined_fen"] == 120_00
+
+
+@pytest.mark.parametrize("days", [{}, {"claim_date": "2021-05-01"}])
+def test_a_row_that_falls_out_while_it_is_written_refuses_the_delivery(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: Row
+) -> None:
+    """What was counted as loaded is what the files hold, in rows and in fen."""
+    rules = contract("commercial_claim")
+    blind = rules.model_copy(update={"rules": tuple(r for r in rules.rules if r.id != "no_year")})
+    monkeypatch.setattr(importlib.import_module("analytics.intake.ingest"), "contract", lambda _: blind)
+    rows = [{**CLAIM, "claim_id": "C2"}, {**BARE_CLAIM, **days}]
+    file = csv_file(tmp_path / "c.csv", rows)
+    if days:
+        assert take(tmp_path, [file], "commercial_claim").manifest["rows_loaded"] == 2
+        return
+    with pytest.raises(
+        Refused, match=r"1 rows of 12000 fen were to be written, 0 rows of 0 fen were.*lost_rows"
+    ):
+        take(tmp_path, [file], "commercial_claim")
+    assert not list((tmp_path / "store" / "deliveries").glob("*/manifest.json"))

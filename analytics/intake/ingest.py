@@ -16,7 +16,7 @@ from analytics.intake.reading import readings
 from analytics.store import Folder, Store
 
 Progress = Callable[[str, int, int], None]
-LOADER = 2  # raise when the same delivery would load differently
+LOADER = 3  # raise when the same delivery would load differently
 
 
 def ingest(

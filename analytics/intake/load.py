@@ -14,12 +14,12 @@ from analytics.intake.pseudonyms import BAD, OTHER, RAISED, Secret
 from analytics.intake.reading import Reading
 from analytics.intake.rule import Finding
 from analytics.intake.versions import Versions
+from analytics.intake.written import write
 from analytics.plans import load_plans
 from analytics.store import FORMAT, Partition, literal
 
 KINDS = {"person": "number", "certificate": "certificate", "household": "household"}
 PLACE = "src_file, src_row"
-SIDE_BY_SIDE = 500_000  # rows of a partition up to which two are sorted and written at once
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Load:
             self.gate.run(
                 "DELETE FROM typed USING waiting WHERE typed.src_file = waiting.src_file AND typed.src_row = waiting.src_row"
             )
-        files += self._write()
+        files += write(self)
         if held:
             files.append(
                 {"table": "quarantine", "name": "quarantine.parquet", "rows": facts["rows_quarantined"]}
@@ -268,7 +268,7 @@ class Load:
             f"{names}[w.src_file] AS src_name, w.src_file, w.src_row, w.state, list_filter(list_concat(r.unreadable, w.reasons), lambda x: x IS NOT NULL) AS reasons, {fee} AS fee_fen, r.row "
             f"FROM typed t JOIN waiting w USING ({PLACE}) JOIN (SELECT * FROM ({raw}) SEMI JOIN waiting USING ({PLACE})) r USING ({PLACE})"
         )
-        self._copy(f"SELECT * EXCLUDE (src_file) FROM quarantine ORDER BY {PLACE}", "quarantine.parquet")
+        self.copy(f"SELECT * EXCLUDE (src_file) FROM quarantine ORDER BY {PLACE}", "quarantine.parquet")
         reasons = self.gate.rows(
             f"SELECT reason, count(*), {'coalesce(sum(fee_fen::DOUBLE), 0)::BIGINT' if self.rules.fee else 'NULL'} FROM (SELECT unnest(reasons) AS reason, fee_fen FROM quarantine) GROUP BY reason ORDER BY reason"
         )
@@ -358,51 +358,9 @@ class Load:
         )
         return ", ".join(f"{reason} {n}" for reason, n in rows)
 
-    def _copy(self, select: str, name: str) -> None:
+    def copy(self, select: str, name: str) -> None:
+        """Write rows into a file of the staging folder."""
         self.gate.run(f"COPY ({select}) TO {literal(str(self.staging / name))} ({FORMAT})")
-
-    def _write(self) -> list[dict[str, Any]]:
-        """One file per partition, rows in the contract's order, names of our own making; and the persons of two keys."""
-        columns = ", ".join(self.rules.stored)
-        order = ", ".join([*(f"{c} NULLS LAST" for c in self.rules.order), PLACE])
-        cut = self.rules.partition
-        people = bool(self.rules.of_type("certificate"))
-        certified = people and any(r.key_values("certificate") for r in self.readings)
-        numbered = (
-            "bool_or(person_key = number_key)"
-            if certified
-            else str(bool(self.rules.of_type("person"))).lower()
-        )
-        grouped = (
-            f" GROUP BY {', '.join(cut)} ORDER BY {', '.join(f'{c}::VARCHAR' for c in cut)}" if cut else ""
-        )
-        keys = self.gate.rows(
-            f"SELECT {''.join(f'{c}, ' for c in cut)}count(*), coalesce({numbered}, false) FROM {self.good}{grouped}"
-        )
-        work, files = [], []
-        for number, (*values, rows, by_number) in enumerate(keys, 1):
-            if not rows:
-                continue
-            key = dict(zip(cut, values, strict=True))
-            where = " AND ".join(f"{c} = {typed_literal(v, self.rules.stored[c])}" for c, v in key.items()) or "true"  # fmt: skip
-            name = f"{self.rules.table}-{number:05d}.parquet"
-            target = literal(str(self.staging / name))
-            work.append(
-                f"COPY (SELECT {columns} FROM {self.good} WHERE {where} ORDER BY {order}) TO {target} ({FORMAT})"
-            )
-            files.append(
-                {"table": self.rules.table, "name": name, "rows": rows, **key}
-                | ({"numbered": True} if by_number else {})
-            )
-        largest = max((f["rows"] for f in files), default=0)
-        self.gate.run_all(work, width=1 if largest > SIDE_BY_SIDE else 2)
-        if certified:
-            alias = f"SELECT DISTINCT number_key, person_key FROM {self.good} WHERE number_key <> person_key"
-            rows = self._one(f"SELECT count(*) FROM ({alias})")
-            if rows:
-                self._copy(f"{alias} ORDER BY ALL", "person_alias.parquet")
-                files.append({"table": "person_alias", "name": "person_alias.parquet", "rows": rows})
-        return files
 
 
 def _product_year() -> str:

@@ -241,3 +241,38 @@ def test_a_row_that_falls_out_while_it_is_written_refuses_the_delivery(
     ):
         take(tmp_path, [file], "commercial_claim")
     assert not list((tmp_path / "store" / "deliveries").glob("*/manifest.json"))
+
+
+def spell(person: int, home: str, start: str = "", end: str = "") -> Row:
+    return {"household_id": home, "psn_no": f"P{person}", "start_date": start, "end_date": end}
+
+
+def test_a_person_in_two_households_at_once_waits(tmp_path: Path) -> None:
+    """Who moved, even while the first spell has no end, is in one at a time; what begins on one day, or no day, is not."""
+    rows = [
+        spell(1, "A", "2020-01-01"), spell(1, "B", "2021-05-01"), spell(2, "A"), spell(2, "B"), spell(3, "A", "2020-01-01"),
+        spell(3, "B", "2020-01-01"), spell(4, "A"), spell(4, "A"), spell(5, "A", "", "2021-01-01"), spell(5, "B", "2021-01-01"),
+    ]  # fmt: skip
+    delivery = take(tmp_path, [csv_file(tmp_path / "h.csv", rows)], "household_member")
+    conflict, copy = ("waits", ["Q1_conflict"]), ("set_aside", ["Q1"])
+    states = dict.fromkeys((3, 4, 5, 6), conflict) | {8: copy}
+    assert waiting(delivery) == {("h.csv", n): state for n, state in states.items()}
+
+
+def test_a_household_has_one_row_of_a_year(tmp_path: Path) -> None:
+    """Copies are set aside, others wait; what an earlier delivery said of it comes in all the same, and says which is newer."""
+
+    def means(name: str, *incomes: str) -> Folder:
+        rows = [{"household_id": "A", "year": "2021", "income_annual": income} for income in incomes]
+        return take(tmp_path, [csv_file(tmp_path / name, rows)], "household_economy")
+
+    first = means("a.csv", "90000", "90000")
+    assert waiting(first) == {("a.csv", 2): ("set_aside", ["Q1"])}
+    conflict = means("b.csv", "90000", "30000")
+    assert waiting(conflict) == {("b.csv", n): ("waits", ["Q1_conflict"]) for n in (1, 2)}
+    second = means("c.csv", "30000")
+    assert (second.manifest["rows_loaded"], second.manifest["turn"]) == (1, 3)
+    assert means("c.csv", "30000").id == second.id
+    again = means("a.csv", "90000", "90000")  # taken back: what was delivered first holds once more
+    assert (again.manifest["rows_loaded"], again.manifest["turn"]) == (1, 4)
+    assert again.id != first.id

@@ -38,11 +38,16 @@ def rules() -> dict[str, Check]:
 def own_checks(job: Job, totals: Row | None) -> list[Row]:
     """Checks of the person-year of one job; `totals`: its row of totals.sql."""
     if totals is None or not job.inputs["settlement"]:
-        return [_row(job, job.key, "Q28"), _row(job, job.key, "I11")]
+        return [_row(job, job.key, rule) for rule in ("Q28", "several_households", "I11")]
     t = totals
     enrolled = (t["settlements"], t["unenrolled"], t["unenrolled_fen"]) if t["has_enrolled"] else None
     paid = (t["claimants"], t["overpaid"], t["overpaid_fen"]) if job.inputs["commercial_claim"] else None
-    return [_row(job, job.key, "Q28", enrolled), _row(job, job.key, "I11", paid)]
+    several = (t["linked"], t["several"], t["several_fen"]) if job.inputs["household_member"] else None
+    return [
+        _row(job, job.key, "Q28", enrolled),
+        _row(job, job.key, "several_households", several),
+        _row(job, job.key, "I11", paid),
+    ]
 
 
 def wide_checks(con: duckdb.DuckDBPyConnection, jobs: Sequence[Job]) -> dict[str, Made]:

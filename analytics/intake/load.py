@@ -283,7 +283,9 @@ class Load:
 
     def _asked(self, rows: int) -> None:
         """Rules that decide over rows before the others are counted were asked of every row."""
-        compared = {"Q1", "Q1_conflict"} | ({"already_loaded"} if self.earlier else set())
+        compared = {"Q1", "Q1_conflict"} | (
+            {"already_loaded"} if self.earlier and not self.rules.newest else set()
+        )
         for rule in self.rules.rules:
             decided = rule.violation and rule.severity == "set_aside" and self.checks.applies(rule)
             if decided or rule.id in compared:

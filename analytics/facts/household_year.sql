@@ -6,7 +6,7 @@
 WITH linked AS (
     SELECT
         {at}household_key, count(*)::INTEGER AS n_persons,
-        arg_max(person_key, (cost_fen::HUGEINT * 256 + greatest(0, least(coalesce(age, 0), 255))) * 18446744073709551616 + hash({dimensions})) AS person_key,
+        arg_max(person_key, row(cost_fen, coalesce(age, 0), hash({dimensions}))) AS person_key,
         sum(COLUMNS('_fen$')::DOUBLE)::BIGINT, sum(COLUMNS('^n_'))::INTEGER
     FROM person_year WHERE household_key IS NOT NULL GROUP BY ALL
 ),

@@ -25,7 +25,8 @@ from conftest import Run
 
 from analytics.desk.answer import Desk
 from analytics.facts import FACTS
-from analytics.store import Folder
+from analytics.measures import Question, origin
+from analytics.store import Folder, Store
 from analytics.tiers import LEDGERS
 
 # --- checks over tables
@@ -153,6 +154,8 @@ def test_answers_say_where_payments_are_above_the_burden(
     for where, over in (({}, told), ({"plan_year": ["2023"]}, told), ({"plan_year": ["2022"]}, None)):
         answer = desk.ask("own_burden_mean", where=where, protect=False)
         assert answer.provenance.get("payments_over_burden") == over
+    question = Question.of("own_burden_mean", (), None, None)  # one may not hear of a place one may not see
+    assert "payments_over_burden" not in origin(Store(tmp_path).current(), question, [(WEIHAI, 2022)])
     code, _, err = run("measure", tmp_path, "own_burden_mean")
     assert code == 0 and (str(told) in err) == (told is not None)
 

@@ -292,25 +292,26 @@ class Load:
                 self.checks.found(rule.id, self.checks.findings[rule.id].rows, rows)
 
     def _reconcile(self) -> dict[str, Any]:
-        """Rows and fee that came, loaded and wait. A fee that cannot be read is counted as rows, never as zero."""
+        """Rows and fee that came, loaded, were set aside and wait; `quarantined`: all that did not load. A fee that cannot be read is counted as rows, never as zero."""
         fee = f"coalesce(sum({self.rules.fee_fen}::HUGEINT), 0)::VARCHAR" if self.rules.fee else "NULL"
         rows_in, fee_in = self.gate.rows(f"SELECT count(*), {fee} FROM typed")[0]
         loaded, fee_loaded = self.gate.rows(f"SELECT count(*), {fee} FROM {self.good}")[0]
-        waiting, aside, unread = (
+        held, aside, unread = (
             self.gate.rows(
                 "SELECT count(*), count(*) FILTER (state = 'set_aside'), count(*) FILTER (fee_fen IS NULL) FROM quarantine"
             )[0]
             if self.waits
             else (0, 0, 0)
         )
-        if rows_in != sum(r.rows for r in self.readings) or loaded + waiting != rows_in:
-            raise RuntimeError(f"rows do not reconcile: {rows_in} in, {loaded} loaded, {waiting} quarantined")
+        if rows_in != sum(r.rows for r in self.readings) or loaded + held != rows_in:
+            raise RuntimeError(f"rows do not reconcile: {rows_in} in, {loaded} loaded, {held} quarantined")
         corrected, fee_corrected = self.checks.corrected(self.good)
         facts = {
             "rows_in": rows_in,
             "rows_loaded": loaded,
-            "rows_quarantined": waiting,
+            "rows_quarantined": held,
             "rows_set_aside": aside,
+            "rows_waiting": held - aside,
             "rows_corrected": corrected,
             "variants": dict(self.checks.variant),
         }

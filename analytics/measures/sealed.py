@@ -1,6 +1,6 @@
 """What answers are read from, and what they say of that."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as package_version
@@ -23,11 +23,15 @@ class Sealed(Protocol):
     def check(self) -> None: ...
 
 
-def origin(snapshot: Sealed, question: Question) -> dict[str, Any]:
-    """What an answer of a snapshot rests on. `payments_over_burden`: its city-years of which that is said, see facts.checks."""
+def origin(
+    snapshot: Sealed, question: Question, places: Collection[tuple[str, int]] | None = None
+) -> dict[str, Any]:
+    """What an answer of a snapshot rests on; `places`: those it is of, where others may not be named. `payments_over_burden`: its city-years of which that is said, see facts.checks."""
     cities, years = question.where.get("city"), question.where.get("plan_year")
 
     def asked(row: Mapping[str, Any]) -> bool:
+        if places is not None:
+            return (row["city"], row["plan_year"]) in places
         return (not cities or row["city"] in cities) and (not years or str(row["plan_year"]) in years)
 
     over = [

@@ -27,6 +27,7 @@ from analytics.console import (
     whatif,
 )
 from analytics.desk.quality import store_wide
+from analytics.facts.checks import overpaid
 from analytics.figures import words
 from analytics.release import Released, csv_text
 from analytics.store import Busy, check_settings
@@ -161,6 +162,10 @@ def _build(args: argparse.Namespace) -> None:
     for place in store_wide(snapshot)["withheld"]:
         text = "{city} {plan_year}: 没有受保护的表格 no protected tables: {title[zh]} {title[en]}"
         print(text.format(**place), file=sys.stderr)
+    for row in overpaid(snapshot.manifest):
+        told = f"commercial payments of {row['rows']} persons exceed their burden by {row['fee_fen'] / 100:,.2f} yuan ({row['over_limit']:.0%} of the payments)"
+        how = f"check amounts, year and persons of the claims; `jianfu quality {args.store} --rule I11`"
+        print(f"warn: I11: {row['city']} {row['plan_year']}: {told}; {how}", file=sys.stderr)
 
 
 def _measure(args: argparse.Namespace) -> None:
@@ -182,6 +187,12 @@ def _measure(args: argparse.Namespace) -> None:
         runner=args.runner,
     )
     table = pl.concat([answer.table for answer in answers], how="diagonal")
+    for over in dict.fromkeys(a.provenance.get("payments_over_burden") for a in answers):
+        if over:
+            print(
+                f"warn: I11: commercial payments exceed the persons' burden by so much of the payments: {over}; burdens there cannot be relied on",
+                file=sys.stderr,
+            )
     noted = pl.concat([_noted(answer) for answer in answers], how="diagonal")
     if args.format == "json":
         provenance: dict[str, Any] = {

@@ -71,7 +71,7 @@ CUT = {
 }
 
 
-def deliver(store: Path, *, numbered: bool = False, **tables: Rows) -> None:
+def deliver(store: Path, *, numbered: bool = False, turn: int = 0, **tables: Rows) -> None:
     """Seal one delivery of canonical rows, cut as ingest cuts them."""
     kept = Store(store)
     with kept.building() as staging:
@@ -92,6 +92,7 @@ def deliver(store: Path, *, numbered: bool = False, **tables: Rows) -> None:
             "rows_loaded": sum(map(len, tables.values())),
             "synthetic": False,
             "key": {"id": "tests"},
+            "turn": turn,
         }
         kept.seal("deliveries", staging, files, told)
 
@@ -175,6 +176,13 @@ def hashes(snapshot: Folder) -> dict[str, str]:
 def checks(snapshot: Folder, year: int = 2023, city: str = WEIHAI) -> dict[str, tuple[Any, ...]]:
     """(status, checked, rows, fee_fen) by rule."""
     rows = [c for c in snapshot.manifest["checks"] if (c["city"], c["plan_year"]) == (city, year)]
-    assert sorted(c["rule"] for c in rows) == ["I11", "Q27", "Q28", "Q4", "late_reversal"]
+    assert sorted(c["rule"] for c in rows) == [
+        "I11",
+        "Q27",
+        "Q28",
+        "Q4",
+        "late_reversal",
+        "several_households",
+    ]
     assert all(c["severity"] == "warn" and c["category"] for c in rows)
     return {c["rule"]: (c["status"], c["checked"], c["rows"], c["fee_fen"]) for c in rows}

@@ -1,6 +1,7 @@
 """Bad values a text extract cannot show: typed columns, replies, sheets; columns a file lacks; rows of the other tables."""
 
 import datetime
+import importlib
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -26,6 +27,7 @@ from deliveries import (
     xlsx_file,
 )
 
+from analytics.intake import Refused, contract
 from analytics.store import Folder
 
 
@@ -166,6 +168,9 @@ TABLES: list[tuple[str, str, str, Row, Row]] = [
     ("commercial_claim", "a payment in words", "waits bad_amount(paid_amt)", CLAIM, {"paid_amt": "一百"}),
     ("commercial_claim", "a claim of nobody", "waits missing(person_id)", CLAIM, {"psn_no": ""}),
     ("commercial_claim", "settled somehow", "waits bad_flag(is_one_stop)", CLAIM, {"is_one_stop": "半"}),
+    ("commercial_claim", "a payment of no year", "waits no_year", CLAIM, {"product_year": ""}),
+    ("commercial_claim", "a payment of no place", "waits bad_code(insu_admdvs)", CLAIM, {"insu_admdvs": "珠海"}),
+    ("enrolment", "insured in no place", "waits bad_code(insu_admdvs)", SPELL, {"insu_admdvs": "zhuhai"}),
     ("enrolment", "a negative premium", "waits negative_premium", SPELL, {"premium": "-0.01"}),
     ("enrolment", "an identity of no list", "waits not_a_person_group", SPELL, {"person_group": "rich"}),
     ("enrolment", "ended before it began", "waits end_before_begin", SPELL, {"end_date": "2020-12-31"}),
@@ -200,3 +205,74 @@ def test_bad_rows_of_the_other_tables(tmp_path: Path, name: str) -> None:
         assert (words, state) == (words, {"waits": "waits", "aside": "set_aside"}[what])
         assert reason in reasons, words
     assert ("t.csv", 1) not in away
+
+
+BARE_CLAIM = {name: CLAIM[name] for name in ("claim_id", "product_code", "psn_no", "insu_admdvs", "paid_amt")}
+
+
+def test_a_payment_that_no_year_can_be_told_of_is_not_lost(tmp_path: Path) -> None:
+    """A day of any kind tells the year; a file without one waits as a whole."""
+    rows = [{**BARE_CLAIM, "claim_id": f"C{n}"} for n in range(5)]
+    for row, day in zip(rows[1:], ("incurred_date", "claim_date", "pay_date"), strict=False):
+        row[day] = "2021-05-01"
+    dated = take(tmp_path, [csv_file(tmp_path / "c.csv", rows)], "commercial_claim")
+    assert waiting(dated) == {("c.csv", n): ("waits", ["no_year"]) for n in (1, 5)}
+    assert loaded(dated, "commercial_claim")["plan_year"].to_list() == [2021] * 3
+    none = take(tmp_path, [csv_file(tmp_path / "n.csv", [BARE_CLAIM])], "commercial_claim", store="other")
+    assert (none.manifest["rows_loaded"], none.manifest["rows_quarantined"]) == (0, 1)
+    assert none.manifest["fee_quarantined_fen"] == 120_00
+
+
+@pytest.mark.parametrize("days", [{}, {"claim_date": "2021-05-01"}])
+def test_a_row_that_falls_out_while_it_is_written_refuses_the_delivery(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: Row
+) -> None:
+    """What was counted as loaded is what the files hold, in rows and in fen."""
+    rules = contract("commercial_claim")
+    blind = rules.model_copy(update={"rules": tuple(r for r in rules.rules if r.id != "no_year")})
+    monkeypatch.setattr(importlib.import_module("analytics.intake.ingest"), "contract", lambda _: blind)
+    rows = [{**CLAIM, "claim_id": "C2"}, {**BARE_CLAIM, **days}]
+    file = csv_file(tmp_path / "c.csv", rows)
+    if days:
+        assert take(tmp_path, [file], "commercial_claim").manifest["rows_loaded"] == 2
+        return
+    with pytest.raises(
+        Refused, match=r"1 rows of 12000 fen were to be written, 0 rows of 0 fen were.*lost_rows"
+    ):
+        take(tmp_path, [file], "commercial_claim")
+    assert not list((tmp_path / "store" / "deliveries").glob("*/manifest.json"))
+
+
+def spell(person: int, home: str, start: str = "", end: str = "") -> Row:
+    return {"household_id": home, "psn_no": f"P{person}", "start_date": start, "end_date": end}
+
+
+def test_a_person_in_two_households_at_once_waits(tmp_path: Path) -> None:
+    """Who moved, even while the first spell has no end, is in one at a time; what begins on one day, or no day, is not."""
+    rows = [
+        spell(1, "A", "2020-01-01"), spell(1, "B", "2021-05-01"), spell(2, "A"), spell(2, "B"), spell(3, "A", "2020-01-01"),
+        spell(3, "B", "2020-01-01"), spell(4, "A"), spell(4, "A"), spell(5, "A", "", "2021-01-01"), spell(5, "B", "2021-01-01"),
+    ]  # fmt: skip
+    delivery = take(tmp_path, [csv_file(tmp_path / "h.csv", rows)], "household_member")
+    conflict, copy = ("waits", ["Q1_conflict"]), ("set_aside", ["Q1"])
+    states = dict.fromkeys((3, 4, 5, 6), conflict) | {8: copy}
+    assert waiting(delivery) == {("h.csv", n): state for n, state in states.items()}
+
+
+def test_a_household_has_one_row_of_a_year(tmp_path: Path) -> None:
+    """Copies are set aside, others wait; what an earlier delivery said of it comes in all the same, and says which is newer."""
+
+    def means(name: str, *incomes: str) -> Folder:
+        rows = [{"household_id": "A", "year": "2021", "income_annual": income} for income in incomes]
+        return take(tmp_path, [csv_file(tmp_path / name, rows)], "household_economy")
+
+    first = means("a.csv", "90000", "90000")
+    assert waiting(first) == {("a.csv", 2): ("set_aside", ["Q1"])}
+    conflict = means("b.csv", "90000", "30000")
+    assert waiting(conflict) == {("b.csv", n): ("waits", ["Q1_conflict"]) for n in (1, 2)}
+    second = means("c.csv", "30000")
+    assert (second.manifest["rows_loaded"], second.manifest["turn"]) == (1, 3)
+    assert means("c.csv", "30000").id == second.id
+    again = means("a.csv", "90000", "90000")  # taken back: what was delivered first holds once more
+    assert (again.manifest["rows_loaded"], again.manifest["turn"]) == (1, 4)
+    assert again.id != first.id

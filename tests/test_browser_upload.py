@@ -64,7 +64,9 @@ def test_from_nothing_to_a_dashboard_and_on_to_own_numbers(browser: Browser, tmp
         page.get_by_text("交付数据", exact=True).click()
         page.get_by_test_id("stFileUploader").first.locator("input").set_input_files(given)
         page.get_by_role("button", name="校验并入库").click()
-        expect(page.get_by_text("收到 30 行，入库 30 行，未入库 0 行", exact=False)).to_be_visible()
+        expect(
+            page.get_by_text("收到 30 行，入库 30 行，按规则剔除 0 行，待处理 0 行", exact=False)
+        ).to_be_visible()
         assert Store(store).current_id() == sample, "what is served changes when it is built, not before"
         page.get_by_role("button", name="现在构建").click()
         expect(page.get_by_text("构建完成", exact=False)).to_be_visible()

@@ -30,12 +30,22 @@ def test_ingest_says_what_it_took_the_files_for(run: Run, store: Path, tmp_path:
         "b.jsonl: 1 rows, jsonl, utf-8, 接口 2304/2207",
     ]
     (delivery,) = Store(store).deliveries()
-    assert lines[2] == f"delivery {delivery.id}: 3 rows in, 2 loaded, 1 in quarantine"
+    assert lines[2] == f"delivery {delivery.id}: 3 rows in, 2 loaded, 0 set aside, 1 waiting"
     key = tmp_path / "jianfu.key"
     assert lines[3:] == [f"secret of the pseudonyms: {key}; nothing joins this store without it, keep a copy apart from the data"]  # fmt: skip
     assert key.is_file() and "quarantine: I3: 1 rows" in err
     code, out, _ = run("ingest", store, csv_file(tmp_path / "c.csv", [record(4)]), "--as", "settlement")
     assert code == 0 and "secret" not in out
+
+
+def test_what_is_decided_away_does_not_wait(run: Run, store: Path, tmp_path: Path) -> None:
+    """Rows of a settlement that came before, and one that waits."""
+    rows = [record(1), record(2)]
+    run("ingest", store, csv_file(tmp_path / "a.csv", rows), "--as", "settlement")
+    code, out, _ = run("ingest", store, csv_file(tmp_path / "b.csv", [*rows, record(3, **WRONG)]), "--as", "settlement")  # fmt: skip
+    assert code == 0 and ": 3 rows in, 0 loaded, 2 set aside, 1 waiting" in out
+    told = next(d.manifest for d in Store(store).deliveries() if d.manifest["rows_in"] == 3)
+    assert (told["rows_quarantined"], told["rows_set_aside"], told["rows_waiting"]) == (3, 2, 1)
 
 
 def test_the_secret_lies_where_it_is_told(run: Run, store: Path, tmp_path: Path) -> None:
@@ -79,7 +89,7 @@ def test_correct_and_rotate(run: Run, store: Path, tmp_path: Path) -> None:
     )
     fixes = fix_file(tmp_path, delivery.id, {**at(2), **BURDEN}, {**at(2), **CASH}, drop)
     code, out, _ = run("correct", store, fixes)
-    assert code == 0 and "1 rows in, 1 loaded, 0 in quarantine\n1 rows dropped\n" in out
+    assert code == 0 and "1 rows in, 1 loaded, 0 set aside, 0 waiting\n1 rows dropped\n" in out
     code, _, err = run("correct", store, fixes)
     assert code == 1 and "already fixed by delivery" in err and "already dropped by delivery" in err
     before = load_secret(tmp_path / "jianfu.key")

@@ -21,9 +21,12 @@ from canonical import (
     settle,
     undo,
 )
+from conftest import Run
 
+from analytics.desk.answer import Desk
 from analytics.facts import FACTS
-from analytics.store import Folder
+from analytics.measures import Question, origin
+from analytics.store import Folder, Store
 from analytics.tiers import LEDGERS
 
 # --- checks over tables
@@ -134,6 +137,27 @@ def test_more_paid_than_the_burden_was(tmp_path: Path, paid: int, found: int) ->
     )
     status = "found" if found else "passed"
     assert checks(built(tmp_path))["I11"] == (status, 2, found, found * 101)
+
+
+@pytest.mark.parametrize(("paid", "told"), [(606_000, None), (606_200, "371000 2023 (1%)"), (6_000_000, "371000 2023 (90%)")])  # fmt: skip
+def test_answers_say_where_payments_are_above_the_burden(
+    tmp_path: Path, paid: int, told: str | None, run: Run
+) -> None:
+    """Burden 600,000 fen; up to one per cent of the payments is let pass. Other years are not spoken of."""
+    rows = [settle("a", 1_000_000, 400_000), settle("b", 1_000_000, person=2, year=2022)]
+    deliver(tmp_path, settlement=rows, commercial_claim=[claim("1", paid)])
+    code, out, err = run("build", tmp_path)
+    assert code == 0 and out.startswith("published snapshot ")
+    excess = f"commercial payments of 1 persons exceed their burden by {(paid - 600_000) / 100:,.2f} yuan"
+    assert (f"warn: I11: 371000 2023: {excess}" in err) == (told is not None)
+    desk = Desk.open(tmp_path)
+    for where, over in (({}, told), ({"plan_year": ["2023"]}, told), ({"plan_year": ["2022"]}, None)):
+        answer = desk.ask("own_burden_mean", where=where, protect=False)
+        assert answer.provenance.get("payments_over_burden") == over
+    question = Question.of("own_burden_mean", (), None, None)  # one may not hear of a place one may not see
+    assert "payments_over_burden" not in origin(Store(tmp_path).current(), question, [(WEIHAI, 2022)])
+    code, _, err = run("measure", tmp_path, "own_burden_mean")
+    assert code == 0 and (str(told) in err) == (told is not None)
 
 
 def test_checks_whose_tables_did_not_come_are_not_applicable(tmp_path: Path) -> None:

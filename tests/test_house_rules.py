@@ -62,7 +62,6 @@ SQL_IDIOMS = (
     r"\+ 0\.5\)",  # half up
     r"rank - 0\.5\b",  # from the middle of all ranks
     r"/ 100\b",  # fen to yuan, in the last SELECT
-    r"::HUGEINT \* 18446744073709551616 \+ ",  # one whole number before another of 64 bits
     r"/ \(10 \* ",  # by whole tenths, so that equals stay equal
 )
 

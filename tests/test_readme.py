@@ -74,7 +74,7 @@ def test_own_data(delivered: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(words) == 0, words
         out, _ = capsys.readouterr()
         if words[0] == "ingest":
-            counts = re.search(r"(\d+) rows in, (\d+) loaded, (\d+) in quarantine", out)
+            counts = re.search(r"(\d+) rows in, (\d+) loaded, (\d+) set aside, (\d+) waiting", out)
             assert counts and int(counts[1]) == int(counts[2]) > 0, out
 
 

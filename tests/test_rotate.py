@@ -266,3 +266,26 @@ def test_a_changed_delivery_is_not_rotated(folder: Path) -> None:
     with pytest.raises(Exception, match="content differs"):
         verbs.rotate_key(folder / "store")
     assert {d.id for d in Store(folder / "store").deliveries()} == before
+
+
+def homes(store: Path) -> list[str]:
+    """Every household of a year but for its key."""
+    frames = [pl.read_parquet(p.path) for p in Store(store).current().partitions("household_year")]
+    return sorted(str(row) for row in pl.concat(frames).drop("household_key").iter_rows())
+
+
+def test_no_household_is_chosen_by_its_key(tmp_path: Path) -> None:
+    """Everybody moved, some of them nobody knows when; the members of a household cost the same."""
+    people = [record(i, hosp_lv=str(1 + i % 3), brdy=f"19{40 + i}-03-01") for i in range(1, 13)]
+    ingest(tmp_path, people, "s.csv")
+    for n, start in enumerate(("2020-01-01", "2021-05-01")):
+        who = [(f"H{n}-{i % (4 + n)}", i) for i in range(1, 13)]
+        member = [{"household_id": home, "psn_no": record(i)["psn_no"], "certno": certificate(i), "start_date": start if i % 4 else ""} for home, i in who]  # fmt: skip
+        ingest(tmp_path, member, f"home{n}.csv", "household_member")
+        means = [{"household_id": home, "year": "2021", "income_annual": f"{100 * (n + 1) + int(home[-1])}.00"} for home in sorted({h for h, _ in who})]  # fmt: skip
+        ingest(tmp_path, means, f"means{n}.csv", "household_economy")
+    bare(tmp_path / "store")
+    before = homes(tmp_path / "store")
+    assert len(before) == 5  # the households of the newest delivery
+    verbs.rotate_key(tmp_path / "store")
+    assert homes(tmp_path / "store") == before

@@ -80,8 +80,9 @@ def _tell(delivery: Folder) -> None:
     for f in m["inputs"]:
         taken = ", ".join(part for part in (f["format"], f["encoding"], f["dialect"]) if part)
         print(f"{f['name']}: {f['rows']} rows, {taken}")
-    counts = f"{m['rows_in']} rows in, {m['rows_loaded']} loaded, {m['rows_quarantined']} in quarantine"
-    print(f"delivery {delivery.id}: {counts}")
+    parts = ("loaded", "set_aside", "waiting")
+    counts = ", ".join(f"{m[f'rows_{part}']} {part.replace('_', ' ')}" for part in parts)
+    print(f"delivery {delivery.id}: {m['rows_in']} rows in, {counts}")
     for rule in m["rules"]:
         print(f"{rule['severity']}: {rule['rule']}: {rule['rows']} rows", file=sys.stderr)
 

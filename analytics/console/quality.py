@@ -24,7 +24,7 @@ _LINKS = ("city", "plan_year", "product", "level", "claims", "paid_yuan")
 
 def add(command: Callable[[str, Any, str], argparse.ArgumentParser]) -> None:
     """Add the command to the parser; `command` takes its name, what runs it and its help."""
-    state = command("quality", run, "what came, loaded and waits in quarantine, per delivery and rule")
+    state = command("quality", run, "what came, loaded, was set aside and waits, per delivery and rule")
     state.add_argument("store")
     state.add_argument("--format", choices=("table", "json"), default="table")
     state.add_argument(

@@ -2,10 +2,10 @@
 
 import itertools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 
@@ -38,11 +38,22 @@ def rules() -> dict[str, Check]:
 def own_checks(job: Job, totals: Row | None) -> list[Row]:
     """Checks of the person-year of one job; `totals`: its row of totals.sql."""
     if totals is None or not job.inputs["settlement"]:
-        return [_row(job, job.key, "Q28"), _row(job, job.key, "I11")]
+        return [_row(job, job.key, rule) for rule in ("Q28", "several_households", "I11")]
     t = totals
     enrolled = (t["settlements"], t["unenrolled"], t["unenrolled_fen"]) if t["has_enrolled"] else None
     paid = (t["claimants"], t["overpaid"], t["overpaid_fen"]) if job.inputs["commercial_claim"] else None
-    return [_row(job, job.key, "Q28", enrolled), _row(job, job.key, "I11", paid)]
+    several = (t["linked"], t["several"], t["several_fen"]) if job.inputs["household_member"] else None
+    over = _row(job, job.key, "I11", paid)
+    if paid and t["claimed_fen"] - t["overpaid_fen"] < t["claimed_fen"] * (rules()["I11"].limit or 0):
+        over["over_limit"] = float(Decimal(t["overpaid_fen"]) / t["claimed_fen"])
+    return [_row(job, job.key, "Q28", enrolled), _row(job, job.key, "several_households", several), over]
+
+
+def overpaid(manifest: Mapping[str, Any]) -> list[Row]:
+    """Rows of a snapshot's manifest: the city-years whose commercial payments exceed the persons' burden by more than the limit
+    of I11; `over_limit`: by which share of the payments. Measures of burden mean little there.
+    """
+    return [row for row in manifest.get("checks", ()) if row.get("over_limit")]
 
 
 def wide_checks(con: duckdb.DuckDBPyConnection, jobs: Sequence[Job]) -> dict[str, Made]:

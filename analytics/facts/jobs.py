@@ -46,6 +46,8 @@ READ = {
     "household_year": "",
     "person_alias": "number_key person_key",
 }
+# Of these the newest delivery counts: each row with the turn of its delivery.
+_TURNED = ("household_member", "household_economy")
 # Columns were added to these tables since: what an older delivery lacks did not come.
 _GROWN = ("commercial_claim", "enrolment")
 # A city-year of more settlements is worked a range of keys at a time: it needs little more memory than a small one.
@@ -125,7 +127,7 @@ def ranges(rows: int) -> list[tuple[int, int]]:
 
 
 def _key(files: Mapping[str, Files], *told: object) -> str:
-    shas = [(table, p.sha256) for table in READ for p in files[table]]
+    shas = [(table, p.sha256, p.turn) for table in READ for p in files[table]]
     return hashlib.sha256(repr((code_version(), told, shas)).encode()).hexdigest()
 
 
@@ -182,9 +184,9 @@ def source(
     files = {p.path: p for side in inputs for p in side[table]}
     columns = (read or READ[table]).split()
     kinds = (next((k for end, k in _TYPES.items() if c.endswith(end)), "VARCHAR") for c in columns)
-    nulls = (
+    nulls = [
         f"NULL::{'BOOLEAN' if c.startswith('is_') else k} AS {c}" for c, k in zip(columns, kinds, strict=True)
-    )
+    ] + ["0 AS turn"] * (table in _TURNED)
     nothing = f"SELECT {', '.join(nulls)} WHERE false"
     if not files:
         return f"({nothing})"
@@ -204,6 +206,13 @@ def source(
     rows = parquet(files, by_name=grown)
     if grown:
         rows = f"({nothing} UNION ALL BY NAME FROM {rows})"
+    if table in _TURNED:
+        turns = sorted({p.turn for p in files.values()})
+        each = (
+            f"SELECT *, {t} AS turn FROM {parquet(path for path, p in files.items() if p.turn == t)}"
+            for t in turns
+        )
+        rows = f"({' UNION ALL '.join(each)})"
     if "person_key" not in columns:
         return rows
     numbered = any(p.sha256 in jobs[0].numbered for p in files.values())

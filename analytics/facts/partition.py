@@ -134,7 +134,7 @@ class Work:
             where = f"WHERE city = {literal(job.city)} AND plan_year = {job.plan_year}"
             line = literal(job.policy_line_fen) + "::BIGINT"
             sold = f"* REPLACE (CASE WHEN {paid['is_sold']} THEN is_holder END AS is_holder)"
-            persons = f"(SELECT * EXCLUDE age {_MAYBE['person_year']}, {line} AS policy_line_fen FROM (SELECT {sold} FROM person_year {where}))"
+            persons = f"(SELECT * EXCLUDE (age, is_several) {_MAYBE['person_year']}, {line} AS policy_line_fen FROM (SELECT {sold} FROM person_year {where}))"
             order = "" if in_ranges else "ORDER BY household_key, person_key"
             self._write(job, "person_year", "claims", covered, persons, order)
             placed = query("fifth").fill(rows=f"(FROM household_year {where})")
@@ -198,6 +198,8 @@ class Work:
         paid = (f"{settled.get(t.id, 0)} + {t.id}_claimed_fen AS {t.paid}" for t in TIERS)
         kept, refunded = in_parts(jobs, (*at(jobs), *_COUNTED), AMOUNTS)
         in_part = refunded and self._do("SELECT 1 FROM undone WHERE NOT is_gone LIMIT 1")
+        several = len({p.turn for job in jobs for p in job.inputs["household_member"]}) > 1
+        newest = "QUALIFY turn = max(turn) OVER (PARTITION BY plan_year, person_key, start_date)"
         return query("person_year").fill(
             at=leading(jobs),
             place=place(jobs),
@@ -211,6 +213,7 @@ class Work:
             age_band=f"(CASE WHEN age < {_age_bands()[0]['from']} THEN 'unknown' {' '.join(ages)} ELSE 'unknown' END)",
             statutory=" + ".join(settled.values()),
             paid=", ".join(paid),
+            newest=newest if several else "",
             **{table: source(jobs, table) for table in ("commercial_claim", "person", "household_member")},
         )
 

@@ -1,6 +1,6 @@
 -- grain: one person in one city and plan year; everybody insured or treated, patients or not
 -- tables: settlement, settlement_undone, commercial_claim, enrolment, person, household_member
--- slots: at, place, counted, summed, ranks, claimed, enrolled, commercial_claim, group_rank, household_member, person, age_band, paid, statutory
+-- slots: at, place, counted, summed, ranks, claimed, enrolled, commercial_claim, group_rank, household_member, newest, person, age_band, paid, statutory
 -- Where one city-year is built alone the person is the whole key: the place (`at`) is not looked at row by row.
 WITH counted AS NOT MATERIALIZED ({counted}),
 settled AS (
@@ -48,17 +48,33 @@ known AS (
     -- several files may hold one person
     SELECT person_key, max(birth_year) AS birth_year, min(sex) AS sex FROM {person} SEMI JOIN base USING (person_key) GROUP BY ALL
 ),
-linked AS (
-    SELECT plan_year, person_key, min(household_key) AS household_key
-    FROM {household_member} JOIN (SELECT DISTINCT plan_year, person_key FROM base) USING (person_key)
+spell AS MATERIALIZED (
+    SELECT plan_year, person_key, household_key, start_date, least(end_date, make_date(plan_year, 12, 31)) AS until
+    -- what the newest delivery says of a spell counts, its end too
+    FROM (FROM {household_member} JOIN (SELECT DISTINCT plan_year, person_key FROM base) USING (person_key) {newest})
     WHERE coalesce(year(start_date), plan_year) <= plan_year AND coalesce(year(end_date), plan_year) >= plan_year
-    GROUP BY ALL
+),
+homes AS MATERIALIZED (
+    SELECT plan_year, person_key, min(household_key) AS household_key, min(household_key) <> max(household_key) AS is_several
+    FROM spell GROUP BY ALL
+),
+linked AS (
+    SELECT * FROM homes WHERE NOT is_several
+    UNION ALL
+    -- of several households that of the last day of the year, else the last one, among equal ones that of the latest start; what
+    -- is still open no key may decide: such a person is a household of one
+    SELECT plan_year, person_key, CASE WHEN min(household_key) = max(household_key) THEN min(household_key) END, true
+    FROM (
+        SELECT * FROM spell SEMI JOIN (FROM homes WHERE is_several) USING (plan_year, person_key)
+        QUALIFY rank() OVER (PARTITION BY plan_year, person_key ORDER BY until DESC, start_date DESC NULLS LAST) = 1
+    ) GROUP BY ALL
 )
 SELECT
     city,
     plan_year,
     person_key,
     household_key,
+    coalesce(is_several, false) AS is_several,
     age,
     coalesce(insurance_type, settled_insurance_type, 'unknown')::insurance_type AS insurance_type,
     coalesce(person_group, 'unknown')::person_group AS person_group,

@@ -10,6 +10,10 @@ SELECT
     sum(n_settlements)::BIGINT AS settlements,
     coalesce(sum(n_settlements) FILTER (NOT is_enrolled), 0)::BIGINT AS unenrolled,
     coalesce(sum(cost_fen) FILTER (NOT is_enrolled), 0)::BIGINT AS unenrolled_fen,
+    -- several_households
+    count(household_key) + count(*) FILTER (is_several AND household_key IS NULL) AS linked,
+    count(*) FILTER (is_several) AS several,
+    coalesce(sum(cost_fen) FILTER (is_several), 0)::BIGINT AS several_fen,
     -- I11: insurers and charities paid more than the burden was
     count(*) FILTER (claimed_fen > 0) AS claimants,
     count(*) FILTER (excess > {tolerance} AND claimed_fen > 0) AS overpaid,

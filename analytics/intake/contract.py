@@ -146,6 +146,7 @@ class Contract(Form):
     """A canonical table: what one row is, its columns, how it is cut on disk, and its checks. Rows lie in the `order` of some
     columns (empty ones last), among equals and without it in that in which they came.
 
+    `newest`: what several deliveries say of one key is loaded from each, and the newest counts where facts are built.
     `whole`: name of a flag -> columns; the flag says of every row whether its file has them all. `own_currency`: its amounts may be in
     any currency, whose decimals a larger scale keeps.
     """
@@ -159,6 +160,7 @@ class Contract(Form):
     derived: tuple[Derived, ...]
     unique: tuple[str, ...] = ()
     version: str = ""
+    newest: bool = False
     fee: str = ""
     tiers: bool = False
     own_currency: bool = False

@@ -16,7 +16,7 @@ from analytics.intake.reading import readings
 from analytics.store import Folder, Store
 
 Progress = Callable[[str, int, int], None]
-LOADER = 2  # raise when the same delivery would load differently
+LOADER = 3  # raise when the same delivery would load differently
 
 
 def ingest(
@@ -50,8 +50,10 @@ def ingest(
             mapping = mapping.model_copy(update={"money": Money(scale=1)})
         inputs = _inputs(rules, sources, mapping, note, secret, corrects)
         known = store.deliveries()
+        turn = _turn(rules, known, corrects)
         for delivery in known:
-            if _same(delivery.manifest, inputs):
+            overtaken = not corrects and delivery.manifest.get("turn", 0) + 1 < turn
+            if _same(delivery.manifest, inputs) and not overtaken:
                 store.tell("held", delivery.id, delivery.manifest)
                 return delivery
         _one_secret(known, secret, synthetic)
@@ -75,6 +77,7 @@ def ingest(
             "inputs": [{**f, "dialect": spoken[f["sha256"]]} for f in inputs["inputs"]],
             "columns": {s.path.name: r.from_source for r in groups for s in r.sources},
             "sign_off": dict(sign_off) if sign_off else None,
+            **({"turn": turn} if turn else {}),
         }
         gate.close()
         files_out = facts.pop("files")
@@ -130,6 +133,16 @@ def _inputs(
         "key": {"id": secret.id, "algorithm": secret.algorithm},
         "corrects": dict(corrects) if corrects else None,
     }
+
+
+def _turn(rules: Contract, known: Sequence[Folder], corrects: Mapping[str, Any] | None) -> int:
+    """Where the newest delivery counts: which of its table this one is, from 1 on; a correction has that of what it corrects.
+    0 for the other tables, of which it does not matter which came first.
+    """
+    turns = {d.id: d.manifest.get("turn", 0) for d in known if d.manifest["table"] == rules.table}
+    if not rules.newest:
+        return 0
+    return turns[corrects["delivery"]] if corrects else 1 + max(turns.values(), default=0)
 
 
 def _same(manifest: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:

@@ -14,12 +14,12 @@ from analytics.intake.pseudonyms import BAD, OTHER, RAISED, Secret
 from analytics.intake.reading import Reading
 from analytics.intake.rule import Finding
 from analytics.intake.versions import Versions
+from analytics.intake.written import write
 from analytics.plans import load_plans
 from analytics.store import FORMAT, Partition, literal
 
 KINDS = {"person": "number", "certificate": "certificate", "household": "household"}
 PLACE = "src_file, src_row"
-SIDE_BY_SIDE = 500_000  # rows of a partition up to which two are sorted and written at once
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Load:
             self.gate.run(
                 "DELETE FROM typed USING waiting WHERE typed.src_file = waiting.src_file AND typed.src_row = waiting.src_row"
             )
-        files += self._write()
+        files += write(self)
         if held:
             files.append(
                 {"table": "quarantine", "name": "quarantine.parquet", "rows": facts["rows_quarantined"]}
@@ -268,7 +268,7 @@ class Load:
             f"{names}[w.src_file] AS src_name, w.src_file, w.src_row, w.state, list_filter(list_concat(r.unreadable, w.reasons), lambda x: x IS NOT NULL) AS reasons, {fee} AS fee_fen, r.row "
             f"FROM typed t JOIN waiting w USING ({PLACE}) JOIN (SELECT * FROM ({raw}) SEMI JOIN waiting USING ({PLACE})) r USING ({PLACE})"
         )
-        self._copy(f"SELECT * EXCLUDE (src_file) FROM quarantine ORDER BY {PLACE}", "quarantine.parquet")
+        self.copy(f"SELECT * EXCLUDE (src_file) FROM quarantine ORDER BY {PLACE}", "quarantine.parquet")
         reasons = self.gate.rows(
             f"SELECT reason, count(*), {'coalesce(sum(fee_fen::DOUBLE), 0)::BIGINT' if self.rules.fee else 'NULL'} FROM (SELECT unnest(reasons) AS reason, fee_fen FROM quarantine) GROUP BY reason ORDER BY reason"
         )
@@ -283,32 +283,35 @@ class Load:
 
     def _asked(self, rows: int) -> None:
         """Rules that decide over rows before the others are counted were asked of every row."""
-        compared = {"Q1", "Q1_conflict"} | ({"already_loaded"} if self.earlier else set())
+        compared = {"Q1", "Q1_conflict"} | (
+            {"already_loaded"} if self.earlier and not self.rules.newest else set()
+        )
         for rule in self.rules.rules:
             decided = rule.violation and rule.severity == "set_aside" and self.checks.applies(rule)
             if decided or rule.id in compared:
                 self.checks.found(rule.id, self.checks.findings[rule.id].rows, rows)
 
     def _reconcile(self) -> dict[str, Any]:
-        """Rows and fee that came, loaded and wait. A fee that cannot be read is counted as rows, never as zero."""
+        """Rows and fee that came, loaded, were set aside and wait; `quarantined`: all that did not load. A fee that cannot be read is counted as rows, never as zero."""
         fee = f"coalesce(sum({self.rules.fee_fen}::HUGEINT), 0)::VARCHAR" if self.rules.fee else "NULL"
         rows_in, fee_in = self.gate.rows(f"SELECT count(*), {fee} FROM typed")[0]
         loaded, fee_loaded = self.gate.rows(f"SELECT count(*), {fee} FROM {self.good}")[0]
-        waiting, aside, unread = (
+        held, aside, unread = (
             self.gate.rows(
                 "SELECT count(*), count(*) FILTER (state = 'set_aside'), count(*) FILTER (fee_fen IS NULL) FROM quarantine"
             )[0]
             if self.waits
             else (0, 0, 0)
         )
-        if rows_in != sum(r.rows for r in self.readings) or loaded + waiting != rows_in:
-            raise RuntimeError(f"rows do not reconcile: {rows_in} in, {loaded} loaded, {waiting} quarantined")
+        if rows_in != sum(r.rows for r in self.readings) or loaded + held != rows_in:
+            raise RuntimeError(f"rows do not reconcile: {rows_in} in, {loaded} loaded, {held} quarantined")
         corrected, fee_corrected = self.checks.corrected(self.good)
         facts = {
             "rows_in": rows_in,
             "rows_loaded": loaded,
-            "rows_quarantined": waiting,
+            "rows_quarantined": held,
             "rows_set_aside": aside,
+            "rows_waiting": held - aside,
             "rows_corrected": corrected,
             "variants": dict(self.checks.variant),
         }
@@ -359,51 +362,9 @@ class Load:
         )
         return ", ".join(f"{reason} {n}" for reason, n in rows)
 
-    def _copy(self, select: str, name: str) -> None:
+    def copy(self, select: str, name: str) -> None:
+        """Write rows into a file of the staging folder."""
         self.gate.run(f"COPY ({select}) TO {literal(str(self.staging / name))} ({FORMAT})")
-
-    def _write(self) -> list[dict[str, Any]]:
-        """One file per partition, rows in the contract's order, names of our own making; and the persons of two keys."""
-        columns = ", ".join(self.rules.stored)
-        order = ", ".join([*(f"{c} NULLS LAST" for c in self.rules.order), PLACE])
-        cut = self.rules.partition
-        people = bool(self.rules.of_type("certificate"))
-        certified = people and any(r.key_values("certificate") for r in self.readings)
-        numbered = (
-            "bool_or(person_key = number_key)"
-            if certified
-            else str(bool(self.rules.of_type("person"))).lower()
-        )
-        grouped = (
-            f" GROUP BY {', '.join(cut)} ORDER BY {', '.join(f'{c}::VARCHAR' for c in cut)}" if cut else ""
-        )
-        keys = self.gate.rows(
-            f"SELECT {''.join(f'{c}, ' for c in cut)}count(*), coalesce({numbered}, false) FROM {self.good}{grouped}"
-        )
-        work, files = [], []
-        for number, (*values, rows, by_number) in enumerate(keys, 1):
-            if not rows:
-                continue
-            key = dict(zip(cut, values, strict=True))
-            where = " AND ".join(f"{c} = {typed_literal(v, self.rules.stored[c])}" for c, v in key.items()) or "true"  # fmt: skip
-            name = f"{self.rules.table}-{number:05d}.parquet"
-            target = literal(str(self.staging / name))
-            work.append(
-                f"COPY (SELECT {columns} FROM {self.good} WHERE {where} ORDER BY {order}) TO {target} ({FORMAT})"
-            )
-            files.append(
-                {"table": self.rules.table, "name": name, "rows": rows, **key}
-                | ({"numbered": True} if by_number else {})
-            )
-        largest = max((f["rows"] for f in files), default=0)
-        self.gate.run_all(work, width=1 if largest > SIDE_BY_SIDE else 2)
-        if certified:
-            alias = f"SELECT DISTINCT number_key, person_key FROM {self.good} WHERE number_key <> person_key"
-            rows = self._one(f"SELECT count(*) FROM ({alias})")
-            if rows:
-                self._copy(f"{alias} ORDER BY ALL", "person_alias.parquet")
-                files.append({"table": "person_alias", "name": "person_alias.parquet", "rows": rows})
-        return files
 
 
 def _product_year() -> str:

@@ -77,7 +77,7 @@ class Versions:
 
     def against(self) -> None:
         """A newer version of a settlement an earlier delivery holds supersedes it; anything else of it does not load."""
-        if not (self.rules.unique and self.earlier):
+        if not (self.rules.unique and self.earlier) or self.rules.newest:
             return
         place = "city, plan_year" if self.rules.version else "NULL AS city, NULL AS plan_year"
         held = self._held(

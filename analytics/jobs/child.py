@@ -69,7 +69,7 @@ def _ingest(order: Mapping[str, Any], progress: Callable[[str, int, int], None])
         sign_off=order["sign_off"],
         progress=progress,
     )
-    kept = ("table", "inputs", "rows_in", "rows_loaded", "rows_quarantined", "rules")
+    kept = ("table", "inputs", "rows_in", "rows_loaded", "rows_set_aside", "rows_waiting", "rules")
     told = {name: delivery.manifest[name] for name in kept}
     secret = "" if held else str(verbs.secret_path(order["store"]))
     return {**told, "delivery": delivery.id, "held": delivery.id in held, "secret": secret}

@@ -72,7 +72,7 @@ class Published:
         table = table.select(*question.by, "measure", *_KNOWN, *more, "status")
         several = {"threshold": ",".join(question.thresholds)} if "threshold" in question.by else {}
         about = {
-            **origin(self.snapshot, question),
+            **origin(self.snapshot, question, places),
             "prepared": True,
             "protection": self.protection,
             **self._carried(question, places),

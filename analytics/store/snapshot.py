@@ -101,7 +101,9 @@ def _remove(folder: Path, *, ignore_errors: bool = False) -> None:
 
 @dataclass(frozen=True)
 class Partition:
-    """One file of a table: all rows of one city and plan year (None: the table is not cut that way)."""
+    """One file of a table: all rows of one city and plan year (None: the table is not cut that way). `turn`: the higher, the
+    newer its delivery, where that counts.
+    """
 
     table: str
     path: Path
@@ -109,6 +111,7 @@ class Partition:
     rows: int
     city: str | None
     plan_year: int | None
+    turn: int = 0
 
     @property
     def damage(self) -> str:
@@ -150,7 +153,13 @@ class Folder:
         """Files of a table (of all tables), in manifest order."""
         return [
             Partition(
-                f["table"], self.path / f["name"], f["sha256"], f["rows"], f.get("city"), f.get("plan_year")
+                f["table"],
+                self.path / f["name"],
+                f["sha256"],
+                f["rows"],
+                f.get("city"),
+                f.get("plan_year"),
+                self.manifest.get("turn", 0),
             )
             for f in self.manifest["files"]
             if table in (None, f["table"])

@@ -57,7 +57,7 @@ def show(
             st.caption(about.uncertainty(errors[0]))
         for text in dict.fromkeys(filter(None, map(tables.no_resource, answers))):
             st.caption(text)
-        for name in ("withheld", "published_before", "not_tested_by_hospital"):
+        for name in ("withheld", "published_before", "not_tested_by_hospital", "payments_over_burden"):
             told = dict.fromkeys(a.provenance[name] for a in answers if name in a.provenance)
             if told:
                 st.caption(t(f"figure.{name}", places=words.plain(", ".join(told))))

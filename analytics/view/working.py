@@ -119,8 +119,8 @@ def _built(job: jobs.Job) -> None:
 
 def _loaded(job: jobs.Job) -> None:
     told = job.told
-    rows = {name: formats.count(told[f"rows_{name}"]) for name in ("in", "loaded", "quarantined")}
-    text = t("ended.rows", rows_in=rows["in"], loaded=rows["loaded"], waits=rows["quarantined"])
+    parts = {"rows_in": "in", "loaded": "loaded", "aside": "set_aside", "waits": "waiting"}
+    text = t("ended.rows", **{name: formats.count(told[f"rows_{part}"]) for name, part in parts.items()})
     st.success(
         text, title=t("ended.held") if told["held"] else t("ended.ingest"), icon=":material/check_circle:"
     )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from analytics.measures import measures
 from analytics.plans import plan_for
 from analytics.view import asking
 
@@ -91,3 +92,13 @@ def test_assumed_plan_values_are_counted_and_listed_when_asked_for(visit: Visit)
     assert (first.id, first.insurance_type, first.deductible) == ("basic", "resident", 800)
     assert "* 基本医保 · 居民住院 · 起付线：800 元" in lines
     assert not re.search("[a-z]{3,}", listed), "codes are for files"
+
+
+@pytest.mark.parametrize("measure", ["catastrophic_headcount", "mean_positive_overshoot"])
+def test_the_note_by_groups_tells_the_measure_drawn(visit: Visit, measure: str) -> None:
+    at = visit(city="zhanjiang", year="2023", measure=measure)
+    at = at.switch_page(str(PAGES / "catastrophic.py")).run()
+    notes = [caption.value for caption in at.caption]
+    share = any("户所占比例" in note for note in notes)
+    mean = any(measures()[measure].plain.zh in note for note in notes)
+    assert (share, mean) == ((True, False) if measure == "catastrophic_headcount" else (False, True))

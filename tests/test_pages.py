@@ -12,7 +12,6 @@ from streamlit.testing.v1 import AppTest
 
 from analytics import intake, verbs
 from analytics.desk.answer import Desk
-from analytics.measures import measures
 from analytics.reference import root
 from analytics.store import Store
 from analytics.synthetic import write_delivery
@@ -209,15 +208,6 @@ def test_credit_of_each_tier_on_the_catastrophic_page(visit: Visit, desk: Desk) 
     ]
     fall = _row(raw[1], tier="none")["value"] - raw[1].filter(pl.col("tier") != "none")["value"].min()
     assert raw[0]["value"].sum() == pytest.approx(fall) and fall > 0
-
-
-@pytest.mark.parametrize("measure", ["catastrophic_headcount", "mean_positive_overshoot"])
-def test_the_note_by_groups_tells_the_measure_drawn(visit: Visit, desk: Desk, measure: str) -> None:
-    at = visit("catastrophic", city="zhanjiang", year="2023", measure=measure)
-    notes = [caption.value for caption in at.caption]
-    share = any("户所占比例" in note for note in notes)
-    mean = any(measures()[measure].plain.zh in note for note in notes)
-    assert (share, mean) == ((True, False) if measure == "catastrophic_headcount" else (False, True))
 
 
 @pytest.mark.parametrize("page", ["compare", "cost_bands"])

@@ -14,7 +14,7 @@ from analytics import facts, intake, measures, plans, reference, release
 from analytics.desk.answer import Desk
 from analytics.desk.outcome import Outcome
 from analytics.desk.quality import quality as _quality
-from analytics.desk.recompute import Again, Recomputer, find
+from analytics.desk.recompute import Again, Recomputer, find, is_on_record
 from analytics.desk.room import Room
 from analytics.desk.survey import Survey
 from analytics.desk.survey import survey as _survey
@@ -368,6 +368,11 @@ def replay(store: Path | str, figure: str) -> list[Again]:
     """
     recomputer = Recomputer(Store(store))
     return [recomputer.again(found) for found in find(log_of(store), figure)]
+
+
+def as_it_left(store: Path | str, file: Path | str) -> bool:
+    """Whether an exported file is, to the byte, one that the audit log has; what `replay` compares are its figures, not its own numbers."""
+    return is_on_record(log_of(store), Path(file))
 
 
 def _held(store: Store) -> Store:

@@ -250,6 +250,25 @@ def test_a_file_is_computed_again_from_itself_alone(
         assert code == 0 and [line.split()[0] for line in out.splitlines()] == ids, name
 
 
+def test_a_table_of_the_command_line_is_found_and_its_own_numbers_are_not_vouched_for(
+    store: Path, tmp_path: Path, run: Run
+) -> None:
+    """A number of the file is another one: the figure is computed again as it was, and it is said that this is not the file's."""
+    ask = ("measure", store, "own_share_after", "--by", "tier", "--where", "plan_year=2022")
+    for form in ("parquet", "csv"):
+        path = tmp_path / f"a.{form}"
+        assert run(*ask, "--format", form, "--out", path)[0] == 0
+        code, out, err = run("replay", store, path)
+        assert code == 0 and out.count("equal") == 1 and "were not compared" in err, form
+    path.write_text(path.read_text("utf-8").replace("0.", "0.9", 1), "utf-8")
+    assert "were not compared" in run("replay", store, path)[2]
+    report = tmp_path / "a.html"
+    assert run("report", store, "--city", "zhuhai", "--plan-year", 2022, "--out", report)[0] == 0
+    assert "were not compared" not in run("replay", store, report)[2], "as it left"
+    report.write_bytes(report.read_bytes().replace(b"%", b" %", 1))
+    assert "were not compared" in run("replay", store, report)[2]
+
+
 def test_every_row_of_full_data_and_every_note_carries_its_id(store: Path, desk: Desk) -> None:
     answers = [desk.ask(m, ["tier"], HERE) for m in ("own_share_after", "reach")]
     ids, head = [a.figures[0].id for a in answers], desk.record.head

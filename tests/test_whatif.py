@@ -19,7 +19,7 @@ from analytics.desk.answer import Desk
 from analytics.desk.room import Replays
 from analytics.intake.pseudonyms import SYNTHETIC, keys_of
 from analytics.plans import PlanErrors, plan_for
-from analytics.reference import root
+from analytics.reference import Unable, root
 from analytics.store import NotBuilt, Store
 from analytics.tiers import TIERS
 from analytics.whatif import NoEffect, Replay, Scenario, coalitions, load_scenario, parse_scenario
@@ -185,6 +185,16 @@ def test_graded_deductibles_cost_the_same(desk: Desk) -> None:
     assert by_fifth.filter(pl.col("income_group") == "1")["change"][0] <= 0
 
 
+def test_steps_too_coarse_for_equal_cost_are_refused(desk: Desk) -> None:
+    """In steps of 100,000 every fifth would have the same deductible, far above the one in force, and the tier would pay half."""
+    wide = parse_scenario({
+        "name": {"zh": "分级", "en": "graded"}, "city": "weihai", "plan_year": 2023,
+        "graded": {"tier": "serious_illness", "liability": "main", "insurance_type": "resident", "step": 100_000},
+    })  # fmt: skip
+    with pytest.raises(Unable, match=r"in steps of 100000 yuan .* give a smaller step"):
+        desk.simulate(wide, protect=False)
+
+
 def test_what_reaches_nobody_is_an_error(desk: Desk) -> None:
     idle = {
         "tier": "inclusive",
@@ -221,6 +231,7 @@ def test_every_problem_of_a_scenario_in_one_message(desk: Desk) -> None:
         ("name = 1", "name"),
         ("x", "not valid TOML"),
         ('name = { zh = "a", en = "b" }\ncity = "weihai"\nplan_year = 2023', "changes nothing"),
+        ('name = { zh = "a", en = "b" }\ncity = "weihai"\nplan_year = 2023\ntarget_loss_ratio = 0\norder = ["basic"]', "target_loss_ratio"),
         ('name = { zh = "a", en = "b" }\ncity = "weihai"\nplan_year = 2023\norder = ["basic"]\n[graded]\ntier = "basic"', "stand alone"),
         ('name = { zh = "a", en = "b" }\ncity = "weihai"\nplan_year = 2023\n[[change]]\ntier = "basic"\nfield = "colour"\nvalue = 1', "field"),
     ],

@@ -5,6 +5,7 @@ import json
 import sys
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from analytics import console, verbs
@@ -81,4 +82,8 @@ def _replay(args: argparse.Namespace) -> int:
         print(json.dumps(rows, ensure_ascii=False, indent=1))
     else:
         print("\n".join(f.text for f in found))
+    if Path(args.figure).is_file() and not verbs.as_it_left(args.store, args.figure):
+        told = "the audit log has no such file as it is now (changed since, or made by `measure --out`)"
+        how = "its figures were computed again, the numbers that stand in it were not compared with them"
+        print(f"warn: {args.figure}: {told}; {how}", file=sys.stderr)
     return 0 if all(f.status == "equal" for f in found) else 1

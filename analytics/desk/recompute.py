@@ -72,6 +72,12 @@ def find(log: Log, wanted: str) -> list[Figure]:
     )
 
 
+def is_on_record(log: Log, path: Path) -> bool:
+    """Whether the log has a file as it is now; else its own numbers may be others than those of its figures."""
+    sha = hashlib.sha256(path.read_bytes()).hexdigest()
+    return any(entry.get("sha256") == sha for entry in log.entries())
+
+
 def _none(why: str) -> list[Figure]:
     raise ValueError(why)
 
@@ -176,8 +182,11 @@ def _texts(path: Path) -> Iterator[str]:
                 text = bundle.read(name).decode("utf-8", "replace")
                 yield html.unescape(text) if name.endswith(".xml") else text
     elif raw[:4] == b"PAR1":
-        notes = pq.read_metadata(path).metadata.get(b"jianfu", b"[]")
-        yield from (line[1] for line in json.loads(notes))
+        of = pq.read_metadata(path)
+        if notes := (of.metadata or {}).get(b"jianfu"):
+            yield from (line[1] for line in json.loads(notes))
+        elif "figure" in of.schema.names:  # of the command line: its rows name their figure
+            yield from sorted({str(i) for i in pq.read_table(path, columns=["figure"])["figure"].to_pylist()})
     elif raw.startswith(_PNG):
         yield from _lines(_png(raw))
     else:

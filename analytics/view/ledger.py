@@ -26,14 +26,16 @@ def answer(deliveries: Sequence[Delivery]) -> str:
     total = totals(deliveries)
     bills = [d for d in deliveries if d["table"] in _BILLS and not d["corrects"]]
     fee = sum(d.get("fee_in_yuan") or 0 for d in bills)
-    # rounded down: what is not all must not read as all
+    share = total["loaded"] / total["in"] if total["in"] else None
+    if share is not None and share < 1:
+        share = min(share, 0.999)  # what is not all must not read as all
     return t(
         "data.answer" if total["open"] else "data.answer_clear",
         n=len(deliveries),
         rows_in=formats.count(total["in"]),
         money=t("data.bills", fee=_money(fee)) if fee else "",
         rows_loaded=formats.count(total["loaded"]),
-        share=formats.percent(total["loaded"] * 1000 // total["in"] / 1000 if total["in"] else None),
+        share=formats.percent(share),
         open=formats.count(total["open"]),
     )
 

@@ -1,7 +1,6 @@
 """A scenario carried out: the plan in force and the changed one, both replayed on the same city-year."""
 
 from dataclasses import dataclass
-from math import inf
 
 from analytics.measures import Book
 from analytics.plans import Plan, PlanErrors
@@ -9,6 +8,8 @@ from analytics.reference import Unable
 from analytics.store import Folder
 from analytics.whatif.replay import Replay
 from analytics.whatif.scenario import Change, Graded, NoEffect, Scenario, fingerprint, reform
+
+_OFF = 0.02  # of the spending of a single deductible; graded ones further from it are not at equal cost
 
 
 @dataclass(frozen=True)
@@ -107,5 +108,15 @@ def grade(replay: Replay, plan: Plan, graded: Graded) -> tuple[Change, ...]:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if spending(middle) > target else (low, middle)
-    miss = {share: abs(spending(share) - target) if share else inf for share in (low, high)}
-    return changes(min(miss, key=lambda share: miss[share]))
+    paid = {share: spending(share) for share in (low, high) if share}
+    nearest = min(paid, key=lambda share: abs(paid[share] - target))
+    if abs(paid[nearest] - target) > _OFF * target:
+        text = f"graded: in steps of {graded.step} yuan the tier pays {paid[nearest] / 100:,.2f} yuan at the nearest, not the {target / 100:,.2f} of the single deductible; give a smaller step"
+        raise Unable(
+            text,
+            "graded_off",
+            step=graded.step,
+            nearest=f"{paid[nearest] / 100:,.2f}",
+            target=f"{target / 100:,.2f}",
+        )
+    return changes(nearest)

@@ -83,7 +83,7 @@ class Scenario(Form):
     add: tuple[dict[str, Any], ...] = ()
     order: tuple[str, ...] = ()
     graded: Graded | None = None
-    target_loss_ratio: Rate = Decimal("0.85")
+    target_loss_ratio: Rate = Field(default=Decimal("0.85"), gt=0)
     note: Text | None = None
 
     def without(self, number: int) -> "Scenario":

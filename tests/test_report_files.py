@@ -4,7 +4,6 @@ import io
 import re
 import time
 import zipfile
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -22,15 +21,6 @@ from analytics.report import fonts, paging
 from analytics.report.document import Cell, Document, Picture, Section, Table, Text
 
 DOCUMENTS = ("zh", "en", "hostile")
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A font cache of our own."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
-        patch.setenv("JIANFU_CACHE", str(folder))
-        yield folder
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The fonts of reports: every character the project says has an outline, in any language, and the cache they are kept in."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,6 @@ from report_world import HOSTILE, RARE
 
 from analytics.figures import words
 from analytics.report import fonts
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A font cache of our own."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
-        patch.setenv("JIANFU_CACHE", str(folder))
-        yield folder
 
 
 def test_rare_characters_have_outlines_of_their_own(cache: Path) -> None:

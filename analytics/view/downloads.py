@@ -57,7 +57,7 @@ def offer(
         }
         if chart is not None and chart.figure["data"]:
             drawn = chart
-            told = [about.citation(answers)]
+            told = [*chart.told, about.citation(answers)]
             makers["svg"] = lambda: report.picture(drawn, "svg", title, told, language, lines)
             makers["png"] = lambda: report.picture(drawn, "png", title, told, language, lines)
         figures = [figure for answer in answers for figure in answer.figures]

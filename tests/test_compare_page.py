@@ -1,10 +1,12 @@
 """Ways to compare: small panels beyond eight cities, one city in depth, differences, room for improvement, a bureau's own map."""
 
 import json
+import re
 import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import polars as pl
 import pytest
@@ -12,11 +14,11 @@ from canonical import built, deliver, settle
 from streamlit.testing.v1 import AppTest
 
 from analytics.desk.answer import Desk
-from analytics.figures import compared, territory, words
+from analytics.figures import charts, compared, territory, words
 from analytics.measures import measures
 from analytics.reference import root
 from analytics.release import Released
-from analytics.view import asking
+from analytics.view import asking, downloads
 
 FRAME = Path(asking.__file__).with_name("frame.py")
 NAMES = {"440400": "珠海", "440800": "湛江", "371000": "威海"}
@@ -240,12 +242,47 @@ def test_a_map_of_ones_own_boundaries(
         f"{NAMES[pick(values, key=values.__getitem__)]} {pick(values.values()) * 100:.1f}%"
         for pick in (min, max)
     )
-    assert (filled[low]["fillcolor"], filled[high]["fillcolor"]) == ("#FFE945", "#00204C"), (
-        "more is better: dark"
-    )
+    assert (filled[low]["fillcolor"], filled[high]["fillcolor"]) == ("#00204C", "#FFE945"), "dark is worse"
     assert [filled[low]["x"][0], filled[low]["y"][0]] in ([113, 22], [110, 21], [122, 37])
-    assert any("GS\\(2024\\)0001号" in c.value and "自备" in c.value for c in at.caption)
+    told = next(c.value for c in at.caption if "自备" in c.value)
+    assert "GS\\(2024\\)0001号" in told and "own.geojson" in told and "颜色越深，结果越差。" in told
     assert {line["城市"] for line in _table(at, "2023")} == set(NAMES.values())
+
+
+def test_a_map_is_dark_where_the_table_is(desk: Desk) -> None:
+    land = territory.read(_file(*SQUARES))
+    for measure, is_high, told in (
+        ("effective_reimbursement_rate", False, "Darker is worse."),
+        ("own_burden_mean", True, "Darker is worse."),
+        ("cost_per_admission", True, "Darker is more."),
+    ):
+        answer = desk.ask(measure, ["city"], {"plan_year": ["2023"]})
+        values = _values(answer.table)
+        darkest = (max if is_high else min)(values, key=values.__getitem__)
+        with words.reading("en"):
+            chart = territory.draw(land, answer)
+            (dark,) = (f for f in chart.figure["data"] if f.get("fillcolor") == "#00204C")
+            assert chart.told[0] == told and dark["text"].startswith(words.city(darkest))
+            assert charts.heat(answer, "city", "city").figure["data"][0]["reversescale"] is not is_high
+
+
+def test_a_map_in_a_file_says_whose_it_is(
+    visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "own_map.geojson"
+    path.write_bytes(_file(*SQUARES, 审图号="GS(2024)0001号"))
+    monkeypatch.setenv("JIANFU_MAP", str(path))
+    menu = MagicMock(open=True)  # as if it had been opened
+    monkeypatch.setattr(downloads.st, "popover", lambda *_, **__: menu)
+    made: list[bytes] = []
+    monkeypatch.setattr(downloads.door, "held", lambda make: made.append(make()) or b"")
+    at = visit(mode="map", measure="effective_reimbursement_rate")
+    assert "toImage" in at.get("plotly_chart")[0].proto.config, "the browser's own picture would not say it"
+    (svg,) = (content.decode() for content in made if content.startswith(b"<svg"))
+    assert any(content.startswith(b"\x89PNG") for content in made)
+    seen = re.sub(r"<metadata>.*?</metadata>|<[^>]*>", "", svg)
+    assert "GS(2024)0001号" in seen and "own_map.geojson" in seen and "颜色越深，结果越差。" in seen
+    assert svg.count("<path ") == len(SQUARES)
 
 
 def test_a_file_that_cannot_be_drawn_says_why_and_the_table_stays(

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -160,12 +161,60 @@ def test_two_plots_side_by_side_with_labels_over_them() -> None:
     assert left["width"] == right["width"] and {"A & B", "3 行"} <= set(said(root))
 
 
+def land(x: list[float | None], y: list[float | None], colour: str, **more: Any) -> dict[str, Any]:
+    return {"type": "scatter", "mode": "lines", "x": x, "y": y, "fill": "toself", "fillcolor": colour, "line": {"color": "#FFFFFF", "width": 1}, **more}  # fmt: skip
+
+
+def test_outlines_are_filled_on_one_scale_without_a_grid() -> None:
+    ring: list[float | None] = [0, 2, 2, 0, 0]
+    up: list[float | None] = [0, 0, 2, 2, 0]
+    hole = land([*ring, None, 0.5, 1, 1, 0.5], [*up, None, 0.5, 0.5, 1, 0.5], "#AA0000")
+    empty = land([4, 5, 5, 4], [0, 0, 1, 0], "#DDDDDD", fillpattern={"shape": "/", "fgcolor": "#999999"})
+    hidden = {"visible": False, "range": [0, 8]}
+    root = drawn(chart(hole, empty, empty, xaxis=hidden, yaxis={**hidden, "scaleanchor": "x", "scaleratio": 1.25}, showlegend=False))  # fmt: skip
+    first, second, third = root.iter(f"{SVG}path")
+    looks = [first.get(what) for what in ("fill", "stroke", "fill-rule")]
+    assert looks == ["#AA0000", "#FFFFFF", "evenodd"]
+    outer, inner = (points({"points": part}) for part in first.attrib["d"][1:-1].split("Z M"))
+    assert (len(outer), len(inner)) == (5, 4)
+    (x1, y1), (x2, _), (_, y2) = outer[:3]
+    assert y1 - y2 == pytest.approx(1.25 * (x2 - x1), rel=0.01), "a unit of y is 1.25 of x"
+    (pattern,) = root.iter(f"{SVG}pattern")
+    assert second.get("fill") == third.get("fill") == f"url(#{pattern.get('id')})"
+    assert [e.get("fill") for e in pattern] == ["#DDDDDD", "#999999"]
+    assert not list(root.iter(f"{SVG}polyline")), "no grid and no zero lines on hidden axes"
+
+
+def test_filled_outlines_are_in_the_pixels() -> None:
+    full = land([0, 1, 1, 0], [0, 0, 1, 1], "#AA0000")
+    empty = land([2, 3, 3, 2], [0, 0, 1, 1], "#DDE1E6", fillpattern={"fgcolor": "#9AA5B1"})
+    image = Image.open(BytesIO(report.picture(chart(full, empty, showlegend=False), "png")))
+    seen = {colour[:3]: n for n, colour in image.convert("RGB").getcolors(1 << 24)}
+    for colour in ((0xAA, 0, 0), (0xDD, 0xE1, 0xE6), (0x9A, 0xA5, 0xB1)):
+        assert seen.get(colour, 0) > 1000, colour
+
+
+def test_a_colour_bar_has_its_ends_and_ticks() -> None:
+    looks = {
+        "color": [0.2], "cmin": 0.2, "cmax": 0.8, "showscale": True, "colorscale": [[0, "#000000"], [0.5, "#800000"], [1, "#FF0000"]],
+        "colorbar": {"title": {"text": "yuan"}, "len": 0.6, "thickness": 12, "nticks": 4, "tickformat": ".1~%"},
+    }  # fmt: skip
+    bar = {"type": "scatter", "mode": "markers", "x": [None], "y": [None], "marker": looks}
+    hidden = {"visible": False, "range": [0, 1]}
+    root = drawn(chart(bar, xaxis=hidden, yaxis=hidden, showlegend=False))
+    shades = rectangles(root)
+    assert (shades[0]["fill"], shades[-1]["fill"]) == ("#000000", "#FF0000")
+    ends = {round(float(r["x"]) + float(r["width"])) for r in shades}
+    assert len(ends) == 1 and {"20%", "40%", "60%", "80%", "yuan"} == set(said(root))
+
+
 @pytest.mark.parametrize(
     ("trace", "told"),
     [
         ({"type": "pie", "values": [1]}, "pie"),
         ({"type": "scatter", "mode": "lines+hearts", "x": [1], "y": [1]}, "hearts"),
         ({"type": "scatter", "mode": "markers", "x": [1], "y": [1], "marker": {"symbol": "star"}}, "star"),
+        ({"type": "scatter", "mode": "lines", "x": [1], "y": [1], "fill": "tozeroy"}, "tozeroy"),
         ({"type": "heatmap", "x": ["a"], "y": ["b"], "z": [[1]], "colorscale": "Jet"}, "Jet"),
     ],
 )
@@ -201,8 +250,6 @@ def test_pictures_of_a_page() -> None:
     root = ElementTree.fromstring(svg)
     assert {"标题 <b>&", "出处"} <= set(said(root)) and root.attrib["aria-label"] == bars().alt
     assert svg.encode() == report.picture(bars(), "svg", "标题 <b>&", ["出处"])
-    from io import BytesIO
-
     image = Image.open(BytesIO(report.picture(bars(), "png", "标题", ["出处"])))
     assert image.width > 1200 and image.getpixel((2, 2))[:3] == (255, 255, 255)
     assert (0x12, 0x34, 0x56) in {pixel[:3] for _, pixel in image.convert("RGB").getcolors(1 << 24)}

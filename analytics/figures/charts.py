@@ -23,11 +23,13 @@ _ARM = "#5B6672"
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure, its description for those who cannot see it, and how many cells it leaves out."""
+    """A figure, its description for those who cannot see it, how many cells it leaves out, and what its picture says below it
+    wherever it goes."""
 
     figure: dict[str, Any]
     alt: str
     gaps: int = 0
+    told: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

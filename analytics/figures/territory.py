@@ -18,7 +18,7 @@ CODES = ("gb", "adcode", "code")  # properties looked for, in this order
 _APPROVED = ("审图号", "approval_number", "approval", "gs")
 NAMED = 25  # so many cities have room for their names
 _NOTHING, _HATCH, _EDGE = "#DDE1E6", "#9AA5B1", "#FFFFFF"
-# Dark to light, the scale of the table of cities and years.
+# Dark to light.
 _SCALE = (
     "#00204C",
     "#123570",
@@ -112,8 +112,9 @@ def _approval(rows: list[dict[str, Any]]) -> str:
     return next((str(row[name]).strip() for name in _APPROVED for row in rows if row.get(name)), "")
 
 
-def draw(territory: Territory, released: Released) -> charts.Chart:
-    """A value for each city in the colours of the table of cities and years; what has no value is grey. The answer is by city."""
+def draw(territory: Territory, released: Released, file: str = "") -> charts.Chart:
+    """A value for each city, dark where the table of cities and years is; what has no value is grey. The answer is by city;
+    `file`: the name of the file, which the chart tells with its approval number."""
     rows = {str(r["city"]): r for r in released.table.iter_rows(named=True)}
     known = {o.code for o in territory.outlines}
     values, _, axis = charts.readings(list(rows.values()), released)
@@ -121,7 +122,7 @@ def draw(territory: Territory, released: Released) -> charts.Chart:
     if not shown:
         raise Unusable(t("map.no_match", name=words.plain(territory.named_by)))
     low, high = min(shown.values()), max(shown.values())
-    colours = _SCALE[::-1] if released.measure.better == "higher" else _SCALE
+    colours = _SCALE if released.measure.better == "higher" else _SCALE[::-1]
     data: list[dict[str, Any]] = []
     labels: list[tuple[Outline, str, str]] = []
     # the largest first, so that a place inside another is drawn upon it
@@ -155,7 +156,11 @@ def draw(territory: Territory, released: Released) -> charts.Chart:
     )
     gaps = sum(code in known and row["status"] != "shown" for code, row in rows.items())
     alt = t("map.alt", measure=say(released.measure.title))
-    return charts.Chart({"data": data, "layout": layout}, alt, gaps)
+    darker = t("compare.darker" if released.measure.better == "none" else "compare.darker_worse")
+    approval = territory.approval
+    stated = t("map.approval", number=approval) if approval else t("map.no_approval")
+    below = (darker, t("map.note", file=file) + stated)
+    return charts.Chart({"data": data, "layout": layout}, alt, gaps, below)
 
 
 def _filled(outline: Outline, told: str, colour: str, is_empty: bool) -> dict[str, Any]:
@@ -195,6 +200,7 @@ def _names(labels: list[tuple[Outline, str, str]]) -> dict[str, Any]:
         "x": [x for x, _ in middles],
         "y": [y for _, y in middles],
         "text": [name for _, name, _ in labels],
+        "textposition": "middle center",
         "textfont": {"size": 12, "color": ["#FFFFFF" if _is_dark(c) else "#1B2733" for _, _, c in labels]},
         "hoverinfo": "skip",
     }

@@ -109,7 +109,9 @@ class Axis:
         self.low, self.high = (high, low) if backwards else (low, high)
 
     def marks(self) -> list[tuple[float, str]]:
-        """Ticks and their labels, line breaks as newlines."""
+        """Ticks and their labels, line breaks as newlines; a hidden axis has none."""
+        if not self.visible:
+            return []
         low, high = sorted((self.low, self.high))
         if self.categories:
             return [(float(i), broken(c)) for i, c in enumerate(self.categories)]

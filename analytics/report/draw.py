@@ -17,6 +17,7 @@ from analytics.report.plot import SMALL, WIDTH, Plot, Trace, colours, marker, st
 from analytics.report.svg import INK, PALE, Sheet
 
 _SIZE = 12.0
+_SHADES = 60  # steps of a colour bar
 _PAGE = b"""#set page(width: auto, height: auto, margin: 0pt)
 #image(bytes(sys.inputs.picture), format: "svg")
 """
@@ -72,6 +73,8 @@ def _check(trace: Trace) -> None:
         raise ValueError(f"trace of type {kind!r} cannot be drawn; those that can: {', '.join(_KINDS)}")
     if kind == "scatter" and not set(mode.split("+")) <= _MODES:
         raise ValueError(f"scatter in mode {mode!r} cannot be drawn; {', '.join(sorted(_MODES))} can")
+    if trace.get("fill", "toself") != "toself":
+        raise ValueError(f"fill {trace['fill']!r} cannot be drawn; 'toself' can")
 
 
 def _draw(plot: Plot) -> None:
@@ -81,6 +84,9 @@ def _draw(plot: Plot) -> None:
         draws[trace.get("type", "scatter")](plot, trace, plot.xs[trace.get("xaxis", "x")])
     for note in plot.layout.get("annotations", ()):
         _annotation(plot, note)
+    for looks in (trace.get("marker", {}) for trace in plot.traces):
+        if looks.get("showscale"):
+            _colour_bar(plot, looks)
 
 
 def _draw_bars(plot: Plot, trace: Trace, x: Axis) -> None:
@@ -137,6 +143,9 @@ def _draw_points(plot: Plot, trace: Trace, x: Axis) -> None:
     mode = trace.get("mode", "lines")
     places = [(x.value(a), plot.y.value(b)) for a, b in zip(trace["x"], trace["y"], strict=True)]
     spots = [None if a is None or b is None else (x.at(a), plot.y.at(b)) for a, b in places]
+    if "fill" in trace:
+        _area(plot, trace, spots)
+        return
     _whiskers(plot, trace, "x", x, [spot and spot[1] for spot in spots])
     _whiskers(plot, trace, "y", plot.y, [spot and spot[0] for spot in spots])
     if "lines" in mode:
@@ -160,6 +169,37 @@ def _draw_points(plot: Plot, trace: Trace, x: Axis) -> None:
             shift = 10 if side == "start" else -10 if side == "end" else 0
             rise = -10 if "top" in where else 10 + SMALL * 0.75 if "bottom" in where else SMALL * 0.36
             plot.sheet.text(spot[0] + shift, spot[1] + rise, [str(told[i])], 10.5, side, clear=True)
+
+
+def _area(plot: Plot, trace: Trace, spots: Sequence[tuple[float, float] | None]) -> None:
+    """Outlines in their colour; a gap parts one from the next."""
+    rings: list[list[tuple[float, float]]] = [[]]
+    for spot in spots:
+        if spot is None:
+            rings.append([])
+        else:
+            rings[-1].append(spot)
+    edge, wide, _ = stroke(trace)
+    hatch = trace.get("fillpattern", {}).get("fgcolor", "")
+    plot.sheet.area([ring for ring in rings if ring], trace["fillcolor"], edge, wide, hatch)
+
+
+def _colour_bar(plot: Plot, looks: Mapping[str, Any]) -> None:
+    """Which colour is which value, below the plot."""
+    sheet, given, scale = plot.sheet, looks["colorbar"], _scale(looks["colorscale"])
+    long = plot.wide * float(given.get("len", 1))
+    left, top, deep = plot.left + (plot.wide - long) / 2, sheet.bottom + 10, float(given["thickness"])
+    for i in range(_SHADES):  # each reaches to the end, so that no seam shows between two
+        sheet.rectangle(
+            left + long * i / _SHADES, top, left + long, top + deep, _between(scale, i / (_SHADES - 1))
+        )
+    axis = Axis(given, up=False, low=looks["cmin"], high=looks["cmax"], start=left, length=long)
+    for value, text in axis.marks():
+        at = axis.at(value)
+        sheet.line([(at, top + deep), (at, top + deep + 4)], PALE)
+        sheet.text(at, top + deep + 5 + SMALL, [text], SMALL, "middle")
+    if axis.titled:
+        sheet.text(left + long + 12, top + deep / 2 + SMALL * 0.36, [broken(axis.titled)], SMALL, colour=PALE)
 
 
 def _draw_heat(plot: Plot, trace: Trace, x: Axis) -> None:

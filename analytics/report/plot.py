@@ -160,10 +160,9 @@ class Plot:
         self.y.span(list(self._reach("y", self.traces, self.y)), pad=dots)
         for key, axis in self.xs.items():
             axis.span(list(self._reach("x", self._in(key), axis)), pad=dots)
-        marks = self.y.marks() if self.y.visible else []
         named = [
             (v, wrapped(text, _NAMES, SMALL, language=language) if self.y.named else [text])
-            for v, text in marks
+            for v, text in self.y.marks()
         ]
         left = max((fonts.width(s, SMALL, language=language) for _, lines in named for s in lines), default=0)
         left += 8 + (20 if self.y.titled else 0)
@@ -182,7 +181,16 @@ class Plot:
             1.0 if told else 0.8
         )  # paper is dearer than a screen
         self.y.start, self.y.length = self.top + above + 8, max(room, least, 90)
+        if self.y.given.get("scaleanchor") == "x":
+            self._same_scale(self.xs["x"], float(self.y.given.get("scaleratio", 1)))
         self._frame(named)
+
+    def _same_scale(self, x: Axis, ratio: float) -> None:
+        """Shorten one of two axes, so that a unit of y is as long as `ratio` units of x."""
+        across, up = abs(x.high - x.low), abs(self.y.high - self.y.low) * ratio
+        unit = min(x.length / across, self.y.length / up)
+        x.start += (x.length - unit * across) / 2
+        x.length, self.y.length = unit * across, unit * up
 
     def _legend(self) -> None:
         """Keys from left to right, on as many rows as they need."""
@@ -229,7 +237,8 @@ class Plot:
                     sheet.line([(x.at(v), top), (x.at(v), bottom)], GRID)
             for axis, upright in ((x, True), (y, False)):
                 low, high = sorted((axis.low, axis.high))
-                if not axis.named and low <= 0 <= high and (bars or axis.given.get("zeroline") or low == 0):
+                shown = axis.visible and not axis.named
+                if shown and low <= 0 <= high and (bars or axis.given.get("zeroline") or low == 0):
                     at = axis.at(0.0)
                     sheet.line([(at, top), (at, bottom)] if upright else [(left, at), (right, at)], PALE)
             self._below(x)

@@ -35,6 +35,27 @@ class Sheet:
             f"fill={quoteattr(fill)}/>"
         )
 
+    def area(
+        self, rings: list[list[tuple[float, float]]], fill: str, edge: str, width: float, hatch: str = ""
+    ) -> None:
+        """An area inside its outlines, a ring inside another being a hole; `hatch`: colour of slanted lines upon it."""
+        for x, y in (corner for ring in rings for corner in ring):
+            self.reach(x, y, x, y)
+        if hatch:
+            name = f"hatch-{hatch}-{fill}".replace("#", "")
+            pattern = (
+                f'<pattern id="{name}" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+                f'<rect width="5" height="5" fill={quoteattr(fill)}/><rect width="1" height="5" fill={quoteattr(hatch)}/></pattern>'
+            )
+            if pattern not in self._shapes:
+                self._shapes.append(pattern)
+            fill = f"url(#{name})"
+        path = " ".join("M" + " ".join(f"{_n(x)},{_n(y)}" for x, y in ring) + "Z" for ring in rings)
+        self._shapes.append(
+            f'<path d="{path}" fill={quoteattr(fill)} fill-rule="evenodd" stroke={quoteattr(edge)} '
+            f'stroke-width="{_n(width)}" stroke-linejoin="round"/>'
+        )
+
     def line(self, points: list[tuple[float, float]], colour: str, width: float = 1, dash: str = "") -> None:
         """A line through points."""
         for x, y in points:

@@ -138,11 +138,8 @@ def mapped(seen: Released, scope: choose.Scope) -> None:
             raise territory.Unusable(t("map.gone"))
         named_by = os.environ.get("JIANFU_MAP_CODE", "")
         land = _territory(str(path), path.stat().st_mtime_ns, named_by)
-        chart = territory.draw(land, here)
-        number = (
-            t("map.approval", number=words.plain(land.approval)) if land.approval else t("map.no_approval")
-        )
-        note = t("map.note", file=words.plain(path.name)) + number
+        chart = territory.draw(land, here, path.name)
+        note = words.plain(" ".join(chart.told))
     except (territory.Unusable, OSError) as error:
         why = str(error) if isinstance(error, territory.Unusable) else t("map.unreadable")
         st.warning(

@@ -58,7 +58,7 @@ def offer(
         if chart is not None and chart.figure["data"]:
             drawn = chart
             caution = [t("about.synthetic")] if answers[0].provenance["synthetic"] else []
-            told = [*caution, about.citation(answers)]
+            told = [*caution, *chart.told, about.citation(answers)]
             makers["svg"] = lambda: report.picture(drawn, "svg", title, told, language, lines)
             makers["png"] = lambda: report.picture(drawn, "png", title, told, language, lines)
         figures = [figure for answer in answers for figure in answer.figures]

@@ -15,10 +15,11 @@ from analytics.view import controls, downloads, explain, grid, states
 
 _SHOWN_AS = ("chart", "table", "both")
 _DARK = {"color": "#39434D"}
+_REMOVED = ["select2d", "lasso2d"]
 CONFIG = {
     "displaylogo": False,
     "toImageButtonOptions": {"format": "svg"},
-    "modeBarButtonsToRemove": ["select2d", "lasso2d"],
+    "modeBarButtonsToRemove": _REMOVED,
 }
 
 
@@ -108,7 +109,10 @@ def draw(key: str, chart: Chart) -> None:
             if name.startswith(("xaxis", "yaxis"))
         }
         figure = {**figure, "layout": {**figure["layout"], **axes, "font": _DARK}}
-    st.plotly_chart(_Drawn(figure), key=key, alt=chart.alt, config=CONFIG)
+    config = CONFIG
+    if chart.told:  # the browser's own picture would not say it
+        config = {**CONFIG, "modeBarButtonsToRemove": [*_REMOVED, "toImage"]}
+    st.plotly_chart(_Drawn(figure), key=key, alt=chart.alt, config=config)
 
 
 def _table(key: str, table: pl.DataFrame, title: str, left: int) -> tuple[int, str] | None:

@@ -6,8 +6,7 @@
 WITH linked AS (
     SELECT
         {at}household_key, count(*)::INTEGER AS n_persons,
-        -- as one number, which costs less than a row: fen, years (at most 255), the rest
-        arg_max(person_key, (cost_fen::HUGEINT * 256 + least(greatest(coalesce(age, 0), 0), 255)) * 18446744073709551616 + hash({dimensions})) AS person_key,
+        arg_max(person_key, row(cost_fen, coalesce(age, 0), hash({dimensions}))) AS person_key,
         sum(COLUMNS('_fen$')::DOUBLE)::BIGINT, sum(COLUMNS('^n_'))::INTEGER
     FROM person_year WHERE household_key IS NOT NULL GROUP BY ALL
 ),

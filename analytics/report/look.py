@@ -41,11 +41,11 @@ class Number:
 
     @property
     def value(self) -> float:
-        return float(self.row["value"]) if self.row else 0.0
+        return float(self.row["value"]) if self and self.row else 0.0
 
     def part(self, name: str) -> float:
-        """Numerator, denominator, n or difference."""
-        return float(self.row[name]) if self.row else 0.0
+        """Numerator, denominator, n or difference; nothing of what is not shown."""
+        return float(self.row[name]) if self and self.row else 0.0
 
     @property
     def text(self) -> str:

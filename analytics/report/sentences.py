@@ -108,7 +108,7 @@ def _most(
     """The one of most money among all. Raises Unsaid where what is protected may be more."""
     code, most = max(shown, key=lambda pair: pair[1].part("numerator"))
     hidden = [number for _, number in found if number.status == "hidden"]
-    rest = total.part("numerator") - sum(number.part("numerator") for _, number in found if number)
+    rest = total.part("numerator") - sum(number.part("numerator") for _, number in found)
     if hidden and (not total or rest > most.part("numerator")):
         raise Unsaid(hidden)
     return code, most

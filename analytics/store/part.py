@@ -10,11 +10,8 @@ from analytics.store.snapshot import Damaged, Folder, Partition, sha256_of
 
 _OWN = ("files", "plans", "checks", "links", "policy_lines")  # of the manifest: rows of one city each
 _NAMED = ("id", "table")  # of a delivery, which may hold several cities: all that is told
-_WITHHELD = (
-    "city",
-    "plan_year",
-    "withheld",
-)  # of protection: whose tables are withheld, not how they were undone
+# Of protection: whose tables are withheld, not how they were undone.
+_WITHHELD = ("city", "plan_year", "withheld")
 
 
 @dataclass(frozen=True)

@@ -74,9 +74,8 @@ def table(answers: dict[str, Released], order: list[str], reference: str) -> pl.
         row = rows[city]
         line = {t("ranking.place"): str(place) if row["status"] == "shown" else formats.NOTHING}
         line[names.dimension("city")] = words.city(city)
-        line[t("ranking.says")] = _says(
-            row, city == reference
-        )  # what all of the rest comes to, in sight on a phone
+        # what all of the rest comes to, in sight on a phone
+        line[t("ranking.says")] = _says(row, city == reference)
         line[t("ranking.as_is")] = tables.cell(row, unit)
         if alike:
             line[t("ranking.alike")] = tables.cell(alike.get(city), unit, formats.NOTHING)

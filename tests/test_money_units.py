@@ -145,3 +145,26 @@ def test_a_constant_follows_the_scale_of_its_file(tmp_path: Path) -> None:
     )
     delivery = take(tmp_path, [csv_file(tmp_path / "h.csv", rows)], "household_year", mapping=told)
     assert loaded(delivery, "household_year").select(KEPT).row(0) == (20_000, 123_456, True, 3)
+
+
+@pytest.mark.parametrize("most", ["10737418.24", "21474836.47"])
+def test_very_large_amounts_are_reckoned_with_and_the_file_is_kept(tmp_path: Path, most: str) -> None:
+    """A fee up to the bound of its column loads; beside it every sum and difference of such amounts can be told."""
+    paid = dict.fromkeys(("medfee_sumamt", "inscp_scp_amt", "psn_part_amt", "psn_cash_pay"), most)
+    large = {**in_wan(), **paid}
+    parts = dict.fromkeys(("fulamt_ownpay_amt", "overlmt_selfpay", "preselfpay_amt"), most)
+    funds = dict.fromkeys(("hifp_pay", "hifes_pay", "hifmi_pay", "maf_pay", "fund_pay_sumamt"), most)
+    rows = [
+        large,
+        {**large, **parts, "setl_id": "S2", "mdtrt_id": "M2"},
+        {**large, **funds, "setl_id": "S3", "mdtrt_id": "M3"},
+        {**large, "fund_pay_sumamt": f"-{most}", "psn_part_amt": "", "setl_id": "S4", "mdtrt_id": "M4"},
+        {**large, "inscp_scp_amt": f"-{most}", "hifp_pay": most, "setl_id": "S5", "mdtrt_id": "M5"},
+        {**large, "psn_cash_pay": f"-{most}", "acct_pay": f"-{most}", "setl_id": "S6", "mdtrt_id": "M6"},
+    ]
+    delivery = take(tmp_path, [csv_file(tmp_path / "a.csv", rows)])
+    assert loaded(delivery)["medfee_sumamt_fen"].to_list() == [int(Decimal(most) * 100)]
+    broken = {"S2": "I1", "S3": "I2", "S4": "I12", "S5": "I7_large", "S6": "I4"}
+    away = waiting(delivery)
+    for place, (setl_id, rule) in enumerate(broken.items(), 2):
+        assert rule in away["a.csv", place][1], (setl_id, away["a.csv", place])

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from analytics.intake.rule import Batch, Rule, generated
+from analytics.intake.rule import Batch, Rule, generated, widened
 from analytics.reference import Form, Text, codes, diseases, load_toml
 from analytics.store import literal
 from analytics.tiers import TIERS
@@ -126,7 +126,7 @@ class Derived(Form):
             odd = f"NOT coalesce(regexp_full_match({ICD}, '[A-Z][0-9]{{2}}'), false) OR regexp_full_match(upper({self.icd}), 'M[0-9]{{5}}')"
             return f"CASE WHEN {odd} THEN 'unknown' {within} ELSE 'unknown' END"
         if not self.map:
-            return self.sql
+            return f"try_cast({widened(self.sql)} AS {self.type})" if self.name.endswith("_fen") else self.sql
         ours, other = codes(self.map)
         whens = " ".join(
             f"WHEN {literal(c)} THEN {literal(code)}" for code, source in ours.items() for c in source

@@ -10,6 +10,7 @@ from analytics.intake.contract import Column, Contract
 from analytics.intake.finding import KEY_TABLES, Candidate, Sources, quoted, typed_literal
 from analytics.intake.gate import Gate, Source
 from analytics.intake.mapping import Mapping
+from analytics.intake.rule import widened
 
 
 class Reading(Sources):
@@ -104,11 +105,11 @@ class Reading(Sources):
                 rows = f"SELECT * EXCLUDE ({', '.join(names)}), coalesce({filled}, 0) AS {column.stored}, coalesce({differ}, false) AS {conflict} FROM ({rows})"
             elif column.pick == "fits" and n > 1:
                 whens = " ".join(
-                    f"WHEN {column.fits.replace('{candidate}', name)} THEN {name}" for name in names
+                    f"WHEN {widened(column.fits).replace('{candidate}', name)} THEN {name}" for name in names
                 )
                 rows = f"SELECT * EXCLUDE ({', '.join(names)}), coalesce(CASE {whens} ELSE coalesce({', '.join(names)}) END, {column.default or 0}) AS {column.stored} FROM ({rows})"
             elif column.derive:
-                rows = f"SELECT * REPLACE (coalesce({column.stored}, {column.derive}) AS {column.stored}), {column.stored} IS NULL AS derived_{column.name} FROM ({rows})"
+                rows = f"SELECT * REPLACE (coalesce({column.stored}, try_cast({widened(column.derive)} AS {column.sql_type})) AS {column.stored}), {column.stored} IS NULL AS derived_{column.name} FROM ({rows})"
         return rows
 
     def _may_blank(self, c: Candidate) -> bool:

@@ -1,5 +1,6 @@
 """Rules as data: what is checked, how grave it is, and what came of it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -75,7 +76,12 @@ class Rule(Form):
             text = text.replace("{" + slot + "}", value)
         if self.each:
             text = " OR ".join(text.replace("{each}", column) for column in self.each)
-        return f"coalesce(({text}) AND ({self.when or 'true'}), false)"
+        return f"coalesce(({widened(text)}) AND ({self.when or 'true'}), false)"
+
+
+def widened(sql: str) -> str:
+    """SQL over stored amounts whose sums and differences cannot overflow."""
+    return re.sub(r"\b\w+_fen\b", r"(\g<0>::BIGINT)", sql)
 
 
 @dataclass

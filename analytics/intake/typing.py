@@ -188,7 +188,7 @@ def _time(raw: str, kind: str, wanted: str, formats: Sequence[str]) -> str:
 
 def _money(column: Column, source: str, raw: str, kind: str, scale: int, reason: str) -> Typed:
     """Fen. From yuan or fen (scale 100 or 1) only what is exact to the fen converts; any other scale rounds half up."""
-    bound = INT64 if column.wide else INT32
+    bound = INT64 // 16 if column.wide else INT32  # a row adds up at most as many
     wanted = column.sql_type
     if scale not in (1, 100):
         fen = f"round(try_cast({{raw}} AS DOUBLE) * {scale})"
@@ -212,7 +212,8 @@ def _money(column: Column, source: str, raw: str, kind: str, scale: int, reason:
         )
         return Typed(raw, value, reason, cleaned=f"NOT regexp_full_match({source}, {_PLAIN})")
     if kind in _INTEGERS:
-        return Typed(raw, f"try_cast(({{raw}})::HUGEINT * {scale} AS {wanted})", reason)
+        fen = f"(({{raw}})::HUGEINT * {scale})"
+        return Typed(raw, f"CASE WHEN abs({fen}) <= {bound} THEN {fen}::{wanted} END", reason)
     if kind.startswith("DECIMAL"):
         digits = int(kind.rstrip(")").split(",")[1])
         if digits <= 2:  # whole fen; exact in a double within the bound, and faster than a wide decimal
@@ -220,5 +221,5 @@ def _money(column: Column, source: str, raw: str, kind: str, scale: int, reason:
             exact = f" AND {fen} = ({{raw}})::DOUBLE * {scale}" if scale == 1 else ""
             return Typed(raw, f"CASE WHEN abs({fen}) <= {limit}{exact} THEN {fen}::{wanted} END", reason)
         fen = f"(({{raw}}) * {scale})"
-        return Typed(raw, f"try_cast(CASE WHEN {fen} = trunc({fen}) THEN {fen} END AS {wanted})", reason)
+        return Typed(raw, f"CASE WHEN {fen} = trunc({fen}) AND abs({fen}) <= {bound} THEN {fen}::{wanted} END", reason)
     raise WrongType(f"is {kind}, not an amount; deliver yuan with two decimals")

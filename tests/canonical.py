@@ -49,10 +49,10 @@ COLUMNS = {
     "household_year": "household_key city plan_year n_members n_children weight cluster_id stratum_id urban cost_fen own_burden_fen "
     "income_fen consumption_fen food_fen housing_fen basic_paid_fen statutory_supplement_paid_fen serious_illness_paid_fen "
     "medical_assistance_paid_fen inclusive_paid_fen charity_paid_fen other_paid_fen",
-    "person_alias": "number_key person_key",
+    "person_alias": "number_key person_key n_rows",
 }
 KINDS = {
-    "_fen": pl.Int64, "_key": pl.Int64, "year": pl.Int32, "size": pl.Int32, "n_members": pl.Int32, "children": pl.Int32, "weight": pl.Float64,
+    "_fen": pl.Int64, "n_rows": pl.Int64, "_key": pl.Int64, "year": pl.Int32, "size": pl.Int32, "n_members": pl.Int32, "children": pl.Int32, "weight": pl.Float64,
     "_date": pl.Date, "_since": pl.Date, "_one_stop": pl.Boolean, "_time": pl.Datetime("us"), "urban": pl.Boolean, "_existing": pl.Boolean, "_retired": pl.Boolean,
 }  # fmt: skip
 

@@ -246,15 +246,26 @@ def test_a_person_keyed_by_number_becomes_the_one_of_the_certificate(tmp_path: P
     deliver(tmp_path, person=[{"person_key": -7, "birth_year": 2001, "sex": "male"}], numbered=True)
     deliver(tmp_path, person=[{"person_key": 5, "birth_year": 1980, "sex": "male"}])
     assert sorted(facts(tmp_path)) == [(2023, -7), (2023, 5)]
-    deliver(tmp_path, person_alias=[{"number_key": -7, "person_key": 9}, {"number_key": -8, "person_key": 1}])
-    deliver(tmp_path, person_alias=[{"number_key": -7, "person_key": 5}])
+    deliver(tmp_path, person_alias=[{"number_key": -7, "person_key": 3}, {"number_key": -8, "person_key": 1}])
+    deliver(tmp_path, person_alias=[{"number_key": -7, "person_key": 5, "n_rows": 2}])
     rows = facts(tmp_path)
     assert {key: row["cost_fen"] for key, row in rows.items()} == {
         (2023, 5): 120
-    }  # the lowest key of all deliveries
+    }  # the certificate of most rows, not the lowest key; rows of before they were counted are one each
     assert rows[2023, 5]["household_key"] == 77
     assert rows[2023, 5]["age_band"] == "18_44"
     assert list(facts(tmp_path, "household_year")) == [(2023, 77)]
+
+
+def test_of_two_certificates_with_as_many_rows_no_key_decides(tmp_path: Path) -> None:
+    deliver(tmp_path, settlement=[settle("a", 100, person=5), settle("b", 20, person=9)])
+    deliver(tmp_path, settlement=[settle("c", 3, person=-7)], numbered=True)
+    for key in (5, 9):
+        deliver(tmp_path, person_alias=[{"number_key": -7, "person_key": key, "n_rows": 4}])
+    told = {key: row["cost_fen"] for (_, key), row in facts(tmp_path).items()}
+    assert told == {-7: 3, 5: 100, 9: 20}
+    deliver(tmp_path, person_alias=[{"number_key": -7, "person_key": 9, "n_rows": 1}])
+    assert {key: row["cost_fen"] for (_, key), row in facts(tmp_path).items()} == {5: 100, 9: 23}
 
 
 def test_an_alias_touches_only_partitions_with_numbers(tmp_path: Path) -> None:

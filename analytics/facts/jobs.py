@@ -225,8 +225,14 @@ def source(
 
 
 def one_alias(files: Iterable[Path]) -> str:
-    """SELECT of the table `alias` that `source` joins: for a person known by number only, the key of the certificate."""
-    return f"SELECT number_key, min(person_key) AS person_key FROM {parquet(files)} GROUP BY number_key"
+    """SELECT of the table `alias` that `source` joins: for a person known by number only, the key of the certificate that most
+    rows have beside this number; among equals no key may decide, and the number stays what it is.
+    """
+    nothing = "SELECT NULL::BIGINT AS number_key, NULL::BIGINT AS person_key, NULL::BIGINT AS n_rows WHERE false"
+    rows = f"{nothing} UNION ALL BY NAME FROM {parquet(files, by_name=True)}"  # deliveries of before rows were counted
+    pairs = f"SELECT number_key, person_key, sum(coalesce(n_rows, 1)) AS n FROM ({rows}) GROUP BY number_key, person_key"
+    most = "QUALIFY n = max(n) OVER (PARTITION BY number_key)"
+    return f"SELECT number_key, min(person_key) AS person_key FROM ({pairs} {most}) GROUP BY number_key HAVING count(*) = 1"
 
 
 def counted(jobs: Sequence[Job], columns: Iterable[str], amounts: Mapping[str, Sequence[str]]) -> str:

@@ -242,8 +242,10 @@ class Load:
             )
         self.checks.found("Q19", states.get(RAISED, 0), every)
         self.checks.found("Q19_bad", states.get(BAD, 0) + states.get(OTHER, 0), every)
-        several = "SELECT person_key FROM typed WHERE number_key <> person_key GROUP BY person_key HAVING count(DISTINCT number_key) > 1"
-        self.checks.found("Q21", self._one(f"SELECT count(*) FROM ({several})"), every)
+        pairs = "SELECT DISTINCT person_key, number_key FROM typed WHERE number_key <> person_key"
+        for rule, one in (("Q21", "person_key"), ("Q21_number", "number_key")):
+            several = f"SELECT 1 FROM ({pairs}) GROUP BY {one} HAVING count(*) > 1"
+            self.checks.found(rule, self._one(f"SELECT count(*) FROM ({several})"), every)
 
     def _absent(self) -> list[dict[str, Any]]:
         names = sorted({name for r in self.readings for name in r.absent})

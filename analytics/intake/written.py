@@ -48,7 +48,7 @@ def write(load: "Load") -> list[dict[str, Any]]:
     gate.run_all(work, width=1 if largest > SIDE_BY_SIDE else 2)
     _prove(load, counted)
     if certified:
-        alias = f"SELECT DISTINCT number_key, person_key FROM {load.good} WHERE number_key <> person_key"
+        alias = f"SELECT number_key, person_key, count(*) AS n_rows FROM {load.good} WHERE number_key <> person_key GROUP BY ALL"
         ((rows,),) = gate.rows(f"SELECT count(*) FROM ({alias})")
         if rows:
             load.copy(f"{alias} ORDER BY ALL", "person_alias.parquet")

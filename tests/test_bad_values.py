@@ -161,6 +161,7 @@ def test_without_the_price_cap_the_split_is_a_bound(tmp_path: Path) -> None:
 CLAIM = {"claim_id": "C1", "product_code": "dawj", "psn_no": "P1", "insu_admdvs": "440402", "product_year": "2021", "scope_amt": "500.00", "paid_amt": "120.00", "is_one_stop": "1", "status": "paid"}  # fmt: skip
 SPELL = {"psn_no": "P1", "insu_admdvs": "440402", "insutype": "310", "psn_type": "1101", "start_date": "2021-01-01", "end_date": "9999-12-31", "person_group": "general", "is_pre_existing": "0", "premium": "0.00"}  # fmt: skip
 HOME = {"household_id": "H1", "city": "440400", "plan_year": "2021", "weight": "1.5", "cost": "5000.00", "own_burden": "1200.00", "basic_paid": "3800.00"}  # fmt: skip
+ECONOMY = {"household_id": "H1", "year": "2021", "size": "3", "income_annual": "30000.00"}
 TABLES: list[tuple[str, str, str, Row, Row]] = [
     ("commercial_claim", "a negative payment", "waits negative_payment", CLAIM, {"paid_amt": "-1.00"}),
     ("commercial_claim", "a payer that is no insurer", "waits not_a_tier", CLAIM, {"tier": "basic"}),
@@ -170,6 +171,10 @@ TABLES: list[tuple[str, str, str, Row, Row]] = [
     ("commercial_claim", "settled somehow", "waits bad_flag(is_one_stop)", CLAIM, {"is_one_stop": "半"}),
     ("commercial_claim", "a payment of no year", "waits no_year", CLAIM, {"product_year": ""}),
     ("commercial_claim", "a payment of no place", "waits bad_code(insu_admdvs)", CLAIM, {"insu_admdvs": "珠海"}),
+    ("commercial_claim", "a payment of a year with a digit too many", "waits Q24", CLAIM, {"product_year": "20211"}),
+    ("commercial_claim", "a payment of the year nought", "waits Q24", CLAIM, {"product_year": "0"}),
+    ("commercial_claim", "paid before there were computers", "waits Q24", CLAIM, {"pay_date": "1900-01-01"}),
+    ("enrolment", "a product of another century", "waits Q24", SPELL, {"product_year": "1921"}),
     ("enrolment", "insured in no place", "waits bad_code(insu_admdvs)", SPELL, {"insu_admdvs": "zhuhai"}),
     ("enrolment", "a negative premium", "waits negative_premium", SPELL, {"premium": "-0.01"}),
     ("enrolment", "an identity of no list", "waits not_a_person_group", SPELL, {"person_group": "rich"}),
@@ -177,6 +182,8 @@ TABLES: list[tuple[str, str, str, Row, Row]] = [
     ("enrolment", "neither yes nor no", "waits bad_flag(is_pre_existing)", SPELL, {"is_pre_existing": "也许"}),
     ("enrolment", "no begin", "waits missing(start_date)", SPELL, {"start_date": ""}),
     ("enrolment", "not insured after all", "aside not_insured", SPELL, {"status": "0"}),
+    ("household_economy", "an economy of no year", "waits Q24", ECONOMY, {"year": "21"}),
+    ("household_year", "a survey to come", "waits Q24", HOME, {"plan_year": "20211"}),
     ("household_year", "a negative cost", "waits negative_cost", HOME, {"cost": "-5.00"}),
     ("household_year", "a household of no weight", "waits weight_not_positive", HOME, {"weight": "0"}),
     ("household_year", "neither cost nor burden", "waits no_burden", HOME, {"cost": "", "own_burden": ""}),
@@ -186,7 +193,7 @@ TABLES: list[tuple[str, str, str, Row, Row]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["commercial_claim", "enrolment", "household_year"])
+@pytest.mark.parametrize("name", ["commercial_claim", "enrolment", "household_economy", "household_year"])
 def test_bad_rows_of_the_other_tables(tmp_path: Path, name: str) -> None:
     kinds = [(words, expected, good, change) for t, words, expected, good, change in TABLES if t == name]
     first = kinds[0][2]

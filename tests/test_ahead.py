@@ -120,6 +120,17 @@ def test_nothing_is_made_while_somebody_asks(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.usefixtures("soon")
+def test_no_more_waits_than_a_server_may_keep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "_WAITING", 4)
+    desk = Clerk()
+    with Ahead() as worker:
+        asked(worker, desk, question("gini"), question("reach"), question("tier_share"))
+        assert settles(lambda: len(desk.made), 3 + 3), "the third came while four or more waited"
+        asked(worker, desk, question("tier_share"))
+        assert settles(lambda: len(desk.made), 6 + 3), "and is taken up when there is room"
+
+
+@pytest.mark.usefixtures("soon")
 def test_slow_answers_are_left_and_a_failure_ends_nothing() -> None:
     slow, failing = Clerk(takes=3), Clerk(fails=True)
     with Ahead() as worker:

@@ -17,6 +17,7 @@ _QUICK = (
 _GRACE = 4  # answers more that may have taken so long: one that the machine held up does not decide
 _PLACES = 60  # that a question is asked of
 _KNOWN = 2000  # questions remembered
+_WAITING = 20_000  # answers that wait to be made; who asks more than that is answered when asking
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Ahead:
             return
         kind = desk.snapshot_id, desk.viewer.scope, question.of_any_place
         with self._lock:
-            if kind in self._known:
+            if kind in self._known or len(self._wanted) >= _WAITING:
                 return
             self._known[kind] = None
             if len(self._known) > _KNOWN:

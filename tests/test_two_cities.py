@@ -137,6 +137,27 @@ def test_sums_of_money_are_those_of_the_cities(world: World) -> None:
         )
 
 
+def test_what_a_tier_leaves_of_a_mover_holds_the_city_without_that_tier(tmp_path: Path) -> None:
+    """Forty persons pay half of 1,000 yuan in one city and half of 100,000 in another; only the first has a commercial product, which pays
+    one of them 10 yuan. Of 4,040,000 yuan 2,020,000 are left before it and 2,019,990 after; nobody is spared.
+    """
+    rows = [settle(f"w{i}", 100_000, 50_000, person=i, city=WEIHAI) for i in range(1, 41)]
+    rows += [settle(f"z{i}", 10_000_000, 5_000_000, person=i, city=ZAOZHUANG) for i in range(1, 41)]
+    deliver(tmp_path, settlement=rows, commercial_claim=[claim("k", 1_000, person=1, city=WEIHAI)])
+    built(tmp_path)
+    desk = Desk.open(tmp_path)
+    for grain, sums in (
+        ("own_share_after", (201_999_000, 404_000_000)),
+        ("own_share_before", (202_000_000, 404_000_000)),
+        ("catastrophic_headcount", (40, 40)),
+    ):
+        settings = {"resource": "policy_line", "threshold": "0.40"} if sums[1] == 40 else {}
+        found = desk.ask(grain, ["tier"], YEAR, settings, protect=False).table
+        (row,) = found.filter(pl.col("tier") == "inclusive").to_dicts()
+        unit = 100 if sums[1] > 40 else 1  # sums of money are told in yuan
+        assert (row["numerator"], row["denominator"]) == tuple(v / unit for v in sums)
+
+
 def test_a_group_is_that_of_the_city_with_the_highest_cost(world: World) -> None:
     desk, snapshot = world
     persons = grouped(read(snapshot, "person_year", CITIES), lambda r: r["person_key"])

@@ -307,7 +307,8 @@ class Book:
             self._facts[grain, name] = Fact(name, wide(told := together(each)), told=told, apart=apart(each))
         once = "city" not in question.by and self._in_several(question) > 0
         within = PLACE if files and all((p.city, p.plan_year) in places for p in files) else ()
-        return replace(self._facts[grain, name], once=once, within=within)
+        order = self._order(question.where) if once else ()
+        return replace(self._facts[grain, name], once=once, within=within, order=order)
 
     @property
     def _is_old(self) -> bool:
@@ -365,16 +366,19 @@ class Book:
             return self._replay.coalitions
         if recorded is None:
             recorded = self._recorded(question, fact)
-        asked = question.where
-        orders = {
-            tuple(p["order"]) for p in self.manifest["plans"]
-            if str(p["city"]) in asked.get("city", (p["city"],)) and str(p["plan_year"]) in asked.get("plan_year", (str(p["plan_year"]),))
-        }  # fmt: skip
-        order = self._replay.order if self._replay else orders.pop() if len(orders) == 1 else ()
+        order = self._replay.order if self._replay else self._order(question.where)
         if not order and question.measure.credit == "sequential":
             text = "the order of payment differs between these places: ask one city and year, or places of one order"
             raise Unable(text, "orders_differ")
         return tuple(k for k in order or TIER if k in recorded)
+
+    def _order(self, asked: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+        """The tiers in order of payment, where all places asked have the same."""
+        orders = {
+            tuple(p["order"]) for p in self.manifest["plans"]
+            if str(p["city"]) in asked.get("city", (p["city"],)) and str(p["plan_year"]) in asked.get("plan_year", (str(p["plan_year"]),))
+        }  # fmt: skip
+        return orders.pop() if len(orders) == 1 else ()
 
     def _recorded(self, question: Question, fact: Fact) -> set[str]:
         """The tiers with payments in the places asked: by what the files tell, else counted."""

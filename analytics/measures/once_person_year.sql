@@ -1,6 +1,6 @@
 -- grain: one person and plan year of all cities asked: who stands in several of them stands here once
 -- tables: person_year, shared
--- slots: keep
+-- slots: keep, left
 -- Amounts and numbers add up, what is true in one city is true; all else (city and dimensions too) is that of the city with the
 -- highest cost (highest code among equals), the product that of the city where one is held.
 WITH several AS (
@@ -18,5 +18,6 @@ SELECT
     arg_max_null(policy_line_fen, row(cost_fen, city)) AS policy_line_fen,
     bool_or(COLUMNS('^is_')),
     sum(COLUMNS('^n_'))::INTEGER,
-    sum(COLUMNS(lambda c: suffix(c, '_fen') AND c <> 'policy_line_fen')::DOUBLE)::BIGINT
+    sum(COLUMNS(lambda c: suffix(c, '_fen') AND NOT suffix(c, '_after_fen') AND c <> 'policy_line_fen')::DOUBLE)::BIGINT,
+    {left}
 FROM person_year SEMI JOIN several USING (plan_year, person_key) WHERE {keep} GROUP BY plan_year, person_key

@@ -8,7 +8,7 @@ from analytics.measures.credit import credit, flags, owing
 from analytics.measures.form import Measure, dimensions, grammar
 from analytics.measures.question import BEFORE_ALL, Question
 from analytics.store import Column, Engine, banded, literal
-from analytics.tiers import LEDGERS, TIER, TIERS
+from analytics.tiers import LEDGERS, TIER, TIERS, full_order
 
 PLACE = ("city", "plan_year")
 
@@ -17,7 +17,7 @@ PLACE = ("city", "plan_year")
 class Fact:
     """What a question reads. `table`: the fact; `wide`: the type in which its amounts times a threshold are exact; `once`: of who
     stands in several of the cities asked, one row (see once_*.sql); `within`: dimensions whose filter every row passes; `told`: what the
-    files tell of the columns, nothing where they are not known; `apart`: see there.
+    files tell of the columns, nothing where they are not known; `apart`: see there; `order`: of payment, where it is one.
     """
 
     table: str
@@ -26,6 +26,16 @@ class Fact:
     within: tuple[str, ...] = ()
     told: Mapping[str, Column] = field(default_factory=dict)
     apart: bool = False
+    order: tuple[str, ...] = ()
+
+    def left(self) -> str:
+        """SQL of what each tier left of several rows taken together: where a row's city lacks the tier, what those before it left."""
+        order, found = full_order(self.order), []
+        for position, k in enumerate(order):
+            paid = "".join(f" - coalesce({TIER[j].paid}, 0)" for j in order[:position])
+            left = f"sum(coalesce({TIER[k].after}, own_before_fen{paid})::DOUBLE)::BIGINT"
+            found.append(f"CASE WHEN count({TIER[k].after}) > 0 THEN {left} END AS {TIER[k].after}")
+        return ", ".join(found)
 
 
 def apart(files: Sequence[Mapping[str, Column]]) -> bool:

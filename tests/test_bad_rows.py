@@ -244,7 +244,9 @@ def test_a_row_that_breaks_a_rule(judging: Delivered, kind: Kind) -> None:
 COUNTED = {e for k in JUDGING for e, _ in k.rows if e.startswith(("corrected", "warned"))}
 
 
-@pytest.mark.parametrize("counted", sorted(COUNTED - {"corrected Q21", "warned Q21_number", "corrected Q3", "warned I7"}))
+@pytest.mark.parametrize(
+    "counted", sorted(COUNTED - {"corrected Q21", "warned Q21_number", "corrected Q3", "warned I7"})
+)
 def test_a_rule_counts_its_rows_and_no_others(judging: Delivered, counted: str) -> None:
     """As many findings as rows with that fault: neither a row missed nor a good row accused."""
     wanted = sum(e == counted for k in JUDGING for e, _ in k.rows)

@@ -140,10 +140,10 @@ def test_a_product_year_says_which_year_a_policy_and_its_premium_are_of(tmp_path
         for year in (2023, 2024)
     }
     assert found[2023] == {1: (True, 100), 2: (True, 200), 4: (True, None)}
-    # without a product year a premium counts once, in the year its spell begins
-    assert found[2024] == {1: (False, None), 2: (True, None), 3: (True, 300), 4: (True, None)}
+    # without a product year a policy is of the edition it lies in, and the premium of a longer spell counts in the year it begins
+    assert found[2024] == {1: (False, None), 2: (False, None), 3: (True, 300), 4: (True, None)}
     held = {r["person_key"]: r["is_holder"] for r in rows(snapshot, "person_year")}
-    assert held == {1: False, 2: True, 3: True, 4: True}
+    assert held == {1: False, 2: False, 3: True, 4: True}
 
 
 def test_two_spells_of_a_year_tell_of_one_premium(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def own_checks(job: Job, totals: Row | None) -> list[Row]:
         return [_row(job, job.key, rule) for rule in ("Q28", "several_households", "I11")]
     t = totals
     enrolled = (t["settlements"], t["unenrolled"], t["unenrolled_fen"]) if t["has_enrolled"] else None
-    paid = (t["claimants"], t["overpaid"], t["overpaid_fen"]) if job.inputs["commercial_claim"] else None
+    paid = (t["claimants"], t["overpaid"], t["overpaid_fen"]) if job.has_payments else None
     several = (t["linked"], t["several"], t["several_fen"]) if job.inputs["household_member"] else None
     over = _row(job, job.key, "I11", paid)
     if paid and t["claimed_fen"] - t["overpaid_fen"] < t["claimed_fen"] * (rules()["I11"].limit or 0):

@@ -12,7 +12,19 @@ from pathlib import Path
 import duckdb
 
 from analytics import reference
-from analytics.facts.jobs import AMOUNTS, Job, at, in_parts, is_undone, leading, place, query, source, undone
+from analytics.facts.jobs import (
+    AMOUNTS,
+    Job,
+    at,
+    in_parts,
+    is_undone,
+    leading,
+    paid_in_year,
+    place,
+    query,
+    source,
+    undone,
+)
 from analytics.facts.partition import file_name, ledger
 from analytics.facts.product import covered
 from analytics.store import FACTS_FORMAT, banded, literal, parquet
@@ -38,7 +50,7 @@ def hospital_year(con: duckdb.DuckDBPyConnection, jobs: Sequence[Job], staging: 
         con.execute(f"CREATE TEMP TABLE undone AS {undone(jobs, _SUMMED)}").fetchall()
     placed = query("placed").fill(
         settlement=source(jobs, "settlement", around=True),
-        commercial_claim=source(jobs, "commercial_claim"),
+        commercial_claim=paid_in_year(jobs),
         covered=covered(jobs),
     )
     con.execute(f"CREATE TEMP TABLE placed AS {placed}").fetchall()
@@ -64,7 +76,7 @@ def _share(jobs: Sequence[Job], persons: Sequence[Path], in_part: bool) -> str:
     return query("hospital_share").fill(
         at=leading(jobs),
         settled=f"{kept} UNION ALL {refunded}" if in_part else kept,
-        commercial_claim=source(jobs, "commercial_claim"),
+        commercial_claim=paid_in_year(jobs),
         claimed=", ".join(claimed),
         person_year=parquet(persons) + (f" WHERE person_key BETWEEN {keys[0]} AND {keys[1]}" if keys else ""),
         band=banded("cost_fen", reference.bands()),

@@ -4,7 +4,8 @@ import hashlib
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ READ = {
     "settlement": "city plan_year person_key mdtrt_id setl_id setl_time updt_time row_kind provider_id birth_year insurance_type sex "
     f"hospital_level care_type cross_region disease {_MONEY}",
     "settlement_undone": f"{_UNDONE} {_MONEY}",
-    "commercial_claim": "city plan_year person_key product_code tier duty_code setl_id mdtrt_id claim_date pay_date is_one_stop disease paid_amt_fen",
+    "commercial_claim": "city plan_year person_key product_code tier duty_code setl_id mdtrt_id incurred_date claim_date pay_date is_one_stop disease paid_amt_fen",
     "enrolment": "city person_key insutype insurance_type start_date end_date person_group is_pre_existing is_retired "
     "product_code product_year premium_fen insured_since product_since",
     "person": "person_key birth_year sex",
@@ -50,6 +51,7 @@ READ = {
 _TURNED = ("household_member", "household_economy")
 # Columns were added to these tables since: what an older delivery lacks did not come.
 _GROWN = ("commercial_claim", "enrolment")
+_POLICY_DAYS = 400  # a policy of a year, with some days before it begins
 # A city-year of more settlements is worked a range of keys at a time: it needs little more memory than a small one.
 PART = 1_200_000
 _TYPES = {
@@ -69,7 +71,9 @@ def code_version() -> str:
 class Job:
     """One city and plan year. `inputs`: files its facts are made of; `around`: files its checks look into as well, where
     refunds and linked settlements of other years are found; `numbered`: those with rows keyed by a person number only;
-    `premium`: SQL of what the plan says a person pays; `keys`: only persons with a key from the one to the other.
+    `premium`: SQL of what the plan says a person pays; `editions`: plan year, first and last day of those around it that cross the
+    turn of a year; `others`: payments under those of other plan years that run in this one; `keys`: only persons with a
+    key from the one to the other.
     """
 
     number: int
@@ -83,6 +87,8 @@ class Job:
     plan_file: str
     policy_line_fen: int | None
     premium: str
+    editions: tuple[tuple[int, date, date], ...] = ()
+    others: Files = ()
     keys: tuple[int, int] | None = None
 
     @property
@@ -94,7 +100,7 @@ class Job:
         """Equal keys mean byte-equal facts: inputs, order, line and the version of the code that builds."""
         linked = self.around["settlement"] if self.inputs["commercial_claim"] else ()
         told = (self.place, self.plan_order, self.policy_line_fen, self.premium, self.covered_years)
-        return _key(self.inputs, *told, [p.sha256 for p in linked])
+        return _key(self.inputs, *told, self.editions, [p.sha256 for p in (*linked, *self.others)])
 
     @cached_property
     def check_key(self) -> str:
@@ -104,7 +110,13 @@ class Job:
     @property
     def files(self) -> set[Partition]:
         """All that is read for it."""
-        return {p for side in (self.inputs, self.around) for parts in side.values() for p in parts}
+        sides = (*self.inputs.values(), *self.around.values(), self.others)
+        return {p for parts in sides for p in parts}
+
+    @property
+    def has_payments(self) -> bool:
+        """Whether insurers or charities told what they paid in this year."""
+        return bool(self.inputs["commercial_claim"] or self.others)
 
     @property
     def rows(self) -> int:
@@ -143,7 +155,7 @@ def jobs_of(deliveries: Iterable[Folder]) -> list[Job]:
     places = sorted(
         {(city, year) for table, city, year in files if city and year is not None and table in READ}
     )
-    plans = load_plans(places=places)
+    plans = load_plans(places={(city, y) for city, year in places for y in _around(year)})
 
     def of(table: str, city: str, *years: int) -> Files:
         where = [(table, None, None), (table, city, None), *((table, city, year) for year in years)]
@@ -155,6 +167,12 @@ def jobs_of(deliveries: Iterable[Folder]) -> list[Job]:
 
     jobs = []
     for number, (city, year) in enumerate(places, 1):
+        editions = tuple(
+            (y, p.period.start, p.period.end)
+            for y in _around(year)
+            if (p := plans.get((city, y))) and p.period and p.period.start.year < p.period.end.year
+        )
+        running = [y for y, start, end in editions if y != year and start.year <= year <= end.year]
         plan, line = plans.get((city, year)), reference.policy_line(city, year)
         period = (plan.period.start.year, plan.period.end.year) if plan and plan.period else (year, year)
         covered = tuple(range(period[0], period[1] + 1))
@@ -170,8 +188,14 @@ def jobs_of(deliveries: Iterable[Folder]) -> list[Job]:
             number, city, year, with_alias(inputs), with_alias(around), frozenset(numbered), covered,
             tuple(plan.order) if plan else (), f"{reference.places()[city].slug}/{year}.toml" if plan else "",
             line.yuan * 100 if line else None, premium_sql(plan) if plan else "NULL::BIGINT",
+            editions, of("commercial_claim", city, *running) if running else (),
         ))  # fmt: skip
     return jobs
+
+
+def _around(year: int) -> range:
+    """Plan years of the editions a policy or a payment of this year, or a policy of the year before, can be of."""
+    return range(year - 2, year + 3)
 
 
 def source(
@@ -221,14 +245,49 @@ def source(
         rows = f"(SELECT {known} FROM {rows} AS one LEFT JOIN alias ON number_key = one.person_key)"
     if keys := jobs[0].keys:
         rows = f"(FROM {rows} WHERE person_key BETWEEN {keys[0]} AND {keys[1]})"
+    if table == "enrolment" and (held := _edition(jobs, "middle")):
+        # the file need not say of what edition a policy is: where it lies in two years, that which holds its middle
+        middle = "start_date + ((end_date - start_date) // 2)::INTEGER AS middle"
+        policy = f"product_code IS NOT NULL AND year(start_date) < year(end_date) AND end_date - start_date <= {_POLICY_DAYS}"
+        filled = f"coalesce(product_year, CASE WHEN {policy} THEN {held} END) AS product_year"
+        rows = f"(SELECT * EXCLUDE middle REPLACE ({filled}) FROM (SELECT *, {middle} FROM {rows}))"
     return rows
+
+
+def paid_in_year(jobs: Sequence[Job]) -> str:
+    """What to read commercial payments from for the ledger: in the year of care, where they come under an edition that crosses the
+    turn of a year. The day of care, else of the claim, else of the payment tells which of the edition's years that is.
+    """
+    if not any(job.others or len(job.covered_years) > 1 for job in jobs):
+        return source(jobs, "commercial_claim")
+    every = [replace(job, inputs={**job.inputs, "commercial_claim": (*job.inputs["commercial_claim"], *job.others)}) for job in jobs]  # fmt: skip
+    day = "year(coalesce(incurred_date, claim_date, pay_date))"
+    whens = " ".join(
+        f"WHEN city = {literal(city)} AND plan_year = {y} THEN least(greatest({day}, {start.year}), {end.year})"
+        for city, y, start, end in sorted({(job.city, *edition) for job in jobs for edition in job.editions})
+    )
+    year = f"CASE WHEN {day} IS NULL THEN plan_year {whens} ELSE plan_year END::INTEGER"
+    places = ", ".join(f"({literal(job.city)}, {job.plan_year})" for job in jobs)
+    rows = f"SELECT * REPLACE ({year} AS plan_year) FROM {source(every, 'commercial_claim')}"
+    return f"(FROM ({rows}) WHERE (city, plan_year) IN ({places}))"
+
+
+def _edition(jobs: Sequence[Job], day: str) -> str:
+    """SQL of the plan year of the edition a day lies in, among those that cross the turn of a year; empty without any."""
+    whens = [
+        f"WHEN city = {literal(city)} AND {day} BETWEEN DATE '{start}' AND DATE '{end}' THEN {y}"
+        for city, y, start, end in sorted({(job.city, *edition) for job in jobs for edition in job.editions})
+    ]
+    return f"CASE {' '.join(whens)} END" if whens else ""
 
 
 def one_alias(files: Iterable[Path]) -> str:
     """SELECT of the table `alias` that `source` joins: for a person known by number only, the key of the certificate that most
     rows have beside this number; among equals no key may decide, and the number stays what it is.
     """
-    nothing = "SELECT NULL::BIGINT AS number_key, NULL::BIGINT AS person_key, NULL::BIGINT AS n_rows WHERE false"
+    nothing = (
+        "SELECT NULL::BIGINT AS number_key, NULL::BIGINT AS person_key, NULL::BIGINT AS n_rows WHERE false"
+    )
     rows = f"{nothing} UNION ALL BY NAME FROM {parquet(files, by_name=True)}"  # deliveries of before rows were counted
     pairs = f"SELECT number_key, person_key, sum(coalesce(n_rows, 1)) AS n FROM ({rows}) GROUP BY number_key, person_key"
     most = "QUALIFY n = max(n) OVER (PARTITION BY number_key)"

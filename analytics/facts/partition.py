@@ -26,6 +26,7 @@ from analytics.facts.jobs import (
     is_undone,
     leading,
     one_alias,
+    paid_in_year,
     place,
     query,
     source,
@@ -70,7 +71,7 @@ _MAYBE = {
 
 # The money a fact states, and what it must come to: a total of its persons.
 _COST = ("cost_fen", "cost_fen")
-_MONEY = {"policy_year": ("paid_fen", "inclusive_paid_fen"), "claim": ("paid_fen", "claimed_fen")}
+_MONEY = {"policy_year": ("paid_fen", "sold_fen"), "claim": ("paid_fen", "told_fen")}
 
 
 def desk(read: Sequence[Path], write: Path, aliases: Sequence[Path] = ()) -> duckdb.DuckDBPyConnection:
@@ -91,6 +92,7 @@ class Work:
     def __init__(self, con: duckdb.DuckDBPyConnection, jobs: Sequence[Job], staging: Path) -> None:
         self.con, self.jobs, self.staging = con, jobs, staging
         self.written: list[tuple[Job, str, str]] = []
+        self.told: dict[tuple[str, int], Row] = {}  # payments under the products of a year, whenever care was
 
     def run(self) -> dict[str, Made]:
         """Write the fact files. By key of the job: what the manifest says of them and of the checks made on the way."""
@@ -105,8 +107,9 @@ class Work:
         }
         for (job, table, kind), (rows, fen) in zip(self.written, self._stated(), strict=True):
             money, reckoned = _MONEY.get(table, _COST)
-            if kind == "claims" and fen != totals[job.place][reckoned]:
-                raise RuntimeError(f"{job.city} {job.plan_year}: {table} holds other money than person_year")
+            sums = totals.get(job.place, {}) | self.told.get(job.place, {})
+            if kind == "claims" and fen != sums.get(reckoned, 0):
+                raise RuntimeError(f"{job.city} {job.plan_year}: {table} holds other money than {reckoned}")
             name = file_name(table, job.number, kind)
             made[job.key]["files"].append({
                 "table": table, "name": name, "rows": rows, "city": job.city, "plan_year": job.plan_year,
@@ -125,11 +128,12 @@ class Work:
         done = self.con.execute(query("totals").fill(tolerance=str(rules()["I11"].tolerance_fen)))
         names = [column[0] for column in done.description]
         totals = {(row[0], row[1]): dict(zip(names, row, strict=True)) for row in done.fetchall()}
+        self._check_payments(jobs, totals)
         for job in jobs:
             if (paid := totals.get(job.place)) is None:
                 continue  # nobody: all its settlements are undone
             # Insurers and charities are not in the national record: without their file what they paid is unknown, not zero.
-            told = {k for k in job.plan_order if TIER[k].national_fields or job.inputs["commercial_claim"]}
+            told = {k for k in job.plan_order if TIER[k].national_fields or job.has_payments}
             covered = [k for k in full_order(job.plan_order) if k in told or paid[TIER[k].paid]]
             where = f"WHERE city = {literal(job.city)} AND plan_year = {job.plan_year}"
             line = literal(job.policy_line_fen) + "::BIGINT"
@@ -182,6 +186,16 @@ class Work:
                         job, table, "claims", f"SELECT * {_MAYBE[table]} FROM {table} {where} ORDER BY ALL"
                     )
 
+    def _check_payments(self, jobs: Sequence[Job], totals: dict[tuple[str, int], Row]) -> None:
+        """Raise RuntimeError where the ledger holds other payments than were told."""
+        paid = "coalesce(sum(paid_amt_fen::DOUBLE), 0)::BIGINT"
+        told = f"SELECT city, plan_year, {paid}, coalesce(sum(paid_amt_fen::DOUBLE) FILTER (tier = 'inclusive'), 0)::BIGINT"
+        for city, year, fen, _ in self._do(f"{told} FROM {paid_in_year(jobs)} GROUP BY ALL"):
+            if fen != totals[city, year]["claimed_fen"]:
+                raise RuntimeError(f"{city} {year}: person_year holds other payments than were told")
+        for city, year, fen, sold in self._do(f"{told} FROM {source(jobs, 'commercial_claim')} GROUP BY ALL"):
+            self.told[city, year] = {"told_fen": fen, "sold_fen": sold}
+
     def _do(self, sql: str) -> list[Any]:
         return self.con.execute(sql).fetchall()
 
@@ -214,7 +228,8 @@ class Work:
             statutory=" + ".join(settled.values()),
             paid=", ".join(paid),
             newest=newest if several else "",
-            **{table: source(jobs, table) for table in ("commercial_claim", "person", "household_member")},
+            commercial_claim=paid_in_year(jobs),
+            **{table: source(jobs, table) for table in ("person", "household_member")},
         )
 
     def _household_year(self, jobs: Sequence[Job]) -> str:

@@ -80,7 +80,10 @@ class Compiled:
         form = self.question.measure
         if not self.read.once or form.grain not in LEDGERS:
             return self.read.table, "DISTINCT person_key" if self.read.once else form.counted
-        return f"(\n{_file(f'once_{form.grain}').fill(keep=self.places(), left=self.read.left())})", form.counted
+        return (
+            f"(\n{_file(f'once_{form.grain}').fill(keep=self.places(), left=self.read.left())})",
+            form.counted,
+        )
 
     def rows(self) -> str:
         """CTEs up to `cut`: a row per row of the ledger with dimensions, sums of one row, and what ranks it."""

@@ -10,7 +10,7 @@ from analytics.synthetic.settle import scopes
 
 COLUMNS = (
     "claim_id", "product_code", "tier", "duty_code", "psn_no", "setl_id", "insuplc_admdvs", "year",
-    "claim_date", "pay_date", "scope_amt", "paid_amt", "is_one_stop", "status",
+    "incurred_date", "claim_date", "pay_date", "scope_amt", "paid_amt", "is_one_stop", "status",
 )  # fmt: skip
 KEY = ("product_code", "tier", "duty_code", "psn_no", "insuplc_admdvs")
 
@@ -87,5 +87,6 @@ def _dated(
         claim_id=f"C{city.code}{year}" + pl.int_range(n, eager=True).cast(pl.String).str.zfill(7),
         year=pl.lit(str(year)),
         is_one_stop=pl.Series(one_stop),
+        incurred_date=pl.col("day"),
         claim_date=pl.col("day") + pl.duration(days=pl.lit(pl.Series(waited.astype(np.int64)))),
     ).with_columns(pay_date=pl.col("claim_date") + pl.duration(days=pl.lit(pl.Series(days.astype(np.int64)))))

@@ -14,13 +14,19 @@ from pydantic import Field
 
 from analytics import reference
 from analytics.plans.load import folder_of_plans, load_plans
-from analytics.plans.model import MISSING, NotModelled, Plan, Slug, TierRule
+from analytics.plans.model import (
+    ALWAYS_SAID,
+    MISSING,
+    SAID_WHERE_GIVEN,
+    NotModelled,
+    Plan,
+    Slug,
+    TierRule,
+)
 from analytics.reference import Form, SourceClass, Text
 
 Status = Literal["complete", "partly", "skeleton"]
 # The fields of a row that say what it pays; the others only say whose row it is.
-_ALWAYS = ("base", "scope", "deductible", "bands", "ceiling")
-_WHERE_GIVEN = ("advance_share", "not_for", "waiting_days", "loyalty")
 _CHANGES = ("deductible", "bands", "rate_plus", "ceiling")
 
 
@@ -127,7 +133,7 @@ def _covered(scheme: Scheme, known: Years, year: int, plan: Plan | None) -> Cove
 
 
 def _values(plan: Plan, rule: TierRule) -> Iterator[Value]:
-    for field in (*_ALWAYS, *(f for f in _WHERE_GIVEN if getattr(rule, f))):
+    for field in (*ALWAYS_SAID, *(f for f in SAID_WHERE_GIVEN if getattr(rule, f))):
         known = None if getattr(rule, field) == MISSING else plan.source_class(rule, field)
         yield Value(f"{rule.label}: {field}", known)
     for position, variant in enumerate(rule.variants, 1):

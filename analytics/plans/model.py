@@ -268,6 +268,11 @@ SOURCED_FIELDS = tuple(
 )
 
 
+# What every row says, and what it says where it is given; variants apart.
+ALWAYS_SAID = ("base", "scope", "deductible", "bands", "ceiling")
+SAID_WHERE_GIVEN = ("advance_share", "not_for", "waiting_days", "loyalty")
+
+
 class NotModelled(Form):
     """A clause of the published rules that the tier rows do not express."""
 
@@ -330,15 +335,8 @@ class Plan(Form):
         """Every value of the tiers that is assumed: its row and field; of a variant with a source of its own, the variant too."""
         found: list[tuple[TierRule, str, Variant | None]] = []
         for rule in self.tier:
-            given = ("not_for", "waiting_days", "loyalty", "variants")
-            fields = (
-                "base",
-                "scope",
-                "deductible",
-                "bands",
-                "ceiling",
-                *(f for f in given if getattr(rule, f)),
-            )
+            given = (f for f in (*SAID_WHERE_GIVEN, "variants") if getattr(rule, f))
+            fields = (*ALWAYS_SAID, *given)
             found += [(rule, f, None) for f in fields if self.source_class(rule, f) == "assumed"]
             found += [
                 (rule, "variants", variant)

@@ -7,7 +7,7 @@ from analytics.plans.model import Variant
 from analytics.view import benefits, rules
 
 # Headings of fields that are called otherwise on the pages.
-_HEADING = {"base": "counts", "waiting_days": "waiting", "not_for": "who"}
+_HEADING = {"base": "counts", "advance_share": "counts", "waiting_days": "waiting", "not_for": "who"}
 
 
 def lines(plan: Plan) -> list[str]:
@@ -24,6 +24,8 @@ def _value(rule: TierRule, field: str, variant: Variant | None) -> str:
     match field:
         case "base":
             return t(f"base.{rule.base}")
+        case "advance_share":
+            return benefits.advance(rule)
         case "scope":
             return benefits.care(rule.scope)
         case "not_for":

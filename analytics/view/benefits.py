@@ -332,12 +332,17 @@ def _counts(rule: TierRule) -> str:
     """What cost counts: which part, of which care, where, over what time."""
     parts = [t(f"base.{rule.base}")]
     if rule.advance_share:
-        parts.append(t("benefit.advance", share=_percent(rule.advance_share)))
+        parts.append(advance(rule))
     parts.append(care(rule.scope))
     if rule.cross_region:
         parts.append(_regions(rule.cross_region))
     parts.append(t(f"per.{rule.per}"))
     return t("explain.semicolon").join(parts)
+
+
+def advance(rule: TierRule) -> str:
+    """What of the advance self-pay counts too."""
+    return t("benefit.advance", share=_percent(rule.advance_share))
 
 
 def care(codes: Iterable[str]) -> str:

@@ -109,7 +109,10 @@ def sign(path: Path, key: Path) -> Path:
     """Check a file and sign it in place; the key is made where there is none, and its public half beside it (`.pub`), which this
     returns. Raises BadGrants.
     """
-    body = path.read_bytes().rpartition(_MARK)[0] or path.read_bytes()
+    above, mark, below = path.read_bytes().rpartition(_MARK)
+    if b"\n" in below.strip() and mark:
+        raise BadGrants("something stands below the signature; move it above and sign again")
+    body = above if mark else below
     check(body)
     body = body.rstrip(b"\n") + b"\n"
     public = key.with_name(key.name + ".pub")

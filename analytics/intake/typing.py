@@ -227,5 +227,7 @@ def _money(column: Column, source: str, raw: str, kind: str, scale: int, reason:
             exact = f" AND {fen} = ({{raw}})::DOUBLE * {scale}" if scale == 1 else ""
             return Typed(raw, f"CASE WHEN abs({fen}) <= {limit}{exact} THEN {fen}::{wanted} END", reason)
         fen = f"(({{raw}}) * {scale})"
-        return Typed(raw, f"CASE WHEN {fen} = trunc({fen}) AND abs({fen}) <= {bound} THEN {fen}::{wanted} END", reason)
+        return Typed(
+            raw, f"CASE WHEN {fen} = trunc({fen}) AND abs({fen}) <= {bound} THEN {fen}::{wanted} END", reason
+        )
     raise WrongType(f"is {kind}, not an amount; deliver yuan with two decimals")

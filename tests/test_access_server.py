@@ -164,7 +164,9 @@ def test_what_a_role_needs_does_not_hang_on_its_name(monkeypatch: pytest.MonkeyP
         _granted('role = "reinsurer"\ncities = ["weihai"]')
     with pytest.raises(ValueError, match="needs the products"):
         Viewer("x", "reinsurer", frozenset({"371000"}), frozenset())
-    assert _granted('role = "reinsurer"\ncities = ["weihai"]\nproducts = ["wnb"]').products == {"wnb"}
+    assert _granted('role = "reinsurer"\ncities = ["weihai"]\nproducts = ["wnb"]').products == frozenset(
+        {"wnb"}
+    )
     assert _granted('role = "inspector"').cities is None
     assert _granted('role = "inspector"\ncities = ["weihai"]').cities is None
     for role in ("local", "console"):

@@ -220,7 +220,7 @@ def test_a_sample_does_not_mix_into_a_store_in_use(run: Run, sample_store: Path)
 
 def test_a_sample_does_not_mix_into_deliveries_nobody_has_built(run: Run, tmp_path: Path) -> None:
     store, persons = tmp_path / "store", tmp_path / "persons.csv"
-    persons.write_text("psn_no\nP1\nP2\n")
+    persons.write_text("psn_no,gend\nP1,1\nP2,2\n")
     assert run("ingest", store, persons, "--as", "person")[0] == 0
     code, _, err = run("sample", store, "--persons", 100, "--cities", "weihai", "--years", "2023")
     assert code == 1 and "already holds data" in err

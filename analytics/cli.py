@@ -3,6 +3,7 @@
 """
 
 import argparse
+import io
 import json
 import os
 import runpy
@@ -37,6 +38,9 @@ BUSY, STOPPED = 75, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    for stream in (sys.stdout, sys.stderr):  # what is written is not of the code page of a terminal
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors=stream.errors)
     args = _parser().parse_args(arguments)
     try:
         check_settings()

@@ -7,9 +7,9 @@ import tomllib
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 SourceClass = Literal["seed", "page_A", "page_B", "page_C", "known", "assumed"]
 
@@ -62,10 +62,6 @@ def load_toml(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path.name}: not valid TOML: {error}") from error
 
 
-def _date_free(value: Any) -> str:
-    return str(value)
-
-
 class City(Form):
     """A place with benefit rules, named by six-digit code or slug.
 
@@ -92,7 +88,7 @@ class Income(Form):
     year: int
     yuan: int
     source_class: SourceClass
-    source: Annotated[str, BeforeValidator(_date_free)] = ""
+    source: str = ""
 
 
 class Band(Form):

@@ -68,7 +68,7 @@ def sample(
         changing(store, "sample") as target,
         tempfile.TemporaryDirectory(prefix="jianfu-sample-", ignore_cleanup_errors=True) as scratch,
     ):
-        if target.is_published:
+        if target.is_published or target.deliveries():
             raise intake.Refused(
                 [f"{target.path}: already holds data; write the sample into an empty folder"]
             )

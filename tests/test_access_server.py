@@ -17,6 +17,9 @@ from analytics.release import (
     Server,
     Sessions,
     Unsafe,
+    Viewer,
+    access,
+    grants,
     is_loopback,
     read_grants,
     sign_grants,
@@ -117,6 +120,64 @@ def test_a_file_with_secrets_that_others_may_read(folder: Path, store: Path) -> 
     path.chmod(0o644)
     (line,) = Server(path, store).refusals()
     assert "chmod 600" in line
+
+
+def test_grants_below_the_signature_are_not_lost(folder: Path) -> None:
+    """Written there, they would be signed away: the file stays as it is until they stand above."""
+    oidc.grants(folder)
+    file, more = folder / "grants.toml", '\n[[grant]]\nsub = "late"\nrole = "auditor"\n'
+    above = file.read_text("utf-8").replace("version = 1", "version = 2")
+    file.write_text(above + more, "utf-8")
+    with pytest.raises(BadGrants, match="below the signature; move it above"):
+        sign_grants(file, folder / "grants.key")
+    assert file.read_text("utf-8") == above + more
+    body, mark, signature = above.rpartition("# signature: ")
+    file.write_text(body + more + mark + signature, "utf-8")
+    public = sign_grants(file, folder / "grants.key")
+    assert "late" in read_grants(file.read_bytes(), public.read_bytes()).viewers
+
+
+def test_a_key_taken_out_of_use_counts_no_more(folder: Path, store: Path) -> None:
+    """From the next look on, though the grants it signed lie there unchanged."""
+    server = Server(oidc.configuration(folder, 8501, 8502), store)
+    assert "zhuhai" in server.grants().viewers
+    (folder / "other.toml").write_text("version = 1\n")
+    sign_grants(folder / "other.toml", folder / "other.key").replace(folder / "grants.key.pub")
+    with pytest.raises(BadGrants, match="signed by another key"):
+        server.grants()
+
+
+def _roles(monkeypatch: pytest.MonkeyPatch, **copies: str) -> None:
+    known = access.roles()
+    more = known | {name: known[role] for name, role in copies.items()}
+    for module in (access, grants):
+        monkeypatch.setattr(module, "roles", lambda: more)
+
+
+def _granted(text: str) -> Viewer:
+    return grants.check(f'version = 1\n[[grant]]\nsub = "x"\n{text}\n'.encode()).viewers["x"]
+
+
+def test_what_a_role_needs_does_not_hang_on_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    _roles(monkeypatch, reinsurer="insurer", inspector="auditor", console="local")
+    with pytest.raises(BadGrants, match="reinsurer: needs the products"):
+        _granted('role = "reinsurer"\ncities = ["weihai"]')
+    with pytest.raises(ValueError, match="needs the products"):
+        Viewer("x", "reinsurer", frozenset({"371000"}), frozenset())
+    assert _granted('role = "reinsurer"\ncities = ["weihai"]\nproducts = ["wnb"]').products == frozenset(
+        {"wnb"}
+    )
+    assert _granted('role = "inspector"').cities is None
+    assert _granted('role = "inspector"\ncities = ["weihai"]').cities is None
+    for role in ("local", "console"):
+        with pytest.raises(BadGrants, match=f"{role} is who sits at the machine"):
+            _granted(f'role = "{role}"')
+
+
+def test_a_role_says_whether_it_needs_products() -> None:
+    row = access.roles()["insurer"].model_dump(exclude={"products"})
+    with pytest.raises(ValueError, match="products"):
+        access.Role.model_validate(row)
 
 
 @pytest.mark.parametrize("text", ["", "[server]\nhostes = []", "[server", "\xff"])

@@ -47,6 +47,17 @@ def test_as_a_program_of_its_own(tmp_path: Path) -> None:
     assert call("measure").returncode == 2
 
 
+@pytest.mark.parametrize("page", ["cp1252", "gbk"])
+def test_what_is_printed_is_utf8_on_every_code_page(tmp_path: Path, page: str) -> None:
+    """≤ and § of what is printed stand on neither of these code pages together with Chinese."""
+    environment = {**os.environ, "PYTHONIOENCODING": page, "PYTHONUTF8": "0"}
+    for words in (["measures"], ["measure", "没有§", "reach"]):
+        command = [sys.executable, "-m", "analytics.cli", *words]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+        told = done.stdout.decode("utf-8") + done.stderr.decode("utf-8")
+        assert "负担" in told if words == ["measures"] else "没有§: nothing is published" in told
+
+
 # --- the catalogue and answers
 
 
@@ -205,6 +216,15 @@ def test_a_sample_does_not_mix_into_a_store_in_use(run: Run, sample_store: Path)
     assert code == 1
     assert "already holds data" in err
     assert Store(sample_store).current().id == before
+
+
+def test_a_sample_does_not_mix_into_deliveries_nobody_has_built(run: Run, tmp_path: Path) -> None:
+    store, persons = tmp_path / "store", tmp_path / "persons.csv"
+    persons.write_text("psn_no,gend\nP1,1\nP2,2\n")
+    assert run("ingest", store, persons, "--as", "person")[0] == 0
+    code, _, err = run("sample", store, "--persons", 100, "--cities", "weihai", "--years", "2023")
+    assert code == 1 and "already holds data" in err
+    assert len(Store(store).deliveries()) == 1
 
 
 def test_quality(run: Run, sample_store: Path) -> None:

@@ -154,6 +154,42 @@ def test_what_was_written_wrong_in_a_case_is_said_at_once() -> None:
             read_case(broken)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("in_policy_yuan", "21474836.48", "is more than a claim holds: write at most 21474836.47 yuan"),
+        ("in_policy_yuan", "9e16", "is more than a claim holds"),
+        ("in_policy_yuan", "1e20", "is more than a claim holds"),
+        ("in_policy_yuan", "1e9999999", "is more than a claim holds"),
+        ("seq", "99999999999999999999", "is too large: write at most 9223372036854775807"),
+        ("seq", "9" * 5_000, "is too large"),
+        ("product_years", "2147483648", "is too large: write at most 2147483647"),
+    ],
+)
+def test_what_a_claim_cannot_hold_is_refused_in_one_line(
+    run: Run, tmp_path: Path, name: str, value: str, told: str
+) -> None:
+    """2^31 - 1 fen, as in the contracts; a number is of 64 bits, a count of years of 32."""
+    path = tmp_path / "case.csv"
+    path.write_text(f"{name},care_type\n{value},inpatient\n")
+    code, _, err = run("plans", "explain", "zhanjiang", "2013", path)
+    (line,) = err.splitlines()
+    assert code == 1 and f"line 2: {name}" in line and told in line
+    if name == "in_policy_yuan":
+        code, _, err = run(
+            "plans", "pay", "zhanjiang", "2013", "--tier", "serious_illness", "--amount", value
+        )
+        assert code == 1 and len(err.splitlines()) == 1 and told in err
+
+
+def test_the_largest_a_claim_holds_is_explained(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "case.csv"
+    largest = "in_policy_yuan,seq,product_years\n21474836.47,9223372036854775807,2147483647\n"
+    path.write_text(largest)
+    code, _, err = run("plans", "explain", "zhanjiang", "2013", path)
+    assert code == 0, err
+
+
 def test_a_case_on_the_command_line(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "case.csv"
     # Zhanjiang 2013: serious illness above 20,000 pays 50 %, from 50,000 60 %: 21,000 on 60,000

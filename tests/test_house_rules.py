@@ -51,6 +51,8 @@ UNITS = {
     2100: "bound of plan_year",
     4: "files kept in memory by the loader",
     12: "hex digits of a version",
+    2_147_483_647: "fen a claim holds, as in the contracts",
+    9_223_372_036_854_775_807: "the largest number of a claim",
 }
 # In SQL: ranks and positions, the last day of a year; fen and basis points only inside the rounding and unit idioms.
 SQL_NUMBERS = {"0", "1", "2", "3", "4", "5", "12", "31"}

@@ -72,5 +72,12 @@ def test_a_cache_that_cannot_be_written_says_what_to_do(
     blocked = tmp_path / "file"
     blocked.write_text("x")
     monkeypatch.setenv("JIANFU_CACHE", str(blocked))
-    with pytest.raises(RuntimeError, match="JIANFU_CACHE"):
+    with pytest.raises(OSError, match="let JIANFU_CACHE name a folder"):
         fonts.ready("国")
+
+
+def test_the_widths_of_a_font_that_grew_are_let_go(cache: Path) -> None:
+    path = fonts._path(fonts.ready(""), fonts.FAMILY, "Bold")
+    for state in range(100):
+        fonts._advances(path, state)
+    assert fonts._advances.cache_info().currsize < 10

@@ -21,7 +21,7 @@ from analytics.desk import answer
 from analytics.desk.answer import Desk
 from analytics.desk.outcome import Outcome
 from analytics.measures import measures
-from analytics.plans import Plan, plan_for
+from analytics.plans import Plan, load_plans, plan_for
 from analytics.reference import root
 from analytics.release import Released
 from analytics.store import Store
@@ -288,9 +288,11 @@ def test_a_survey_cannot_be_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_what_is_offered_passes_the_checks_of_a_plan() -> None:
     """Of a row that shares its deductible, of one with an eligible ceiling and of one whose rates are near 100 %."""
-    weihai = changing._offered("371000", 2024, "inclusive", "special_drugs.all")
+    weihai = changing._offered(load_plans()["371000", 2024], "inclusive", "special_drugs.all")
     assert all(len(changes) > 1 for code, changes in weihai["deductible"].items() if code != "auto")
-    leg = changing._offered("440400", 2023, "serious_illness", "cost_40_60.all")  # 400,000 to 600,000
+    leg = changing._offered(
+        load_plans()["440400", 2023], "serious_illness", "cost_40_60.all"
+    )  # 400,000 to 600,000
     assert set(leg["ceiling"]) == {
         "auto",
         "half_more",
@@ -299,8 +301,21 @@ def test_what_is_offered_passes_the_checks_of_a_plan() -> None:
         "none",
     }  # half would end below the deductible
     assert "600000" not in leg["deductible"] and "500000" in leg["deductible"]
-    near = changing._offered("440400", 2023, "basic", "inpatient.employee")  # 92 to 95 %
+    near = changing._offered(load_plans()["440400", 2023], "basic", "inpatient.employee")  # 92 to 95 %
     assert list(near["shift"]) == ["-20", "-15", "-10", "-5", "auto", "5"]
+
+
+def test_a_plan_that_changes_is_offered_at_its_own_values() -> None:
+    """Round amounts up to two and a half times the plan's own deductible, which stands at its place among them."""
+    plan = load_plans()["371000", 2023]
+    rule = next(plan.rules("serious_illness"))
+    code = changing._code(rule)
+    for own, below, most in ((18_000, "15000", 45_000), (9_000, "8000", 22_500)):
+        row = rule.model_copy(update={"deductible": own})
+        rows = tuple(row if r is rule else r for r in plan.tier)
+        offered = list(changing._offered(plan.model_copy(update={"tier": rows}), rule.id, code)["deductible"])
+        assert offered[offered.index("auto") - 1] == below
+        assert max(int(amount) for amount in offered if amount != "auto") <= most
 
 
 @pytest.mark.parametrize("name", sorted(shipped()))

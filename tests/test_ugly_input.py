@@ -244,6 +244,7 @@ UGLY: dict[str, Callable[[Path], list[Path]]] = {
     "replies": replies(".jsonl"),
     "an array of replies": replies(".json"),
     "bare replies": replies(".ndjson", bare=True),
+    "replies with times of Greenwich": replies(".jsonl", every(setl_time=lambda v: (datetime.datetime.fromisoformat(v) - datetime.timedelta(hours=8)).strftime("%Y-%m-%dT%H:%M:%SZ"))),
     "pre-settlement replies in both spellings": replies(".jsonl", [twice(row) for row in ROWS]),
     "no compression": parquet(compression="none", use_dictionary=False),
     "lz4 and checksums": parquet(compression="lz4", write_page_checksum=True),

@@ -107,7 +107,7 @@ def _check_digit(number: str) -> str:
 
 def key_maker(secret: Secret) -> Callable[[bytes], int]:
     """HMAC of a message as a signed 64-bit number, under all keys of the secret one after the other."""
-    pads = [
+    pads = [  # as `hmac` does it, without its calls in between: a quarter of the time of a sm3 number
         tuple(
             hashlib.new(secret.algorithm, bytes(b ^ fill for b in _short(key, secret).ljust(_BLOCK, b"\0")))
             for fill in (0x36, 0x5C)

@@ -170,12 +170,18 @@ def _time(raw: str, kind: str, wanted: str, formats: Sequence[str]) -> str:
             )
         if not formats:
             return f"NULL::{wanted}"
-        here = [f for f in formats if "%z" not in f]
-        abroad = [f for f in formats if "%z" in f]
+        here = [f for f in formats if not f.endswith(("%z", "Z"))]
+        abroad = [f for f in formats if f.endswith("%z")]
+        zulu = [f for f in formats if f.endswith("Z")]
         parts = [f"try_strptime({raw}, {literal(here)})"] if here else []
-        if abroad:  # the clock of China, whatever offset the text names
+        # the clock of China, whatever offset the text names; %z does not read a Z
+        if abroad:
             parts.append(
                 f"(try_strptime({raw}, {literal(abroad)})::TIMESTAMPTZ AT TIME ZONE 'Asia/Shanghai')"
+            )
+        if zulu:
+            parts.append(
+                f"(try_strptime({raw}, {literal(zulu)}) AT TIME ZONE 'UTC' AT TIME ZONE 'Asia/Shanghai')"
             )
         return f"coalesce({', '.join(parts)})::{wanted}"
     if kind == "TIMESTAMP WITH TIME ZONE":

@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any, get_args
 
 from analytics.plans.model import Capacity, CareType, CrossRegion, HospitalLevel, InsuranceType
@@ -28,6 +29,8 @@ COLUMNS: dict[str, tuple[str, Any]] = {
     **dict.fromkeys(COST_PARTS.values(), ("BIGINT", 0)),
     **{column: (kind, None) for column, kind in OPTIONAL.items()},
 }
+MOST = 2_147_483_647  # fen a claim holds, see the contracts of intake
+_LARGEST = {"INTEGER": MOST, "BIGINT": 9_223_372_036_854_775_807}
 _WORDS: dict[str, tuple[str, ...]] = {
     "insurance_type": get_args(InsuranceType),
     "person_group": ("general", *PERSON_GROUPS),
@@ -100,15 +103,19 @@ def _reader(name: str, is_money: bool, products: tuple[str, ...]) -> Callable[[s
     if name in _WORDS or name == "product":
         return lambda cell: _word(cell, _WORDS.get(name, products))
     readers: dict[str, Callable[[str], Any]] = {
-        "money": fen, "BOOLEAN": _flag, "DATE": _day, "BIGINT": _whole, "INTEGER": _whole, "VARCHAR": str
+        "money": fen, "BOOLEAN": _flag, "DATE": _day, "VARCHAR": str,
+        **{kind: partial(_whole, most=most) for kind, most in _LARGEST.items()},
     }  # fmt: skip
     return readers[kind]
 
 
 def fen(cell: str) -> int:
-    """Yuan as text into fen. Raises ValueError."""
+    """Yuan as text into fen, no more than a claim holds. Raises ValueError."""
     try:
-        amount = Decimal(cell) * 100
+        yuan = Decimal(cell)
+        if yuan.is_finite() and yuan > Decimal(MOST) / 100:
+            raise ValueError(f"is more than a claim holds: write at most {Decimal(MOST) / 100} yuan")
+        amount = yuan * 100
         if not amount.is_finite() or amount < 0 or amount % 1:
             raise InvalidOperation
     except InvalidOperation as error:
@@ -134,7 +141,9 @@ def _day(cell: str) -> date:
         raise ValueError("is no date: write 2024-01-31") from error
 
 
-def _whole(cell: str) -> int:
+def _whole(cell: str, most: int) -> int:
     if not cell.isdecimal():
         raise ValueError("is not a whole number")
+    if Decimal(cell) > most:
+        raise ValueError(f"is too large: write at most {most}")
     return int(cell)

@@ -294,6 +294,10 @@ class Plan(Form):
     tier: tuple[TierRule, ...] = ()
     not_modelled: tuple[NotModelled, ...] = ()
 
+    def __hash__(self) -> int:
+        """Of what can be hashed, so that answers may be kept by plan; equality is that of every value."""
+        return hash((self.city, self.plan_year))
+
     @property
     def order(self) -> tuple[str, ...]:
         """Tier ids in order of payment."""

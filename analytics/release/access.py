@@ -43,6 +43,7 @@ class Role(Form):
     zh: str
     en: str
     cities: Literal["all", "granted"]
+    products: Literal["all", "granted"]
     answers: Literal["exact", "protected", "none"]
     may: dict[str, tuple[str, ...]]
 
@@ -78,8 +79,8 @@ class Viewer:
         role = roles()[self.role]
         if role.cities == "granted" and role.answers == "exact" and self.cities is None:
             raise ValueError(f"role {self.role}: needs its cities")
-        if self.role == "insurer" and self.products is None:
-            raise ValueError("role insurer: needs the products of its contract")
+        if role.products == "granted" and not self.products:
+            raise ValueError(f"role {self.role}: needs the products of its contract")
 
     @cached_property
     def answers(self) -> str:

@@ -23,7 +23,7 @@ from pydantic import Field, ValidationError
 
 from analytics import reference
 from analytics.reference import Form
-from analytics.release.access import Viewer
+from analytics.release.access import Viewer, roles
 
 _MARK = b"# signature: "
 
@@ -46,6 +46,7 @@ class Grant(Form):
         """Raises ValueError for what cannot be granted."""
         known = reference.cities()
         cities = None
+        is_everywhere = self.role in roles() and roles()[self.role].cities == "all"
         if self.cities != "all":
             named = {reference.city_code(name) for name in self.cities}
             areas = {c.province for c in known.values()}
@@ -53,9 +54,9 @@ class Grant(Form):
                 raise ValueError(f"{', '.join(lost)}: no such city or province")
             named |= {code for code, city in known.items() if city.province in self.provinces}
             cities = frozenset(named)
-            if not cities and self.role != "auditor":
+            if not cities and not is_everywhere:
                 raise ValueError('names no city; write cities, provinces, or cities = "all"')
-        if self.role == "auditor":
+        if is_everywhere:
             cities = None
         return Viewer(self.sub, self.role, cities, frozenset(self.products) if self.products else None)
 
@@ -96,12 +97,14 @@ def check(body: bytes) -> Grants:
     for grant in form.grant:
         if grant.sub in viewers:
             raise BadGrants(f"{grant.sub}: granted twice")
-        if grant.role == "local":
-            raise BadGrants(f"{grant.sub}: local is who sits at the machine; nobody else is granted it")
         try:
-            viewers[grant.sub] = grant.viewer()
+            viewer = viewers[grant.sub] = grant.viewer()
         except ValueError as error:
             raise BadGrants(f"{grant.sub}: {error}") from error
+        if viewer.may("command_line"):
+            raise BadGrants(
+                f"{grant.sub}: {grant.role} is who sits at the machine; nobody else is granted it"
+            )
     return Grants(form.version, viewers, {g.sub: g.name or g.sub for g in form.grant})
 
 
@@ -109,7 +112,10 @@ def sign(path: Path, key: Path) -> Path:
     """Check a file and sign it in place; the key is made where there is none, and its public half beside it (`.pub`), which this
     returns. Raises BadGrants.
     """
-    body = path.read_bytes().rpartition(_MARK)[0] or path.read_bytes()
+    above, mark, below = path.read_bytes().rpartition(_MARK)
+    if b"\n" in below.strip() and mark:
+        raise BadGrants("something stands below the signature; move it above and sign again")
+    body = above if mark else below
     check(body)
     body = body.rstrip(b"\n") + b"\n"
     public = key.with_name(key.name + ".pub")

@@ -61,7 +61,7 @@ class Server:
             first = error.errors()[0]
             raise Unsafe(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
         self.setup, self.auth = form.server, form.auth
-        self._seen: tuple[bytes, Grants] | None = None
+        self._seen: tuple[tuple[bytes, bytes], Grants] | None = None
 
     def at(self, name: str) -> Path:
         """A path of the configuration."""
@@ -72,11 +72,11 @@ class Server:
         return Sessions(self.at(self.setup.state) / "sessions.sqlite")
 
     def grants(self) -> Grants:
-        """What is granted now: the file is looked at every time. Raises release.BadGrants for one that does not count."""
+        """What is granted now: the file and its key are looked at every time. Raises release.BadGrants for one that does not count."""
         try:
-            raw = self.at(self.setup.grants).read_bytes()
+            raw = self.at(self.setup.grants).read_bytes(), self.at(self.setup.grants_key).read_bytes()
             if self._seen is None or self._seen[0] != raw:
-                self._seen = raw, read(raw, self.at(self.setup.grants_key).read_bytes())
+                self._seen = raw, read(*raw)
         except OSError as error:
             raise BadGrants(f"cannot be read: {error.filename}: {error.strerror}") from error
         found = self._seen[1]

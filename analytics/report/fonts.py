@@ -11,7 +11,7 @@ import sys
 import tempfile
 import unicodedata
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -66,7 +66,7 @@ def _directory(given: str | None, user: str | None) -> Path:
 
 def ready(text: Iterable[str]) -> Path:
     """The folder of fonts, once they hold every character of `text`; a character the source lacks is named in the log and
-    stands as an empty box. Raises RuntimeError where the cache cannot be written.
+    stands as an empty box. Raises OSError where the cache cannot be written.
     """
     where = directory()
     wanted = {c for part in text for c in part if _drawn(c)}
@@ -75,7 +75,7 @@ def ready(text: Iterable[str]) -> Path:
         try:
             _grow(where, wanted)
         except OSError as error:
-            raise RuntimeError(
+            raise OSError(
                 f"fonts cannot be kept in {where}: {error}; let JIANFU_CACHE name a folder that can be written"
             ) from error
     if absent := sorted(wanted & _lacking):
@@ -104,7 +104,7 @@ def width(text: str, size: float, bold: bool = False, language: str = "zh") -> f
     return sum(narrow.get(c) or wide.get(c, 1000) for c in text) * size / 1000
 
 
-@cache
+@lru_cache(maxsize=8)  # a font that grows has many states; two families at two weights are in use
 def _advances(path: Path, _now: int) -> dict[str, int]:
     with TTFont(path, lazy=True) as font:
         return {chr(code): font["hmtx"][name][0] for code, name in font.getBestCmap().items()}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import Any
 
 import streamlit as st
@@ -123,7 +123,7 @@ def _has_deductible(rule: TierRule) -> bool:
 
 def _values(plan: Plan, rule: TierRule) -> Iterator[Data]:
     """The three controls of a liability; yields what is not as in the plan."""
-    offered = _offered(plan.city, plan.plan_year, rule.id, _code(rule))
+    offered = _offered(plan, rule.id, _code(rule))
     own = {
         "deductible": rules.yuan(rule.deductible),
         "shift": t("whatif.no_shift"),
@@ -151,10 +151,9 @@ def _shown(field: str, options: Mapping[str, list[Data]], own: str, code: str) -
     return rules.yuan(value)
 
 
-@cache
-def _offered(city: str, plan_year: int, tier: str, row: str) -> dict[str, dict[str, list[Data]]]:
+@lru_cache(maxsize=64)
+def _offered(plan: Plan, tier: str, row: str) -> dict[str, dict[str, list[Data]]]:
     """For each control its codes in order, and the changes each stands for: what the form of a plan allows."""
-    plan = asking.plans()[city, plan_year]
     rule = next(r for r in plan.rules(tier) if _code(r) == row)
     return {field: dict(_fitting(plan, grid)) for field, grid in _grids(plan, rule).items()}
 

@@ -253,6 +253,9 @@ def codes() -> set[str]:
     rules, found = grammar(), set()
     for form in measures().values():
         found |= {form.grain, form.unit, form.better}
+        parts = [form.numerator, form.denominator, form.usable, form.where]
+        parts += [text for name, one in form.sums.items() for text in (name, one.of, one.times)]
+        found |= {word for text in parts for word in re.findall(r"[a-z_]+", text)}  # words_terms.toml
     found |= {*rules.parameters, *rules.weights, *rules.resources}
     found |= {rule.severity for table in TABLES for rule in contract(table).rules}
     found |= {*TABLES, *get_args(ColumnType), *SIZES, *refusals()}

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from analytics.figures import about, published
-from analytics.measures import measures
+from analytics.figures import published
 from analytics.report import beside, layout, sentences
 from analytics.report.document import Cell
 from analytics.report.look import Number
@@ -75,11 +74,6 @@ def test_ours_has_as_many_decimals_as_were_published() -> None:
     figure = SimpleNamespace(unit="yuan", value=Decimal("69.6"), target=None)
     one: Any = SimpleNamespace(value=Decimal("79.04"), status="shown", apart=Decimal("9.44"), figure=figure)
     assert published.ours(one) == "79.0 元" and published.apart(one) == "+9.4 元 (+13.6%)"
-
-
-def test_what_is_divided_by_one_a_row_is_divided_by_their_number() -> None:
-    assert about.terms(measures()["paid_per_beneficiary"]) == "`paid` ÷ 人·年数"
-    assert about.terms(measures()["own_share_after"]) == "`after` ÷ `cost_fen`"
 
 
 @pytest.mark.parametrize(("loaded", "share"), [(60, "66.7%"), (90, "100.0%")])

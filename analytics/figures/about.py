@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analytics.figures import formats, names, tables, words
+from analytics.figures import formats, names, tables, terms, words
 from analytics.figures.words import say, t
-from analytics.measures import Measure, grammar
+from analytics.measures import grammar
 from analytics.release import Released
 
 _CITED = 3  # figure ids a citation names; the notes of a file hold all
@@ -20,14 +20,6 @@ def fraction(released: Released, row: Mapping[str, Any] | None = None) -> str:
     found = rows[0]
     over, under = (formats.count(round(found[part], 6)) for part in ("numerator", "denominator"))
     return f"{over} ÷ {under} = {tables.cell({**found, 'ci_low': None}, released.measure.unit)}"
-
-
-def terms(form: Measure) -> str:
-    """Numerator and denominator as the catalogue writes them; what is divided by 1 a row is divided by their number."""
-    under = (
-        t("about.each", unit=t(f"grain.{form.grain}")) if form.denominator == "1" else f"`{form.denominator}`"
-    )
-    return f"`{form.numerator}` ÷ {under}"
 
 
 def filters(released: Released) -> str:
@@ -118,7 +110,7 @@ def block(title: str, answers: Sequence[Released], link: str = "", head: str = "
         lines += [
             (t("about.measure"), f"{say(form.title)} ({form.id})"),
             (t("about.definition"), say(form.plain)),
-            (t("about.terms"), terms(form).replace("`", "")),
+            (t("about.terms"), terms.fraction(form)),
             (t("about.filters"), filters(answer)),
         ]
         if answer.parameters:

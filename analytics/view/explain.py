@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import polars as pl
 import streamlit as st
 
-from analytics.figures import about, formats, lookup, names, tables, words
+from analytics.figures import about, formats, lookup, names, tables, terms, words
 from analytics.figures.words import say, t
 from analytics.measures import Measure
 from analytics.release import Released
@@ -40,17 +40,11 @@ def definition(measure: Measure) -> None:
     left, right = st.columns([3, 2])
     with left:
         st.latex(measure.formula)
-        st.markdown(f"**{t('explain.terms')}** {about.terms(measure)}")
-        if measure.sums:
-            lines = [
-                f"* `{name}` = Σ `{s.of}`{f' × `({s.times})`' if s.times else ''}"
-                for name, s in measure.sums.items()
-            ]
-            st.markdown("\n".join(lines))
-        if measure.usable != "true":
-            st.markdown(f"**{t('explain.only')}** `{measure.usable}`")
-        if measure.where != "true":
-            st.markdown(f"**{t('explain.only')}** `{measure.where}`")
+        st.markdown(f"**{t('explain.terms')}** {words.plain(terms.fraction(measure))}")
+        st.markdown("\n".join(f"* {words.plain(line)}" for line in terms.sums(measure)))
+        for only in (measure.usable, measure.where):
+            if only != "true":
+                st.markdown(f"**{t('explain.only')}** {words.plain(terms.plain(only))}")
     with right:
         st.warning(say(measure.caveat), icon=":material/info:")
         for source in measure.source:
@@ -107,7 +101,7 @@ def number(key: str, answers: Sequence[Released], frame: pl.DataFrame, row: int,
             lines.append(t("number.hidden"))
         elif cells["status"] == "shown":
             lines += [
-                f"**{t('number.fraction')}** {about.fraction(answer, cells)} ({about.terms(form)})",
+                f"**{t('number.fraction')}** {about.fraction(answer, cells)} ({words.plain(terms.fraction(form))})",
                 f"**{t('number.rests', unit=t(f'grain.{form.grain}'))}** {formats.count(cells['n'])}",
             ]
         if answer.parameters:

@@ -103,7 +103,11 @@ UNSAFE: dict[str, tuple[dict[str, Any], Callable[[Path, Path], Any] | None, str]
     "grants signed by another": ({}, _other_key, "signed by another key"),
     "older grants": ({}, _older, "version 7 was in force"),
     "grants for anybody to write": ({}, lambda f, _: (f / "grants.toml").chmod(0o666), "anybody may write"),
-    "grants in a folder for anybody to write": ({"grants": "open/grants.toml"}, _open_folder, "or its folder"),
+    "grants in a folder for anybody to write": (
+        {"grants": "open/grants.toml"},
+        _open_folder,
+        "or its folder",
+    ),
     "a store for anybody to write": ({}, lambda _, s: s.chmod(0o777), "anybody may write to the store"),
     "logins inside the store": ({"state": "../store/logins"}, None, "lies inside the store"),
 }

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import policies
 import pytest
 from canonical import WEIHAI, ZHUHAI, cube_of, deliver, settle
 from conftest import Run
-from policies import after, paid
 from protected_world import K, of, primary_only, view, where
 
 from analytics import verbs
@@ -247,7 +247,7 @@ def of_a_hundred(store: Path, measure: str, known: int, left: int) -> dict[str, 
     deliver(
         store,
         settlement=[settle(f"s{i}", 10**5, person=i, year=2024, provider_id=f"H{i % 31}") for i in each],
-        commercial_claim=[paid(f"k{i}", 1, person=i, **(after(3) if i < known else {})) for i in range(known + left)],
+        commercial_claim=[policies.paid(f"k{i}", 1, person=i, **(policies.after(3) if i < known else {})) for i in range(known + left)],
         household_member=[{"person_key": i, "household_key": 1000 + i} for i in each],
         household_economy=[
             {"household_key": 1000 + i, "year": 2024, "size": 1, "income_annual_fen": 0 if i < left else 10**5} for i in each
@@ -268,7 +268,10 @@ def test_a_median_rests_on_enough_persons_on_each_side(tmp_path: Path, persons: 
 @pytest.mark.parametrize(("left", "told"), [(10, None), (13, 15)])
 def test_how_few_were_left_out_is_not_told(tmp_path: Path, left: int, told: int | None) -> None:
     """Neither persons left out of an answer nor households without a resource, beside figures that are shown."""
-    for measure, column in (("days_to_pay_median", "n_excluded"), ("catastrophic_headcount", "n_no_resource")):
+    for measure, column in (
+        ("days_to_pay_median", "n_excluded"),
+        ("catastrophic_headcount", "n_no_resource"),
+    ):
         row = of_a_hundred(tmp_path / measure, measure, 40, left)
         assert (row["status"], row[column]) == ("shown", told)
 

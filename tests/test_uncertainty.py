@@ -11,8 +11,7 @@ import pytest
 from survey import Survey
 
 from analytics.desk.answer import Desk
-from analytics.measures import DIFFERENCES, Book, measures
-from analytics.measures import resample
+from analytics.measures import DIFFERENCES, Book, measures, resample
 from analytics.measures.contrast import holm
 from analytics.measures.form import uncertainty
 from analytics.measures.resample import Resample

@@ -63,7 +63,7 @@ def plan(*rows: dict[str, Any]) -> Plan:
 
 def paid(replay: Replay, of: Plan) -> dict[tuple[str, int], int]:
     """Yuan by liability and person."""
-    rows = replay.engine.ask(f"SELECT * FROM ({replay.pay(of).sql})").to_dicts()
+    rows = replay.engine.ask(f"SELECT * FROM {replay._table(replay.pay(of))}").to_dicts()
     return {
         (rule.liability, r["person_id"]): r[f"{rule.id}__{rule.liability}_paid_fen"] // 100
         for r in rows for rule in of.tier

@@ -160,7 +160,12 @@ def test_a_change_for_one_group_reaches_only_them(desk: Desk) -> None:
 
 def test_a_change_by_capacity_leaves_assisted_groups_their_own_terms() -> None:
     """Weihai's serious illness insurance of residents: 18,000 for all, 9,000 for the low-income; 4,000 now for the poorest fifth."""
-    main = {"tier": "serious_illness", "liability": "main", "insurance_type": "resident", "field": "deductible"}
+    main = {
+        "tier": "serious_illness",
+        "liability": "main",
+        "insurance_type": "resident",
+        "field": "deductible",
+    }
     plan = plan_for("weihai", 2023)
     assert plan
     changed = reform(plan, scenario(main | {"capacity": ["1"], "value": 4_000}))

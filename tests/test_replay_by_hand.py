@@ -17,7 +17,7 @@ SINCE = {1: (2019, None), 2: (2022, 2022), 3: (2023, 2023), 4: (None, 2023), 5: 
 
 
 def day(year: int | None) -> datetime.date | None:
-    return year and datetime.date(year, 6, 1)
+    return datetime.date(year, 6, 1) if year else None
 
 
 @pytest.fixture(scope="module")

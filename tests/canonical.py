@@ -35,13 +35,13 @@ MONEY = tuple(
 )
 Rows = list[dict[str, Any]]
 COLUMNS = {
-    "settlement": "setl_id mdtrt_id person_key provider_id updt_time row_kind city plan_year insurance_type care_type hospital_level sex "
-    f"cross_region birth_year {' '.join(MONEY)}",
+    "settlement": "setl_id mdtrt_id person_key provider_id setl_time updt_time row_kind city plan_year insurance_type care_type hospital_level sex "
+    f"cross_region birth_year special_drug_amt_fen {' '.join(MONEY)}",
     "settlement_undone": f"setl_id updt_time kind by_setl_id by_plan_year by_updt_time {' '.join(MONEY)}",
     "commercial_claim": "claim_id product_code tier duty_code person_key setl_id mdtrt_id incurred_date claim_date pay_date is_one_stop "
     "plan_year paid_amt_fen city",
     "enrolment": "person_key insutype start_date end_date person_group is_pre_existing product_code product_year "
-    "premium_fen product_since city insurance_type is_retired",
+    "premium_fen product_since insured_since city insurance_type is_retired",
     "person": "person_key birth_year sex",
     "household_member": "household_key person_key start_date end_date",
     "household_economy": "household_key year size children income_annual_fen consumption_annual_fen food_annual_fen "

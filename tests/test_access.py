@@ -210,6 +210,9 @@ def test_a_part_of_several_cities_counts_everybody_once(tmp_path: Path) -> None:
     assert asked.provenance["in_several_cities"] == wanted.provenance["in_several_cities"]
     rows = desk._book.snapshot.partitions("shared")
     assert rows and all(not p.path.is_relative_to(tmp_path) for p in rows)
+    # those of all three cities, which tell of the one not granted
+    (counts,) = whole.store_wide()["in_several_cities"]
+    assert counts["persons_in_several_cities"] == 19 and desk.store_wide()["in_several_cities"] == []
 
 
 # --- what a browser proposes

@@ -74,6 +74,13 @@ def _other_key(folder: Path, store: Path) -> None:
     sign_grants(folder / "grants.toml", folder / "other.key")
 
 
+def _open_folder(folder: Path, store: Path) -> None:
+    """The grants nobody else may write, but anybody may put other ones in their place."""
+    (folder / "open").mkdir()
+    (folder / "grants.toml").rename(folder / "open" / "grants.toml")
+    (folder / "open").chmod(0o777)
+
+
 UNSAFE: dict[str, tuple[dict[str, Any], Callable[[Path, Path], Any] | None, str]] = {
     "no login": ({"client_id": None}, None, "login is not configured"),
     "a short cookie secret": ({"cookie_secret": "x" * 31}, None, "shorter than 32 bytes"),
@@ -99,6 +106,11 @@ UNSAFE: dict[str, tuple[dict[str, Any], Callable[[Path, Path], Any] | None, str]
     "grants signed by another": ({}, _other_key, "signed by another key"),
     "older grants": ({}, _older, "version 7 was in force"),
     "grants for anybody to write": ({}, lambda f, _: (f / "grants.toml").chmod(0o666), "anybody may write"),
+    "grants in a folder for anybody to write": (
+        {"grants": "open/grants.toml"},
+        _open_folder,
+        "or its folder",
+    ),
     "a store for anybody to write": ({}, lambda _, s: s.chmod(0o777), "anybody may write to the store"),
     "logins inside the store": ({"state": "../store/logins"}, None, "lies inside the store"),
 }

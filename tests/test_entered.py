@@ -11,6 +11,7 @@ import pytest
 from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunContext
 from streamlit.testing.v1 import AppTest
 
+from analytics.desk.answer import Desk
 from analytics.release import Released, figure, log_of
 from analytics.view import asking
 
@@ -145,3 +146,12 @@ def test_what_is_drawn_inside_a_block_is_seen(store: Path, monkeypatch: pytest.M
 
     AppTest.from_function(script, default_timeout=60).run()
     assert watch.early
+
+
+def test_what_a_block_that_fails_was_given_is_entered(store: Path) -> None:
+    """The answer is in the caller's hands, whatever becomes of the rest of the block."""
+    desk = Desk.open(store)
+    with pytest.raises(RuntimeError), desk.record.together():
+        given = desk.ask("gini")
+        raise RuntimeError
+    assert given.figures[0].id in _entered(store)

@@ -144,7 +144,7 @@ def test_a_question_past_its_time_ends_and_the_desk_answers_on(first: Path, sql:
     began = time.monotonic()
     with pytest.raises(QueryTimeout, match="narrow the question"):
         desk._book._engine.ask(sql, seconds=seconds)
-    assert time.monotonic() - began < seconds + 1
+    assert time.monotonic() - began < engine.SECONDS / 2, "its own time counts, not that of any question"
     assert desk.ask("own_burden_mean", ["plan_year"]).table["n"].to_list() == [PERSONS] * len(YEARS)
 
 

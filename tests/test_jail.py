@@ -112,7 +112,8 @@ def test_the_clock_stops_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
                 opened.start_engine()
             os.kill(opened._child.pid, signal.SIGSTOP)
             opened.open(tmp_path / "f.csv")
-        assert refused.value.codes == ["jail"] and 2 <= time.monotonic() - begun < 8
+        assert refused.value.codes == ["jail"]
+        assert 2 <= time.monotonic() - begun < 60, "not before its time, and it does not hang"
 
 
 def test_a_killed_child_is_one_line(tmp_path: Path) -> None:

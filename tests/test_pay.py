@@ -95,6 +95,18 @@ def test_pay_shows_every_piece_of_the_amount() -> None:
     assert pay(plan, "medical_assistance", 40_000, ["low_income"])["paid_fen"] == 15_000
 
 
+def test_who_is_retired_is_insured_as_an_employee() -> None:
+    """300 less 100: residents half, employees three quarters of 200; whoever says otherwise is heard."""
+    plan = built(
+        row_of(insurance_type="resident"),
+        row_of(insurance_type="employee", bands=[{"over": 0, "rate": 0.75}]),
+    )
+    for groups, kind, fen in (
+        ([], None, 10_000), (["employee"], None, 15_000), (["retired"], None, 15_000), (["retired"], "resident", 10_000)
+    ):  # fmt: skip
+        assert pay(plan, "inclusive", 30_000, groups, insurance_type=kind)["paid_fen"] == fen
+
+
 def test_pay_rests_every_step_on_its_clause() -> None:
     variants = [
         {"for": ["retired"], "deductible": 50, "source": "guess", "note": "half"},

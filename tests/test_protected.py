@@ -16,15 +16,16 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import policies
 import pytest
-from canonical import ZHUHAI
+from canonical import WEIHAI, ZHUHAI, cube_of, deliver, settle
 from conftest import Run
 from protected_world import K, of, primary_only, view, where
 
 from analytics import verbs
 from analytics.desk.answer import Desk
 from analytics.measures import measures, questions
-from analytics.release import Published, Released, policy
+from analytics.release import Published, Released, policy, protected
 from analytics.release.attack import COUNT, Attack, attack, seen
 from analytics.release.lattice import plan
 from analytics.release.system import System, primary
@@ -237,6 +238,42 @@ def test_what_is_hidden_stands_nowhere_in_the_file(snapshot: Folder, published: 
         assert set(rows["key"]) <= {"held", *(k for k in rows["key"] if k.startswith("["))}, (
             "no contributions"
         )
+
+
+def of_a_hundred(store: Path, measure: str, known: int, left: int) -> dict[str, Any]:
+    """The first protected row of a measure, of a hundred patients: `known` were paid within known days, `left` on a day nobody
+    knows, and `left` have no income, the others no more than they paid."""
+    each = range(100)
+    deliver(
+        store,
+        settlement=[settle(f"s{i}", 10**5, person=i, year=2024, provider_id=f"H{i % 31}") for i in each],
+        commercial_claim=[policies.paid(f"k{i}", 1, person=i, **(policies.after(3) if i < known else {})) for i in range(known + left)],
+        household_member=[{"person_key": i, "household_key": 1000 + i} for i in each],
+        household_economy=[
+            {"household_key": 1000 + i, "year": 2024, "size": 1, "income_annual_fen": 0 if i < left else 10**5} for i in each
+        ],
+    )  # fmt: skip
+    verbs.build(store)
+    snapshot, place = Store(store).current(), (WEIHAI, 2024)
+    order = next(p["order"] for p in snapshot.manifest["plans"] if (p["city"], p["plan_year"]) == place)
+    rows = protected(cube_of(snapshot, place), order).rows
+    return rows.filter(pl.col("key").str.contains(rf'"{measure}".*(income|\[\]\]$)')).row(0, named=True)
+
+
+@pytest.mark.parametrize(("persons", "status"), [(21, "hidden"), (22, "shown")])
+def test_a_median_rests_on_enough_persons_on_each_side(tmp_path: Path, persons: int, status: str) -> None:
+    assert of_a_hundred(tmp_path, "days_to_pay_median", persons, 0)["status"] == status
+
+
+@pytest.mark.parametrize(("left", "told"), [(10, None), (13, 15)])
+def test_how_few_were_left_out_is_not_told(tmp_path: Path, left: int, told: int | None) -> None:
+    """Neither persons left out of an answer nor households without a resource, beside figures that are shown."""
+    for measure, column in (
+        ("days_to_pay_median", "n_excluded"),
+        ("catastrophic_headcount", "n_no_resource"),
+    ):
+        row = of_a_hundred(tmp_path / measure, measure, 40, left)
+        assert (row["status"], row[column]) == ("shown", told)
 
 
 def test_an_answer_says_what_it_was_read_from(published: Published, snapshot: Folder) -> None:

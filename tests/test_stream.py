@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracles import plan_oracle
-from plan_worlds import SCHEMA, plans, random_claims
+from plan_worlds import PARTS, SCHEMA, plans, random_claims
 
 from analytics.plans import Plan, bills, build_plan, kernel, needs, stream
 from analytics.plans.arrays import Declined, classes_sql, program, sorts
@@ -100,6 +100,21 @@ def test_amounts_of_64_bits_and_ids_that_are_texts(tmp_path: Path) -> None:
     total, by_bill = streamed(tmp_path, plan, claims, persons_of(claims))
     again = streamed(tmp_path, plan, named, persons_of(named))
     assert by_bill.any() and (again[0] == total).all() and (again[1] == by_bill).all()
+
+
+@pytest.mark.parametrize("yuan", [20_000_000, 30_000_000])
+def test_half_of_one_bill_beyond_32_bits(tmp_path: Path, yuan: int) -> None:
+    """Fen of the larger do not fit."""
+    row = {
+        "id": "inclusive", "insurance_type": "all", "base": "in_policy_own", "scope": ["inpatient"], "per": "year",
+        "deductible": 0, "bands": [{"over": 0, "rate": 0.5}], "ceiling": "none", "source": "s",
+    }  # fmt: skip
+    sources = {"s": {"title": "made up", "class": "assumed"}}
+    plan = build_plan({"city": "440400", "plan_year": 2024, "sources": sources, "tier": [row]})
+    fee = {**dict.fromkeys(PARTS, 0), "in_policy_fen": yuan * 100}
+    claims = world({"tier": []}, 1)[:1].with_columns(pl.lit("inpatient").alias("care_type"), **fee)
+    total, by_bill = streamed(tmp_path, plan, claims, persons_of(claims))
+    assert total.tolist() == [yuan * 50] and by_bill.tolist() == [[yuan * 50]]
 
 
 def test_sorts_are_numbered_alike_however_many_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,12 @@ import pytest
 from survey import Survey
 
 from analytics.desk.answer import Desk
-from analytics.measures import Book, measures
+from analytics.measures import DIFFERENCES, Book, measures, resample
 from analytics.measures.contrast import holm
+from analytics.measures.form import uncertainty
 from analytics.measures.resample import Resample
 from analytics.measures.uncertainty import Sure
+from analytics.release import release
 from analytics.store import Store
 
 RNG = np.random.default_rng(7)
@@ -121,6 +123,22 @@ def test_poisson_draws_agree_too() -> None:
     )
     assert drawn.provenance["uncertainty"]["draws"] == "Poisson"
     assert drawn.table["se"][0] == pytest.approx(formula, rel=0.12)
+
+
+def test_draws_of_a_part_give_the_error_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only a quarter of the rows is drawn from, half the error of that smaller sample."""
+    survey = Survey()
+    survey.put(frame(12_000).with_columns(cluster_id=pl.int_range(12_000).cast(pl.String)))
+    formula = survey.uncertain("catastrophic_headcount", threshold="0.10")["se"][0]
+    rules = uncertainty()
+    few = rules.resample.model_copy(update={"rows": 12_000 * rules.resample.fewest // 4})
+    monkeypatch.setattr(resample, "uncertainty", lambda: rules.model_copy(update={"resample": few}))
+    drawn = survey.book.ask(
+        "catastrophic_headcount", (), {}, {"threshold": "0.10"}, se="superpopulation", se_method="bootstrap"
+    )
+    told = drawn.provenance["uncertainty"]
+    assert (told["draws"], told["part"], told["replicates"]) == ("Poisson", 0.25, rules.resample.fewest)
+    assert drawn.table["se"][0] == pytest.approx(formula, rel=0.2)  # 200 draws: 5 % to one standard error
 
 
 def spread(weights: np.ndarray, x: np.ndarray) -> dict[str, float]:
@@ -246,6 +264,34 @@ def test_holm() -> None:
 def test_against_a_value_that_is_not_there(world: tuple[Survey, pl.DataFrame]) -> None:
     with pytest.raises(ValueError, match="against city=371000"):
         world[0].book.ask("gini", against=("city", "371000"))
+
+
+def test_no_difference_from_a_protected_reference_is_told() -> None:
+    """Of three cities with 5, 20 and 20 households all of the second and third are hit; beside either, the difference would tell
+    how many of the 5 are."""
+    survey = Survey()
+    cities, hit = ["440400"] * 5 + ["440800"] * 20 + ["371000"] * 20, [0, 0, 0, 1, 1] + [1] * 40
+    survey.put(
+        pl.DataFrame({"city": cities, "own_fen": [h * UNIT for h in hit]}).with_columns(
+            income_fen=UNIT, n_members=1
+        )
+    )
+
+    def shown(reference: str, *more: str) -> dict[str, tuple[str, float | None]]:
+        ask = {"against": ("city", reference), "se": "superpopulation"}
+        raw = survey.book.ask("catastrophic_headcount", ("city", *more), {}, {"resource": "income"}, **ask)  # type: ignore[arg-type]
+        table = release(raw).table
+        untold = table.filter(pl.col("difference").is_null())
+        assert all(untold[name].null_count() == untold.height for name in DIFFERENCES), "none of it is told"
+        return {row["city"]: (row["status"], row["difference"]) for row in table.to_dicts()}
+
+    for more in ((), ("income_group",)):
+        assert shown("440400", *more) == {
+            "440400": ("hidden", None), "440800": ("shown", None), "371000": ("shown", None)
+        }  # fmt: skip
+        assert shown("440800", *more) == {
+            "440400": ("hidden", None), "440800": ("shown", None), "371000": ("shown", 0)
+        }  # fmt: skip
 
 
 def test_standardised_by_age_and_sex(sample_store: Path) -> None:

@@ -18,7 +18,7 @@ from analytics import verbs
 from analytics.desk.answer import Desk
 from analytics.desk.room import Replays
 from analytics.intake.pseudonyms import SYNTHETIC, keys_of
-from analytics.plans import PlanErrors, plan_for
+from analytics.plans import PlanErrors, pay, plan_for
 from analytics.reference import Unable, root
 from analytics.store import NotBuilt, Store
 from analytics.tiers import TIERS
@@ -156,6 +156,22 @@ def test_a_change_for_one_group_reaches_only_them(desk: Desk) -> None:
     }
     table = desk.ask("relieved_share", ["person_group"], {"city": ["371000"], "plan_year": ["2023"]}, scenario=scenario(change), protect=False).table  # fmt: skip
     assert set(table.filter(pl.col("numerator") > 0)["person_group"]) == {"monitored"}
+
+
+def test_a_change_by_capacity_leaves_assisted_groups_their_own_terms() -> None:
+    """Weihai's serious illness insurance of residents: 18,000 for all, 9,000 for the low-income; 4,000 now for the poorest fifth."""
+    main = {
+        "tier": "serious_illness",
+        "liability": "main",
+        "insurance_type": "resident",
+        "field": "deductible",
+    }
+    plan = plan_for("weihai", 2023)
+    assert plan
+    changed = reform(plan, scenario(main | {"capacity": ["1"], "value": 4_000}))
+    for groups, fifth, yuan in (([], "2", 18_000), ([], "1", 4_000), (["low_income"], "1", 9_000)):
+        pieces = pay(changed, "serious_illness", 10_000_000, groups, capacity=fifth)["steps"]
+        assert pieces[0]["up_to_fen"] == yuan * 100
 
 
 def test_a_tier_can_be_added_and_order_changed(desk: Desk) -> None:

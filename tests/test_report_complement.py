@@ -162,7 +162,7 @@ def test_an_answer_tells_protection_how_many_were_paid_where_it_is_shown(desk: D
     incidence = Desk.ask(desk, "claim_incidence", ("age_band",), where, protect=False).table
     assert of.behind is not None and of.behind.height == of.table.filter(pl.col("status") != "hidden").height
     persons = dict(incidence.select("age_band", "numerator").rows())
-    assert {band: n for band, n in of.behind.select("age_band", "n_numerator").rows()} == {
+    assert dict(of.behind.select("age_band", "n_numerator").rows()) == {
         band: persons[band] for band in of.behind["age_band"]
     }
 

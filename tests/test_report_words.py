@@ -75,7 +75,7 @@ def test_ours_of_other_years_than_the_report_says_so(covers: list[tuple[str, int
 
 
 def test_ours_has_as_many_decimals_as_were_published() -> None:
-    figure = SimpleNamespace(unit="yuan", value=Decimal("69.6"), target=None)
+    figure = SimpleNamespace(unit="yuan", value=Decimal("69.6"), target=None, high=None)
     one: Any = SimpleNamespace(value=Decimal("79.04"), status="shown", apart=Decimal("9.44"), figure=figure)
     assert published.ours(one) == "79.0 元" and published.apart(one) == "+9.4 元 (+13.6%)"
 

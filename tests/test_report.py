@@ -210,7 +210,7 @@ def test_the_bureau_reads_out_the_numbers_of_the_answers(opened: Desk) -> None:
     top = max(shares, key=lambda k: shares[k]["value"])
     assert f"{TIER[top].zh}支付最多，占医疗费用的 {shares[top]['value'] * 100:.1f}%" in "".join(said)
     burdened = rows("catastrophic_headcount", "tier")
-    text = next(s for s in said if "灾难性医疗支出，按户计" in s)
+    text = next(s for s in said if "灾难性卫生支出，按户计" in s)
     for row in (burdened["none"], burdened[last]):
         assert f"{row['value'] * 100:.1f}%（{row['numerator']:,.0f} 户）" in text
     reductions = [

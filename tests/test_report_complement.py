@@ -1,13 +1,18 @@
 """Second protection of reports: no protected number is what a total of the same report leaves of the others."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from canonical import WEIHAI, deliver, settle
 from composed import Remembering
+from deliveries import bare
+from policies import paid, spell
 
 from analytics.desk.answer import Desk
 from analytics.measures import measures
@@ -22,7 +27,7 @@ FEWEST = 11  # persons or households of a number that is shown
 
 
 def answer(measure: str, rows: list[dict[str, Any]], *by: str) -> Released:
-    """An answer as it is released: value, numerator and n of a row, or None where it is protected."""
+    """An answer as it is released: value, numerator and n of a row, or None where it is protected; `paid`: the persons paid."""
     known = ("value", "numerator", "denominator", "n")
     lines = [
         {**{d: row[d] for d in by}, "measure": measure}
@@ -31,7 +36,10 @@ def answer(measure: str, rows: list[dict[str, Any]], *by: str) -> Released:
         for row in rows
     ]
     table = pl.DataFrame(lines, infer_schema_length=None)
-    return Released(measures()[measure], by, {}, {}, table, "", {}, {})
+    paid = [{**{d: row[d] for d in by}, "n_numerator": row["paid"]} for row in rows if "paid" in row]
+    return Released(
+        measures()[measure], by, {}, {}, table, "", {}, {}, behind=pl.DataFrame(paid) if paid else None
+    )
 
 
 def bands(*persons: int | None, measure: str = "own_burden_mean") -> Released:
@@ -93,6 +101,70 @@ def test_counts_that_are_left_are_no_fewer_than_may_be_shown() -> None:
         None,
         None,
     ]
+
+
+GROUPS = ("common", "low_income", "extreme_difficulty", "near_low_income", "monitored")
+CLAIMS = [(10_367, 132, 39), None, None, (128, 0, 0), (90, 0, 0)]  # holders, claims, persons paid
+
+
+def of_holders(measure: str, cells: Sequence[tuple[int, int, int] | None]) -> Released:
+    rows = [
+        {"person_group": g}
+        | ({"n": c[0], "value": c[1] / c[0], "numerator": c[1], "paid": c[2]} if c else {})
+        for g, c in zip(GROUPS, cells, strict=True)
+    ]
+    return answer(measure, rows, "person_group")
+
+
+def test_what_is_left_is_of_persons_paid_enough_however_many_hold_a_product() -> None:
+    """Of 11,000 holders 44 had 147 claims; without the largest group 415 hold a product in the two hidden, but 5 were paid."""
+    total = answer("claims_per_100", [{"n": 11_000, "value": 1.34, "numerator": 147, "paid": 44}])
+    found = complement.parts(of_holders("claims_per_100", CLAIMS), total, "person_group")
+    assert [*shown(found, "person_group").values()] == [None] * 5
+    enough = [(9_000, 90, 28), None, None, (128, 0, 0), (90, 0, 0)]  # 16 of the hidden were paid
+    found = complement.parts(of_holders("claims_per_100", enough), total, "person_group")
+    assert [*shown(found, "person_group").values()] == [9_000, None, None, 128, 90]
+    nobody = [
+        (9_000, 147, 44),
+        None,
+        None,
+        (128, 0, 0),
+        (90, 0, 0),
+    ]  # that nobody was paid is no secret of few
+    found = complement.parts(of_holders("claims_per_100", nobody), total, "person_group")
+    assert [*shown(found, "person_group").values()] == [9_000, None, None, 128, 90]
+
+
+@pytest.mark.parametrize("measure", ["claims_per_100", "paid_per_person", "loss_ratio"])
+def test_no_zero_stands_beside_a_protected_share_of_persons_paid(measure: str) -> None:
+    incidence = of_holders("claim_incidence", [(10_367, 39, 39), None, None, None, (90, 0, 0)])
+    of = of_holders(measure, CLAIMS)
+    assert complement.tells_who_was_paid(of) and not complement.tells_who_was_paid(incidence)
+    assert [*shown(complement.unpaid(of, incidence), "person_group").values()] == [
+        10_367,
+        None,
+        None,
+        None,
+        90,
+    ]
+
+
+def test_what_is_hidden_anyway_costs_no_difference() -> None:
+    incidence = of_holders("claim_incidence", [(10_367, 39, 39), None, None, (128, 0, 0), (90, 0, 0)])
+    of = of_holders("loss_ratio", CLAIMS)
+    apart = replace(of, table=of.table.with_columns(difference=pl.lit(0.25)))
+    assert complement.unpaid(apart, incidence).table["difference"].null_count() == 0
+
+
+def test_an_answer_tells_protection_how_many_were_paid_where_it_is_shown(desk: Desk) -> None:
+    where = {"city": ["440400"], "plan_year": ["2023"]}
+    of = desk.ask("paid_per_person", ("age_band",), where)
+    incidence = Desk.ask(desk, "claim_incidence", ("age_band",), where, protect=False).table
+    assert of.behind is not None and of.behind.height == of.table.filter(pl.col("status") != "hidden").height
+    persons = dict(incidence.select("age_band", "numerator").rows())
+    assert dict(of.behind.select("age_band", "n_numerator").rows()) == {
+        band: persons[band] for band in of.behind["age_band"]
+    }
 
 
 def test_a_hidden_total_gives_nothing_away() -> None:
@@ -199,6 +271,33 @@ def crumbs(look: Look, part: Part) -> Iterator[tuple[str, str, float]]:
             yield column.measure, str(hidden[along[0]][0]), n
 
 
+def shared(look: Look, kind: str) -> Iterator[tuple[str, str, float]]:
+    """Groups of holders of which one column tells what few persons received, by what all columns of a report tell together: a zero of
+    one is known of the others.
+    """
+    told: dict[str, list[Released]] = {}
+    for part in (part for s in report(kind).section for part in s.part if part.layout == "columns"):
+        if len(part.by) == 1 and part.by[0] not in ("tier", "plan_year") and not part.where:
+            for measure in {c.measure for c in part.column if measures()[c.measure].grain == "policy_year"}:
+                with suppress(Unanswered):
+                    told.setdefault(part.by[0], []).append(look.ask(measure, part.by, part.of))
+    for along, columns in told.items():
+        of = [c for c in columns if c.measure.numerator in ("n_claims", "paid_fen")]
+        rows = [r for c in (*of, *(c for c in columns if c.measure.id == "claim_incidence")) for r in c.table.to_dicts()]  # fmt: skip
+        unpaid = {r[along] for r in rows if r["numerator"] == 0}
+        for answer in of:
+            everybody = look.desk.ask(answer.measure.id, (), look.scope("here")).table
+            behind = Desk.ask(
+                look.desk, answer.measure.id, (along,), look.scope("here"), protect=False
+            ).behind
+            assert behind is not None
+            persons = dict(behind.select(along, "n_numerator").rows())
+            hidden = set(answer.table.filter(pl.col("status") == "hidden")[along]) - unpaid
+            n = sum(persons[code] for code in hidden)
+            if everybody["status"][0] == "shown" and (0 < n < FEWEST or (len(hidden) == 1 and n)):
+                yield answer.measure.id, "".join(sorted(map(str, hidden))), n
+
+
 def fallen(look: Look) -> Iterator[tuple[str, str, float]]:
     """Tiers of protected reach whose payment is what is left before them less what is left after them."""
     few = {r["tier"] for r in look.desk.ask("reach", ("tier",), look.scope("here")).table.to_dicts() if r["status"] == "hidden"}  # fmt: skip
@@ -217,7 +316,7 @@ def attacked(desk: Desk, places: list[tuple[str, int]]) -> list[tuple[str, str, 
     for (city, year), kind in itertools.product(places, KINDS):
         look = Look(desk, city, year)
         found += [c for s in report(kind).section for part in s.part for c in crumbs(look, part)]
-        found += fallen(look)
+        found += [*fallen(look), *shared(look, kind)]
     return found
 
 
@@ -234,6 +333,28 @@ def test_without_it_the_same_attack_succeeds(desk: Desk, monkeypatch: pytest.Mon
     monkeypatch.setattr(Look, "_apart", lambda self, released, **more: released)
     found = attacked(desk, sorted(desk.places)[:4])
     assert {"own_share"} < {measure for measure, _, _ in found}
+
+
+def test_a_count_of_holders_alone_does_not_protect_persons_paid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 60, 15 and 14 holders 30, 5 and none were paid; the attack finds the 5 where only holders are counted, and zeros stand."""
+    groups = ["general"] * 60 + ["low_income"] * 15 + ["extreme_difficulty"] * 14
+    paid_ones = [*range(30), *range(60, 65)]
+    deliver(
+        tmp_path,
+        settlement=[settle(f"s{i}", 10_000, 5_000, person=i, year=2024) for i in range(89)],
+        commercial_claim=[paid(f"k{i}", 1_000, person=i) for i in paid_ones],
+        enrolment=[spell(i, 2024, person_group=group, premium_fen=8_900) for i, group in enumerate(groups)],
+    )
+    bare(tmp_path)
+    look = Look(Remembering.open(tmp_path), WEIHAI, 2024)
+    assert not [*shared(look, "insurer")]
+    monkeypatch.setattr(complement, "_few", lambda total, parts, answer: total["n"] - sum(r["n"] for r in parts) < FEWEST)  # fmt: skip
+    monkeypatch.setattr(complement, "unpaid", lambda answer, incidence: answer)
+    found = [*shared(Look(look.desk, WEIHAI, 2024), "insurer")]
+    assert {("paid_per_person", 5), ("claims_per_100", 5)} <= {(measure, n) for measure, _, n in found}
+    assert all("low_income" in codes for _, codes, _ in found)
 
 
 def test_a_report_tells_that_cells_are_hidden_for_their_totals(desk: Desk) -> None:

@@ -1,16 +1,19 @@
 """What a report says of its numbers: what is called the largest, how a number is rounded once, how totals are compared."""
 
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from analytics.desk.answer import Desk
 from analytics.figures import published
 from analytics.report import beside, layout, sentences
-from analytics.report.document import Cell
+from analytics.report.compose import compose
+from analytics.report.document import Cell, Text
 from analytics.report.look import Number
-from analytics.view import ledger
+from analytics.view import ledger, whatif
 
 
 def number(yuan: float | None) -> Number:
@@ -71,7 +74,7 @@ def test_ours_of_other_years_than_the_report_says_so(covers: list[tuple[str, int
 
 
 def test_ours_has_as_many_decimals_as_were_published() -> None:
-    figure = SimpleNamespace(unit="yuan", value=Decimal("69.6"), target=None)
+    figure = SimpleNamespace(unit="yuan", value=Decimal("69.6"), target=None, high=None)
     one: Any = SimpleNamespace(value=Decimal("79.04"), status="shown", apart=Decimal("9.44"), figure=figure)
     assert published.ours(one) == "79.0 元" and published.apart(one) == "+9.4 元 (+13.6%)"
 
@@ -99,3 +102,27 @@ def test_what_is_not_all_does_not_read_as_all() -> None:
         "rows_set_aside": 0,
     }
     assert "（99.9%）" in ledger.answer([one])
+
+
+@pytest.mark.parametrize(("high", "apart", "told"), [(55, 0, True), (55, 2, False), (None, 0, False)])
+def test_inside_a_published_range_there_is_no_difference(high: int | None, apart: int, told: bool) -> None:
+    figure = SimpleNamespace(high=high, unit="percent", target=None, value=Decimal(36))
+    found = published.apart(SimpleNamespace(figure=figure, apart=Decimal(apart)))  # type: ignore[arg-type]
+    assert (found == "在公布区间内") is told
+
+
+def test_a_relief_below_zero_is_a_burden_above_it() -> None:
+    assert whatif._relief(row(-2634.0, 20)) == ("受影响者人均多负担", "2,634 元")
+    assert whatif._relief(row(2634.0, 20)) == ("受影响者人均减负", "2,634 元")
+
+
+def test_a_report_cites_synthetic_data_as_that_and_tells_the_year_of_catastrophic_spending(
+    sample_store: Path,
+) -> None:
+    document = compose(Desk.open(sample_store), "zhuhai", 2023)
+    assert dict(document.facts)["引用"].endswith("（合成数据，非真实记录）")
+    said = {s.title: [b.text for b in s.blocks if isinstance(b, Text)] for s in document.sections}
+    assert any("；灾难性卫生支出发生率（" in text for text in said["主要结论"])
+    assert not any("费用最高的一段" in text for text in said["各层保障的作用"])
+    assert any("费用最高的一段" in text for text in said["按费用段"])
+    assert "灾难性卫生支出" in said or "灾难性卫生支出" in [s.title for s in document.sections]

@@ -63,7 +63,12 @@ def _cited(found: Sequence[str]) -> str:
 
 
 def citation(answers: Sequence[Released]) -> str:
-    """How to cite a figure: measures, filters, parameters, snapshot, code."""
+    """How to cite a figure, introduced as that."""
+    return t("explain.citation", cite=cited(answers))
+
+
+def cited(answers: Sequence[Released]) -> str:
+    """How to cite a figure: measures, filters, parameters, snapshot, code; and that the data are synthetic, where they are."""
     released = answers[0]
     parts = [
         words.listing(list(dict.fromkeys(say(a.measure.title) for a in answers))),
@@ -72,7 +77,8 @@ def citation(answers: Sequence[Released]) -> str:
         t("about.version", snapshot=released.provenance["snapshot"], code=released.provenance["code"]),
         _cited(ids(answers)),
     ]
-    return t("explain.citation", cite=t("explain.semicolon").join(part for part in parts if part))
+    cite = t("explain.cited", cite=t("explain.semicolon").join(part for part in parts if part))
+    return cite + t("about.cited_synthetic") if released.provenance["synthetic"] else cite
 
 
 def provenance(released: Released) -> list[tuple[str, str]]:
@@ -126,7 +132,7 @@ def block(title: str, answers: Sequence[Released], link: str = "", head: str = "
         lines += [(t("audit.asked"), figure.text()) for figure in answer.figures]
     if head:
         lines.append((t("audit.head"), head))
-    lines.append((t("about.cite"), citation(answers)))
+    lines.append((t("about.cite"), cited(answers)))
     if link:
         lines.append((t("about.link"), link))
     return list(dict.fromkeys(lines))

@@ -25,12 +25,19 @@ def ours(row: Row) -> str:
     return _measured(row.value, row.figure.unit, _decimals(row.figure))
 
 
+def inside(row: Row) -> bool:
+    """Whether the figure is a range, and ours lies in it."""
+    return row.figure.high is not None and row.apart == 0
+
+
 def apart(row: Row) -> str:
     """Ours less the figure: of shares in percentage points; in percent of the figure too where it is money, or where a
     target allows a percentage."""
     figure = row.figure
     if row.apart is None:
         return formats.NOTHING
+    if inside(row):
+        return t("beside.inside")
     if figure.unit == "yuan":
         text = ("+" if row.apart > 0 else "") + _measured(row.apart, "yuan", _decimals(figure))
     elif figure.unit == "per_100":

@@ -43,7 +43,8 @@ class Released:
 
     `table`: dimensions asked, measure, value, numerator, denominator, n, n_excluded, n_no_resource (of measures with a resource), status (shown, hidden: protected,
     everything null; undefined: nothing to divide by). Money in yuan, shares as fractions. `figures`: the answers it is made of, one
-    unless several were put together.
+    unless several were put together. `behind`: of every cell shown, what else protection counts: the persons or households that add
+    to its numerator (`n_numerator`) and, of a measure that counts, those that do not (`n_rest`); None of tables published.
     """
 
     measure: Measure
@@ -55,6 +56,7 @@ class Released:
     bound: Mapping[str, Any]
     provenance: Mapping[str, Any]
     figures: "tuple[Figure, ...]" = ()
+    behind: pl.DataFrame | None = None
 
 
 def release(raw: Raw | Released, *, protect: bool = True) -> Released:
@@ -65,9 +67,11 @@ def release(raw: Raw | Released, *, protect: bool = True) -> Released:
     n, hit = pl.col("n"), pl.col("n_numerator")
     least = 2 * k if raw.question.measure.quantile else k  # so many on each side of a quantile
     small = n.is_between(1, least - 1) | hit.is_between(1, k - 1)
+    counted = [hit]
     if raw.question.measure.counts:
         rest = pl.col("n_rest") if "n_rest" in raw.table.columns else n - hit
         small = small | rest.is_between(1, k - 1)
+        counted.append(rest.alias("n_rest"))
     hidden = small if protect else pl.lit(False)
     status = (
         pl.when(hidden)
@@ -83,7 +87,9 @@ def release(raw: Raw | Released, *, protect: bool = True) -> Released:
         if name not in (*raw.question.by, "measure", "n_numerator", "n_rest", *known)
     ]
     shown = (*known, *more)
-    table = raw.table.with_columns(status.alias("status")).with_columns(
+    judged = raw.table.with_columns(status.alias("status"))
+    behind = judged.filter(pl.col("status") != HIDDEN).select(*raw.question.by, *counted)
+    table = judged.with_columns(
         pl.when(pl.col("status") == HIDDEN).then(None).otherwise(pl.col(name)).alias(name) for name in shown
     )
     if "n_no_resource" in table.columns and protect:
@@ -109,6 +115,7 @@ def release(raw: Raw | Released, *, protect: bool = True) -> Released:
         raw.sql,
         raw.bound,
         provenance,
+        behind=behind,
     )
 
 

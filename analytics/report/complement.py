@@ -15,6 +15,8 @@ import polars as pl
 from analytics.measures import DIFFERENCES
 from analytics.release import HIDDEN, SHOWN, Released, policy
 
+PAID = "claim_incidence"  # who was paid by the product, among its holders
+_OF_CLAIMS = ("n_claims", "paid_fen")
 Key = tuple[str, ...]
 Row = Mapping[str, Any]
 
@@ -40,7 +42,7 @@ def parts(answer: Released, totals: Released, along: str, by_tier: bool = False)
     left of it. `by_tier`: neither may a tier, of what all tiers paid.
     """
     others = [name for name in answer.by if name != along]
-    whole = {_key(row, others): row for row in totals.table.to_dicts()}
+    whole = {_key(row, others): row for row in _rows(totals)}
     while True:
         found = _hidden(answer, others, whole)
         if by_tier:
@@ -55,7 +57,7 @@ def _hidden(answer: Released, others: Sequence[str], whole: Mapping[Key, Row]) -
     whole of them is known, of persons enough.
     """
     lines: dict[Key, list[Row]] = {}
-    for row in answer.table.to_dicts():
+    for row in _rows(answer):
         lines.setdefault(_key(row, others), []).append(row)
     gone: set[Key] = set()
     for at, rows in lines.items():
@@ -71,9 +73,36 @@ def _hidden(answer: Released, others: Sequence[str], whole: Mapping[Key, Row]) -
 
 
 def _few(total: Row, shown: Sequence[Row], answer: Released) -> bool:
-    """Whether what the total leaves of the parts shown are fewer than may be shown."""
-    counted = ("n", "numerator") if answer.measure.counts else ("n",)
-    return any(total[c] - sum(row[c] for row in shown) < policy().k for c in counted)
+    """Whether what the total leaves of the parts shown are fewer than may be shown: persons, or those of them whom the measure
+    protects; there it may be none, unless a person may stand in several parts.
+    """
+    k, several = policy().k, answer.measure.grain == "claim"
+    left = {c: total[c] - sum(row[c] for row in shown) for c in ("n", "n_numerator", "n_rest") if c in total}
+    return left.pop("n") < k or any(n < k and (n or several) for n in left.values())
+
+
+def tells_who_was_paid(answer: Released) -> bool:
+    """Whether it tells how much holders were paid, or how many claims: of none, that nobody was paid."""
+    form = answer.measure
+    return form.grain == "policy_year" and form.numerator in _OF_CLAIMS
+
+
+def unpaid(answer: Released, incidence: Released) -> Released:
+    """An answer of what holders were paid without the rows where the report does not tell how many were paid."""
+    hidden, told = (
+        {_key(row, answer.by) for row in of.table.filter(pl.col("status") == status).to_dicts()}
+        for of, status in ((incidence, HIDDEN), (answer, SHOWN))
+    )
+    return hidden_too(answer, hidden & told)
+
+
+def _rows(answer: Released) -> list[dict[str, Any]]:
+    """The rows of an answer with what else its protection counts, where that is known."""
+    rows = answer.table.to_dicts()
+    if answer.behind is None:
+        return [{**row, "n_numerator": row["numerator"]} for row in rows] if answer.measure.counts else rows
+    behind = {_key(row, answer.by): row for row in answer.behind.to_dicts()}
+    return [{**row, **behind.get(_key(row, answer.by), {})} for row in rows]
 
 
 def companions(order: Sequence[str], paid: Mapping[str, float | None]) -> set[str]:

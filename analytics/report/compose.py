@@ -112,6 +112,11 @@ def _left_out(what: str, why: str) -> str:
     return t("report.left_out_line", what=what, why=why)
 
 
+def _cited(look: Look, title: str) -> str:
+    cite = t("report.cited", title=title, place=look.name, snapshot=look.desk.snapshot_id)
+    return cite + t("about.cited_synthetic") if look.desk.is_synthetic else cite
+
+
 def _facts(look: Look, title: str) -> tuple[tuple[str, str], ...]:
     """What the report rests on, and how to cite it."""
     told = look.asked[0].provenance
@@ -127,7 +132,7 @@ def _facts(look: Look, title: str) -> tuple[tuple[str, str], ...]:
         *((t(f"provenance.{name}"), str(told[name])) for name in versions),
         (t("audit.report_figures"), t("audit.report_figures_is", n=len(look.figures))),
         (t("audit.head"), look.desk.record.head),
-        (t("report.cite"), t("report.cited", title=title, place=look.name, snapshot=look.desk.snapshot_id)),
+        (t("report.cite"), _cited(look, title)),
     ]
     if look.yardstick and any("resource" in answer.measure.parameters for answer in look.asked):
         told_by = {name: words.inline(names.setting(name, code)) for name, code in look.yardstick.items()}

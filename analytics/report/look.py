@@ -1,6 +1,7 @@
 """A city-year looked at: its questions put to the desk, each once, and single numbers picked from the answers."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -127,6 +128,10 @@ class Look:
         if "tier" in answer.by:
             here = (self.city, str(self.year))
             answer = complement.tiers(answer, self.order, here, self._protected_tiers)
+        if complement.tells_who_was_paid(answer):
+            with suppress(ValueError, QueryTimeout):
+                incidence = self.desk.ask(complement.PAID, answer.by, answer.where)
+                answer = complement.unpaid(answer, self._apart(incidence))
         along = [name for name in answer.by if name not in _NO_PARTS]
         if not along or answer.measure.quantile or HIDDEN not in set(answer.table["status"]):
             return answer

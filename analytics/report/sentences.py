@@ -153,7 +153,12 @@ def change(look: Look) -> str:
     _need(rate, mean)
     if not all(moved):
         raise Unsaid([look.change(m) or rate for m in ("effective_reimbursement_rate", "own_burden_mean")])
-    return t("report.on_last_year", rate=rate.text, moved=moved[0], mean=mean.text, mean_moved=moved[1])
+    burdened = look.number(YARDSTICK)
+    che_moved = _on_last_year(look, YARDSTICK) if burdened else ""
+    che = t("report.on_last_year_che", che=burdened.text, moved=che_moved) if che_moved else ""
+    return t(
+        "report.on_last_year", rate=rate.text, moved=moved[0], mean=mean.text, mean_moved=moved[1], che=che
+    )
 
 
 def largest(look: Look) -> str:

@@ -129,7 +129,10 @@ def targets(found: Sequence[Row]) -> pl.DataFrame:
 
 def _beside(row: Row) -> str:
     """Ours, and below it the difference."""
-    return ours(row) + (f"  \n{t('beside.apart', apart=apart(row))}" if row.apart is not None else "")
+    if row.apart is None:
+        return ours(row)
+    told = apart(row) if printed.inside(row) else t("beside.apart", apart=apart(row))
+    return f"{ours(row)}  \n{told}"
 
 
 def tolerance(figure: Figure) -> str:

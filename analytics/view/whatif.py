@@ -1,6 +1,6 @@
 """The result of a scenario on a page: how well the replay fits, headline numbers, baseline beside reform, what went wrong."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import polars as pl
@@ -154,9 +154,7 @@ def cards(found: Outcome, tier: str) -> None:
     with st.grid(4, min_column_width=165):
         _people(t("whatif.relieved"), relieved, t("whatif.relieved_help"))
         _people(t("whatif.charged"), charged, t("whatif.charged_help"))
-        _card(
-            t("whatif.relief"), tables.cell(asking.row(relief), "yuan"), help=words.say(relief.measure.plain)
-        )
+        _card(*_relief(asking.row(relief)), help=words.say(relief.measure.plain))
         if tier:
             spent = found.answer("paid_per_insured", ("tier",))
             help = t("whatif.spent_help", tier=words.tier(tier))
@@ -189,6 +187,13 @@ def _card(
         height="stretch",
         help=help,
     )
+
+
+def _relief(row: Mapping[str, Any] | None) -> tuple[str, str]:
+    """What persons touched owe less in the mean, or, where that is below zero, more: its name and its amount."""
+    if row and row["status"] == "shown" and row["value"] < 0:
+        return t("whatif.more_burden"), tables.cell({**row, "value": -row["value"]}, "yuan")
+    return t("whatif.relief"), tables.cell(row, "yuan")
 
 
 def _people(label: str, released: Released, help: str) -> None:

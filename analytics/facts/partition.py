@@ -105,7 +105,7 @@ class Work:
         }
         for (job, table, kind), (rows, fen) in zip(self.written, self._stated(), strict=True):
             money, reckoned = _MONEY.get(table, _COST)
-            if kind == "claims" and fen != totals[job.place][reckoned]:
+            if kind == "claims" and fen != totals.get(job.place, {}).get(reckoned, 0):
                 raise RuntimeError(f"{job.city} {job.plan_year}: {table} holds other money than person_year")
             name = file_name(table, job.number, kind)
             made[job.key]["files"].append({

@@ -44,10 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     try:
         check_settings()
-        return int(args.run(args) or 0)
+        code = int(args.run(args) or 0)
+        sys.stdout.flush()
+        return code
     except Busy as error:
         print(error, file=sys.stderr)
         return BUSY
+    except BrokenPipeError:  # the next program has read enough; nothing is left to be told at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return STOPPED

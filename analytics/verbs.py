@@ -42,7 +42,7 @@ def reasons(error: Exception) -> list[str]:
         return [
             f"needs more than JIANFU_MEMORY={MEMORY} and JIANFU_SPILL={SPILL} allow; raise them, or take fewer cities or years at once"
         ]
-    lines = error.problems if isinstance(error, plans.PlanErrors) else [str(error)]
+    lines = error.problems if isinstance(error, plans.PlanErrors) else [release.plain(error)]
     return [*lines, *getattr(error, "__notes__", ())]
 
 
@@ -202,7 +202,7 @@ def build(store: Path | str, *, runner: str = "local", progress: Progress | None
     store/runner.py). Raises store.carried.Broken where the runner fails.
     """
     with changing(store, "build") as target, runner_of(runner) as at_work:
-        return _build(_of_today(target), progress, at_work)
+        return _build(_held(target), progress, at_work)
 
 
 def _build(store: Store, progress: Progress | None, runner: Runner | None = None) -> Folder:

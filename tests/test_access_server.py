@@ -84,6 +84,13 @@ def _open_folder(folder: Path, store: Path) -> None:
 UNSAFE: dict[str, tuple[dict[str, Any], Callable[[Path, Path], Any] | None, str]] = {
     "no login": ({"client_id": None}, None, "login is not configured"),
     "a short cookie secret": ({"cookie_secret": "x" * 31}, None, "shorter than 32 bytes"),
+    "a cookie secret of one character": ({"cookie_secret": "x" * 64}, None, "anybody can guess it"),
+    "the cookie secret of the example": (
+        {"cookie_secret": "至少 32 字节的随机文字 at least 32 random bytes"},
+        None,
+        "secrets.token_hex(32)",
+    ),
+    "the client secret of the example": ({"client_secret": "…"}, None, "your login provider gave"),
     "no hosts": ({"hosts": []}, None, "name the hosts"),
     "any host": ({"hosts": ["*"]}, None, "name the hosts"),
     "errors in full": ({"error_details": "full"}, None, 'must be "none"'),

@@ -277,7 +277,7 @@ def test_verify(run: Run, sample_store: Path, tmp_path: Path) -> None:
         (("measure", "STORE", "own_burden_mean", "--by", "tier"), "is not per tier"),
         (("measure", "STORE", "reach", "--format", "parquet"), "needs --out"),
         (("measure", "EMPTY", "reach"), "nothing is published here yet; run `jianfu build"),
-        (("build", "EMPTY"), "run `jianfu ingest` first"),
+        (("build", "EMPTY"), "run `jianfu ingest` or `jianfu sample` first"),
         (("verify", "EMPTY"), "no delivery here"),
         (("quality", "EMPTY"), "no delivery here"),
         (("plans", "show", "atlantis", "2023"), "no plan for atlantis 2023"),

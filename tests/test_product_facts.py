@@ -10,7 +10,7 @@ from typing import Any
 import canonical
 import polars as pl
 import pytest
-from canonical import WEIHAI, built, deliver, hashes, settle
+from canonical import WEIHAI, built, deliver, hashes, negative, settle, undo
 from deliveries import bare, csv_file, record, take
 from policies import CARE, PAYMENTS, PEOPLE, PERSONS, Row, paid, spell
 
@@ -118,6 +118,23 @@ def test_a_year_without_any_holder_on_record_is_not_a_year_of_none(tmp_path: Pat
     (row,) = rows(built(tmp_path), "person_year", 2023)
     assert (row["is_enrolled"], row["is_holder"], row["product"]) == (True, None, "none")
     assert built(tmp_path).partitions("policy_year") == []
+
+
+def test_a_year_of_reversals_alone_tells_who_held_a_policy_before(tmp_path: Path) -> None:
+    """The one bill of 2023 is taken back in 2024, when nobody is treated and nobody holds anything."""
+    bill = settle("a", 10, person=1)
+    back = negative("r", bill, plan_year=2024)
+    deliver(
+        tmp_path,
+        settlement=[bill, settle("b", 10, person=2), back],
+        settlement_undone=[undo(bill, "refunded", back)],
+        enrolment=[spell(2, 2023, "wnb")],
+    )
+    made = built(tmp_path)
+    assert [(r["person_key"], r["cost_fen"]) for r in rows(made, "person_year", 2023)] == [(2, 10)]
+    assert rows(made, "person_year", 2024) == []
+    (row,) = rows(made, "policy_year", 2024)
+    assert (row["person_key"], row["is_held"], row["paid_fen"]) == (2, False, 0)
 
 
 def test_a_product_year_says_which_year_a_policy_and_its_premium_are_of(tmp_path: Path) -> None:

@@ -126,6 +126,25 @@ def test_amount_bands_tell_the_count() -> None:
     assert kinds(one, system, small(system, RULE)) == {"recovered": 1, "money": 1}
 
 
+def test_a_programme_that_presolve_calls_infeasible_is_solved_without_it() -> None:
+    """Shown: about 100 households in all, about 70 after all tiers. Nothing else is known: relieved are at most 102 - 68."""
+    counts = {
+        "all": 100, "reached": 90, "not reached": 10, "same": 90, "after basic": 80, "relieved": 10, "credited": 10,
+        "above 15": 80, "from 15": 10, "above 20": 70, "above 25": 70, "after all": 70,
+    }  # fmt: skip
+    lines = {
+        "all": ["reached", "not reached"], "same": ["reached"], "reached": ["after basic", "relieved"],
+        "after basic": ["above 15"], "above 15": ["above 20", "from 15"], "above 20": ["above 25"], "above 25": ["after all"],
+    }  # fmt: skip
+    cells = [*(Cell(name, n) for name, n in counts.items()), Cell("paid", 1, 50_000, most=1_000_000)]
+    sets = [("relieved", "credited"), ("credited", "same")]
+    system = System.of(cells, [(t, parts, "counts") for t, parts in lines.items()], sets)
+    shown = hide(system, "all", "after all")
+    view = seen(system, ~shown, RULE, rounded=True)
+    assert interval(view, "relieved", integers=True) == interval(view, "relieved") == (0, 34)
+    assert interval(view, "reached", integers=True) == (68, 102)
+
+
 def test_a_publication_that_contradicts_itself_is_an_error_not_a_success() -> None:
     system = plane([[3, 20, 30], [25, 40, 50]])
     hidden = hide(system, "0,0", "0,1", "1,0", "1,1")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import bureaus
+import highspy
 import polars as pl
 import pytest
 from canonical import WEIHAI, ZHUHAI, cube_of, deliver, settle
@@ -19,7 +20,7 @@ from analytics.desk.quality import store_wide
 from analytics.desk.room import Room
 from analytics.measures import HELD
 from analytics.reference import Unable
-from analytics.release import Published, Viewer, protected, reasons_withheld, tables
+from analytics.release import Published, Viewer, attack, protect, protected, reasons_withheld, tables
 from analytics.store import Folder, Part, Store
 
 STRAY, OTHERS = (WEIHAI, 2023), [(WEIHAI, 2022), (ZHUHAI, 2023)]
@@ -87,7 +88,29 @@ def test_answers_that_do_not_fit_together_are_withheld_too(
     monkeypatch.setattr(tables, "lattice", none)
     made = protected(cube_of(snapshot, OTHERS[0]), [])
     assert made.certificate["withheld"] == "contradicts" and made.rows["key"].to_list() == [HELD]
-    assert set(reasons_withheld()) == {"undone", "contradicts"}, "each has its words"
+    assert set(reasons_withheld()) == {"undone", "contradicts", "unproven"}, "each has its words"
+
+
+def test_a_place_that_cannot_be_attacked_is_withheld_and_says_why(
+    snapshot: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cube, order = cube_of(snapshot, OTHERS[0]), ["basic"]
+    before = protected(cube, order).rows
+    assert before.height > 100, "the control"
+
+    def lost(solver: attack._Tables) -> object:
+        solver.solver.run()
+        return highspy.HighsModelStatus.kSolveError
+
+    monkeypatch.setattr(attack._Tables, "run", lost)
+    made = protected(cube, order)
+    assert made.certificate["withheld"] == "unproven" and made.rows["key"].to_list() == [HELD]
+    assert "kSolveError" in made.certificate["unproven"]
+    monkeypatch.undo()
+    monkeypatch.setattr(protect._Model, "find", lambda *_: None)
+    again = protected(cube_of(snapshot, STRAY), order, before)
+    assert again.certificate["withheld"] == "unproven" and "no other table" in again.certificate["unproven"]
+    assert again.rows.equals(before), "what is published next is attacked beside it"
 
 
 def test_the_command_line_says_which_place_and_why(

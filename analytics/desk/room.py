@@ -74,7 +74,7 @@ class Room:
         self.cities = cities
         self._replays = replays or Replays()
         self._given: OrderedDict[Any, Any] = OrderedDict()
-        self._giving = threading.Lock()
+        self._giving, self._opening = threading.Lock(), threading.Lock()
 
     @classmethod
     def open(
@@ -84,8 +84,13 @@ class Room:
         store = Store(path)
         return cls(store, store.current(), cities, runner=runner)
 
-    @cached_property
+    @property
     def book(self) -> Book:
+        with self._opening:  # from Python 3.12 on a cached_property has no lock of its own
+            return self._book
+
+    @cached_property
+    def _book(self) -> Book:
         return Book(self.snapshot, prepared=self._prepared, spread=self._spread)
 
     def once(self, key: Any, make: Callable[[], T]) -> T:

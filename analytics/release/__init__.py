@@ -2,7 +2,7 @@
 
 from analytics.release.access import ACTIONS, LOCAL, Denied, Role, Viewer, roles
 from analytics.release.audit import Log, Unwritten, log_of
-from analytics.release.changes import changing
+from analytics.release.changes import changing, plain
 from analytics.release.disclosure import HIDDEN, SHOWN, Policy, Released, policy, release
 from analytics.release.figure import Figure, digest, identified, program
 from analytics.release.grants import BadGrants, Grants
@@ -47,6 +47,7 @@ __all__ = [
     "identified",
     "is_loopback",
     "log_of",
+    "plain",
     "policy",
     "program",
     "protected",

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics.release.disclosure import Policy
-from analytics.release.system import KINDS, OPEN, Flags, Ints, System
+from analytics.release.system import KINDS, OPEN, Flags, Ints, System, Unproven
 
 Floats = NDArray[np.float64]
 Kind = Literal["shown", "recovered", "below k", "narrow", "money"]
@@ -143,13 +143,18 @@ class _Tables:
             self.solver.addRow(-known / by, -known / by if equal else np.inf, len(free), index, factors)
         elif known < 0 or (equal and known):
             names = ", ".join(self.view.structure.names[v % self.size] for v, _ in terms[-1:])
-            raise ValueError(
+            raise Unproven(
                 f"attack: the published cells contradict each other at {names}; check what was published"
             )
 
     def run(self) -> Any:
         self.programs += 1
         self.solver.run()
+        # Presolve says so of programs that have a table.
+        if self.solver.getModelStatus() == _ENDS.kInfeasible:
+            self.solver.setOptionValue("presolve", "off")
+            self.solver.run()
+            self.solver.setOptionValue("presolve", "choose")
         return self.solver.getModelStatus()
 
     def know(self, value: int, least: int) -> None:
@@ -181,7 +186,7 @@ class _Tables:
                 reach = np.inf
             elif status != _ENDS.kOptimal or np.isnan(reach):
                 name = self.view.structure.names[value % self.size]
-                raise RuntimeError(f"attack on {name}: the solver ended with {status}; nothing is published")
+                raise Unproven(f"attack on {name}: the solver ended with {status}; nothing is published")
             else:
                 table = np.asarray(self.solver.getSolution().col_value)
                 self.least, self.most = np.minimum(self.least, table), np.maximum(self.most, table)
@@ -200,7 +205,7 @@ class _Tables:
         slack = np.arange(first, first + 2 * len(values), dtype=np.int32)
         self.solver.changeColsCost(len(slack), slack, np.ones(len(slack)))
         if (status := self.run()) != _ENDS.kOptimal:
-            raise RuntimeError(
+            raise Unproven(
                 f"attack on two publications: the solver ended with {status}; nothing is published"
             )
         by = np.asarray(self.solver.getSolution().col_value)[first:].reshape(-1, 2).sum(axis=1)
@@ -230,7 +235,7 @@ def attack(
         tables.know(insider[0], 1)
         tables.know(tables.size + insider[0], insider[1])
     if len(tables.values) and (status := tables.run()) != _ENDS.kOptimal:
-        raise RuntimeError(f"attack: no table agrees with what is published ({status}); nothing is published")
+        raise Unproven(f"attack: no table agrees with what is published ({status}); nothing is published")
     if integers:
         tables.whole()
     chosen = np.flatnonzero(view.hidden) if cells is None else np.array(sorted(cells), np.intp)
@@ -284,7 +289,7 @@ def holding(
 def judge(found: Attack, system: System, policy: Policy, targets: Flags) -> list[Finding]:
     """Which targets did not hold, against the truth.
 
-    Raises RuntimeError where the truth lies outside of what was found: such an attack is broken, and would find nothing. With
+    Raises Unproven where the truth lies outside of what was found: such an attack is broken, and would find nothing. With
     an earlier publication it may simply be mistaken about a cell that changed.
     """
     findings = []
@@ -299,7 +304,7 @@ def judge(found: Attack, system: System, policy: Policy, targets: Flags) -> list
         if not (least <= n <= most and (not system.priced[i] or low - off <= m <= high + off)):
             if found.earlier:
                 continue
-            raise RuntimeError(
+            raise Unproven(
                 f"attack on {name}: the truth lies outside of what was found; the attack is broken"
             )
         if 0 < n < policy.k:

@@ -9,6 +9,7 @@ What cannot be written may not leave, nor a store be changed: `Log.append` raise
 
 import hashlib
 import json
+import logging
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ from filelock import FileLock
 SEGMENT = 16_000_000  # bytes after which a new file is begun
 BEGUN, RESUMED, BROKEN = "begun", "resumed", "broken"  # entries of the log about itself
 _BLOCK = 65_536  # bytes read from the end of a file to find its last entry
+_TOLD = logging.getLogger(__name__)
 _START = "0" * 64  # what the first entry names as the one before it
 
 
@@ -191,6 +193,14 @@ class Log:
             return [{"kind": BEGUN, "head": kept.short}]
         if kept is not None and kept.n < end.n:  # a process was stopped between its entry and the head
             return [{"kind": RESUMED, "head": kept.short}]
+        if kept is None:
+            _TOLD.warning(
+                "audit log %s: has %s entries, and its head %s is missing; bring it back from where the store was copied. "
+                "That it was missing is entered, and `jianfu audit verify` will always tell",
+                self.folder,
+                end.n,
+                self.head_file,
+            )
         return [{"kind": BROKEN, "head": kept.short if kept else None}]
 
     def _read_end(self, last: Path | None) -> _End:

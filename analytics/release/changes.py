@@ -36,10 +36,17 @@ def changing(path: Path | str, kind: str, **asked: Any) -> Iterator[Store]:
             try:
                 record.note(kind, outcome="refused", why=_why(error), **asked)
             except Unwritten as unwritten:
-                for line in getattr(error, "lines", (str(error),)):
+                for line in getattr(error, "lines", (plain(error),)):
                     unwritten.add_note(line)
                 raise unwritten from error
         raise
+
+
+def plain(error: Exception) -> str:
+    """What an error says, the system's too: of which file, and what to do."""
+    if not isinstance(error, OSError) or error.errno is None or error.filename is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}; check that this path exists and may be read, or written where something is to be kept there"
 
 
 def _why(error: Exception) -> list[str]:

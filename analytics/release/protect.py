@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics.release.disclosure import Policy
-from analytics.release.system import NOBODY, OPEN, Flags, System, dominated, small
+from analytics.release.system import NOBODY, OPEN, Flags, System, Unproven, dominated, small
 
 Floats = NDArray[np.float64]
 
@@ -171,7 +171,7 @@ class _Model:
             found = x[0] - x[1], x[2] - x[3]
         elif status != highspy.HighsModelStatus.kInfeasible:
             name = self.system.names[cell]
-            raise RuntimeError(f"protection of {name}: the solver ended with {status}; nothing is published")
+            raise Unproven(f"protection of {name}: the solver ended with {status}; nothing is published")
         self._bounds(changed, self.lower, self.upper)
         return found
 
@@ -241,7 +241,7 @@ class _Search:
             if found is None:
                 if aim.insider is None:
                     name = self.model.system.names[aim.cells[k]]
-                    raise RuntimeError(f"protection of {name}: there is no other table; nothing is published")
+                    raise Unproven(f"protection of {name}: there is no other table; nothing is published")
                 self.failed += 1
                 continue
             moved = ((abs(found[0]) > _STILL) | (abs(found[1]) > _STILL)) & ~self.hidden

@@ -21,6 +21,10 @@ from analytics.release.grants import BadGrants, Grants, read
 from analytics.release.sessions import Sessions
 
 SECRET = 32  # bytes a cookie secret must have
+_VARIED = 8  # different characters it must have; a random one has more
+# What examples write where a secret belongs; everybody knows it.
+_EXAMPLES = ("…", "...", "at least 32 random bytes", "随机文字")
+_RANDOM = 'take a random one: python -c "import secrets; print(secrets.token_hex(32))"'
 _AUTH = ("redirect_uri", "cookie_secret", "client_id", "client_secret", "server_metadata_url")
 
 
@@ -98,7 +102,11 @@ class Server:
         if missing := [name for name in _AUTH if not auth.get(name)]:
             yield f"[auth]: login is not configured: {', '.join(missing)} missing"
         if len(str(auth.get("cookie_secret", "")).encode()) < SECRET:
-            yield f"[auth] cookie_secret: shorter than {SECRET} bytes; take a random one"
+            yield f"[auth] cookie_secret: shorter than {SECRET} bytes; {_RANDOM}"
+        elif _is_example(auth["cookie_secret"]) or len(set(str(auth["cookie_secret"]))) < _VARIED:
+            yield f"[auth] cookie_secret: anybody can guess it; {_RANDOM}"
+        if _is_example(auth.get("client_secret", "")):
+            yield "[auth] client_secret: is that of an example; write the one your login provider gave"
         if not setup.hosts or any("*" in host for host in setup.hosts):
             yield "[server] hosts: name the hosts the dashboard is reached under, without *"
         if setup.error_details != "none":
@@ -154,6 +162,10 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def _is_example(secret: object) -> bool:
+    return any(text in str(secret) for text in _EXAMPLES)
 
 
 def _anybody(address: str) -> bool:

@@ -19,6 +19,10 @@ KINDS = ("household", "hospital")  # of contributors, in the order of the pairs 
 NOBODY: Pair = (0, 0)  # of a kind that is not known
 
 
+class Unproven(RuntimeError):
+    """Cells could not be protected, or what is published of them not attacked, to the end: none of it may be shown."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """One cell: `count` units, their `money` in fen (None: a cell of counts only).

@@ -19,7 +19,7 @@ from analytics.release.attack import COUNT, MONEY, Seen, undone
 from analytics.release.disclosure import HIDDEN, SHOWN, UNDEFINED, Policy, policy
 from analytics.release.lattice import Lattice, Shown, apart, lattice, plan
 from analytics.release.protect import protect
-from analytics.release.system import Flags, primary
+from analytics.release.system import Flags, Unproven, primary
 
 PROTECTED = "protected"  # the table
 _FEN = _PER_100 = 100
@@ -33,7 +33,7 @@ COLUMNS: dict[str, Any] = {
 @dataclass(frozen=True)
 class Tables:
     """`rows`: as a cube holds answers, with a status; `certificate`: what was protected, and that the attack failed; or why nothing
-    of the place is published (`withheld`: undone, contradicts) and, for the engineer, how it was undone.
+    of the place is published (`withheld`: undone, unproven, contradicts) and, for the engineer, how.
     """
 
     rows: pl.DataFrame
@@ -50,13 +50,14 @@ def version() -> str:
 def protected(cube: pl.DataFrame, order: Sequence[str], before: pl.DataFrame | None = None) -> Tables:
     """Protect the prepared answers of a city-year and attack the result. `order`: tiers in order of payment; `before`: its
     protected tables of the published snapshot. Where these and the new ones together would tell what is hidden, they stay as
-    they are. Where the new ones alone would, the place has no tables, and the certificate says so (`withheld`).
+    they are. Where the new ones alone would, or this cannot be found out, the place has no tables, and the certificate says
+    so (`withheld`).
     """
-    held, rules = cube.filter(pl.col("key") == HELD).select("key", "at"), policy()
+    rules = policy()
 
     def withheld(why: str, told: str, **more: Any) -> Tables:
         # what was published before is read by nobody any longer, but what comes next is attacked beside it
-        rows = _frame(held, []) if before is None else before.select(*COLUMNS)
+        rows = _frame(cube, []) if before is None else before.select(*COLUMNS)
         left = {"withheld": why, "left_out": [f"all answers: {told}"], "cells": 0, "hidden": 0}
         return Tables(rows, {**left, **more, "policy": rules.model_dump()})
 
@@ -64,12 +65,23 @@ def protected(cube: pl.DataFrame, order: Sequence[str], before: pl.DataFrame | N
         cells = lattice(cube, order, rules.contributors)
     except ValueError:
         return withheld("contradicts", "their figures contradict the lattice")
+    try:
+        found = _attacked(cube, cells, rules, before)
+    except Unproven as error:
+        return withheld("unproven", "the attack did not end", unproven=str(error))
+    return withheld("undone", "the attack undoes them", undone=found) if isinstance(found, list) else found
+
+
+def _attacked(
+    cube: pl.DataFrame, cells: Lattice, rules: Policy, before: pl.DataFrame | None
+) -> Tables | list[str]:
+    """The tables, or how they are undone. Raises Unproven."""
     risk = primary(cells.system, rules)
     out = left_out(cells, risk, rules.k)
     was = printed(cells, before) if before is not None else None
     hidden = to_hide(cells, rules, out | (was.dark if was else frozenset()))
     rows = _frame(
-        held,
+        cube,
         [
             _row(cells, one, hide, rules)
             for one, hide in zip(cells.rows, _dark(cells, hidden, rules.k), strict=True)
@@ -78,7 +90,7 @@ def protected(cube: pl.DataFrame, order: Sequence[str], before: pl.DataFrame | N
     now = printed(cells, rows)
     seen = as_seen(cells, now, rules)
     if lines := undone(seen, cells.system, rules, risk, insiders=rules.insiders, sample=rules.whole_numbers):
-        return withheld("undone", "the attack undoes them", undone=lines)
+        return lines
     more = {"by insiders": rules.insiders, "in whole numbers": rules.whole_numbers}
     attacked = ["published", *(name for name, cells_tried in more.items() if cells_tried)]
     about: dict[str, Any] = {"attacked": attacked, "kept": False, "hospitals": _hospitals(cube, rules)}
@@ -206,7 +218,8 @@ def _row(cells: Lattice, one: Shown, hide: bool, rules: Policy) -> dict[str, Any
     return row
 
 
-def _frame(held: pl.DataFrame, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+def _frame(cube: pl.DataFrame, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    held = cube.filter(pl.col("key") == HELD).select("key", "at")
     shown = pl.DataFrame([{name: row.get(name) for name in COLUMNS} for row in rows], schema=COLUMNS)
     return pl.concat([held, shown], how="diagonal").select(*COLUMNS)
 

@@ -81,6 +81,7 @@ def _several(look: Look, measure: str, by: str, of: str = "here", **where: str) 
         return []
     rows = {str(r[by]): r for r in answer.table.to_dicts()}
     head = say(form.title) + (t("report.of_tier", tier=words.tier(where["tier"])) if "tier" in where else "")
+    head += t("report.by", by=words.inline(names.dimension(by)))
     return [
         (code, Number(str(rows[code]["status"]), head, form.unit, rows[code]))
         for code in look.ordered(by, answer)

@@ -1,6 +1,7 @@
 """A snapshot as those see it who may see some cities: their files, and nothing of the others."""
 
 import tempfile
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,8 @@ _OWN = ("files", "plans", "checks", "links", "policy_lines")  # of the manifest:
 _NAMED = ("id", "table")  # of a delivery, which may hold several cities: all that is told
 # Of protection: whose tables are withheld, not how they were undone.
 _WITHHELD = ("city", "plan_year", "withheld")
+# From Python 3.12 on a cached_property may be made twice; a file written for the first would go with its folder.
+_making = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -22,9 +25,14 @@ class Part(Folder):
 
     cities: frozenset[str] = frozenset()
 
-    @cached_property
+    @property
     def manifest(self) -> dict[str, Any]:
         """As Folder.manifest, without everything that is not about these cities alone."""
+        with _making:
+            return self._manifest
+
+    @cached_property
+    def _manifest(self) -> dict[str, Any]:
         whole = Folder(self.path).manifest
         kept = {k: v for k, v in whole.items() if not isinstance(v, list) or k in ("facts", "shared")}
         kept |= {k: [row for row in whole[k] if row.get("city") in self.cities] for k in _OWN if k in whole}

@@ -17,6 +17,11 @@ def coalitions(replay: Replay, plan: Plan, in_force: Plan | None = None) -> Repl
     """The ledger of the plan, with what a household owes under every coalition of tiers (columns of measures.coalition).
     `in_force`: as in Replay.pay. Raises plans.PlanHoles where values are missing.
     """
+    with replay.lock:  # its tables are named by the plan: two who ask at once would take them from each other
+        return _coalitions(replay, plan, in_force)
+
+
+def _coalitions(replay: Replay, plan: Plan, in_force: Plan | None) -> Replayed:
     paid = replay.pay(plan, in_force)
     order = paid.order
     ruled = [k for k in order if k in plan.order]

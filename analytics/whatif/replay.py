@@ -92,12 +92,12 @@ class Replay:
     def _open(self, engine: Engine, source: Claims, place: tuple[str, int], compiled: bool) -> None:
         self.engine, self._source, self.place = engine, source, place
         self._declined = "" if compiled else "asked to be paid by SQL"  # why no plan is paid by the kernel
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._made: dict[str, str] = {}  # name -> kind of what is held
 
     def left(self, plan: Plan) -> str:
         """Table of what the plan alone leaves each person with settlements: person_id, left_fen."""
-        with self._lock:
+        with self.lock:
             wanted = needs(plan)
             name = f"left_{digest(definition(plan, self._relation(wanted, plan)))}"
             cells, _ = self._cells(plan, wanted)
@@ -114,7 +114,7 @@ class Replay:
         """Pay the city-year by a plan. `in_force`: the plan it changes; a tier only that one has rules for pays nothing, not
         what was recorded. Raises plans.PlanHoles where values are missing.
         """
-        with self._lock:
+        with self.lock:
             ruled = {*plan.order, *(in_force.order if in_force else ())}
             extra = tuple(k for k in self.recorded if k not in ruled)
             order = (*plan.order, *extra)
@@ -162,7 +162,7 @@ class Replay:
 
     def case(self, keys: Sequence[int], plan: Plan) -> list[dict[str, Any]]:
         """Settlements of one person, for plans.explain; `keys`: what the person may be known by. For the local user only."""
-        with self._lock:
+        with self.lock:
             relation = self._relation(needs(plan), plan)
             listed = ", ".join(map(str, keys))
             known = (
@@ -188,7 +188,7 @@ class Replay:
         """Both ledgers with the plan's payments in place of those recorded; `<tier>_was_fen` and `own_was_fen` hold what `was`
         paid and left, or what was recorded. `told`: more for the provenance.
         """
-        with self._lock:
+        with self.lock:
             mark = f"{paid.mark}_{was.mark if was else 'recorded'}"
             tables = {name: f"{name}_{mark}" for name in LEDGERS}
             persons = (self._table(paid), paid.order), (self._table(was), was.order) if was else None
@@ -221,7 +221,7 @@ class Replay:
         measuring; figures to be shown are asked of a Book.
         """
         if paid.cells:
-            with self._lock:
+            with self.lock:
                 return paid.cells.held.headcounts(paid.cells, thresholds_bp, resource)
         home = "coalesce(household_key, person_id) AS household_key, household_key IS NOT NULL AS is_linked"
         by_home = f"SELECT {home}, {total('{0}')} AS eased FROM {{1}} JOIN {self._homes} ON person_key = person_id GROUP BY ALL"
@@ -230,7 +230,7 @@ class Replay:
             f"headsum_{paid.head}",
         )
         rest = f"rest_{digest(first + resource)}"
-        with self._lock:
+        with self.lock:
             self._hold(
                 rest,
                 f"SELECT household_key, is_linked, own_before_fen - coalesce(eased, 0) AS own, {resource} AS resource"
@@ -299,7 +299,7 @@ class Replay:
     @contextmanager
     def scratch(self) -> Iterator[None]:
         """What is paid inside is let go of at the end; what single settlements were paid is kept, later plans share it."""
-        with self._lock:
+        with self.lock:
             before = set(self._made)
             try:
                 yield

@@ -13,7 +13,7 @@ from analytics.intake.note import Note
 from analytics.intake.pseudonyms import BAD, OTHER, RAISED, Secret
 from analytics.intake.reading import Reading
 from analytics.intake.rule import Finding
-from analytics.intake.versions import Versions
+from analytics.intake.versions import REVERSED, Versions
 from analytics.intake.written import write
 from analytics.plans import load_plans
 from analytics.store import FORMAT, Partition, literal
@@ -285,7 +285,7 @@ class Load:
 
     def _asked(self, rows: int) -> None:
         """Rules that decide over rows before the others are counted were asked of every row."""
-        compared = {"Q1", "Q1_conflict"} | (
+        compared = {"Q1", "Q1_conflict", REVERSED} | (
             {"already_loaded"} if self.earlier and not self.rules.newest else set()
         )
         for rule in self.rules.rules:

@@ -46,13 +46,22 @@ class WrongType(ValueError):
 class Typed:
     """How one source column is read, in two steps a query can take one after the other: `raw` (the source value, blanks as
     NULL) and `value` (an expression of `{raw}`). `cleaned`: SQL over the source, true where the text was not plain;
-    `reason`: what a filled value that does not convert is called.
+    `reason`: what a filled value that does not convert is called; `over`: SQL of `{raw}` that is true where it is a number, only
+    larger than the column holds.
     """
 
     raw: str
     value: str
     reason: str = ""
     cleaned: str = ""
+    over: str = ""
+
+    def refusal(self, raw: str) -> str:
+        """SQL of the reason a value `raw` does not convert for."""
+        if not self.over:
+            return literal(self.reason)
+        beyond = self.reason.replace("bad_amount", "over_limit")
+        return f"CASE WHEN {self.over.replace('{raw}', raw)} THEN {literal(beyond)} ELSE {literal(self.reason)} END"
 
 
 def constant(value: str) -> Typed:
@@ -193,12 +202,13 @@ def _money(column: Column, source: str, raw: str, kind: str, scale: int, reason:
     if scale not in (1, 100):
         fen = f"round(try_cast({{raw}} AS DOUBLE) * {scale})"
         most = min(bound, EXACT * 512)  # a double, which above 2**62 may round to more than 64 bits hold
-        return Typed(raw, f"CASE WHEN abs({fen}) <= {most} THEN ({fen})::{wanted} END", reason)
+        over = f"isfinite({fen}) AND abs({fen}) > {most}"
+        return Typed(raw, f"CASE WHEN abs({fen}) <= {most} THEN ({fen})::{wanted} END", reason, over=over)
     limit = min(bound, EXACT)
     if kind in {"DOUBLE", "FLOAT"}:
         fen = f"(({{raw}})::DOUBLE * {scale})"
         return Typed(
-            raw, f"CASE WHEN abs({fen} - round({fen})) < 0.001 AND abs({fen}) <= {limit} THEN round({fen})::{wanted} END", reason
+            raw, f"CASE WHEN abs({fen} - round({fen})) < 0.001 AND abs({fen}) <= {limit} THEN round({fen})::{wanted} END", reason, over=f"isfinite({fen}) AND abs({fen}) > {limit}"
         )  # fmt: skip
     if kind == "VARCHAR":
         half = f"trim(translate({source}, '０１２３４５６７８９．，－＋￥¥元', '0123456789.,-+'))"
@@ -210,16 +220,26 @@ def _money(column: Column, source: str, raw: str, kind: str, scale: int, reason:
         value = (
             f"CASE WHEN {number} = trunc({number}) AND abs({number}) <= {bound} THEN {number}::{wanted} END"
         )
-        return Typed(raw, value, reason, cleaned=f"NOT regexp_full_match({source}, {_PLAIN})")
+        plain = f"NOT regexp_full_match({source}, {_PLAIN})"
+        return Typed(raw, value, reason, cleaned=plain, over=f"abs({number}) > {bound}")
     if kind in _INTEGERS:
         fen = f"(({{raw}})::HUGEINT * {scale})"
-        return Typed(raw, f"CASE WHEN abs({fen}) <= {bound} THEN {fen}::{wanted} END", reason)
+        over = f"abs({fen}) > {bound}"
+        return Typed(raw, f"CASE WHEN abs({fen}) <= {bound} THEN {fen}::{wanted} END", reason, over=over)
     if kind.startswith("DECIMAL"):
         digits = int(kind.rstrip(")").split(",")[1])
         if digits <= 2:  # whole fen; exact in a double within the bound, and faster than a wide decimal
             fen = f"round(({{raw}})::DOUBLE * {scale})"
             exact = f" AND {fen} = ({{raw}})::DOUBLE * {scale}" if scale == 1 else ""
-            return Typed(raw, f"CASE WHEN abs({fen}) <= {limit}{exact} THEN {fen}::{wanted} END", reason)
+            over = f"abs({fen}) > {limit}"
+            return Typed(
+                raw, f"CASE WHEN abs({fen}) <= {limit}{exact} THEN {fen}::{wanted} END", reason, over=over
+            )
         fen = f"(({{raw}}) * {scale})"
-        return Typed(raw, f"CASE WHEN {fen} = trunc({fen}) AND abs({fen}) <= {bound} THEN {fen}::{wanted} END", reason)
+        return Typed(
+            raw,
+            f"CASE WHEN {fen} = trunc({fen}) AND abs({fen}) <= {bound} THEN {fen}::{wanted} END",
+            reason,
+            over=f"abs({fen}) > {bound}",
+        )
     raise WrongType(f"is {kind}, not an amount; deliver yuan with two decimals")

@@ -11,12 +11,14 @@ from analytics.store import literal
 # Texts that mean "nothing", none longer than four. One text to look in: a list or IN (...) would be planned as a join.
 BLANKS = "'|null|NULL|None|NaN|nan|\\N|--|***|'"
 _BLANK = set(BLANKS.strip("'").strip("|").split("|")) | {""}
+IDENTIFIERS = {"id", "person", "household", "certificate"}
 INT32 = 2**31 - 1
 INT64 = 2**63 - 1
 EXACT = 2**53  # whole numbers a double holds
 _INTEGERS = {
     "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT",
 }  # fmt: skip
+_AROUND = "' ' || chr(9)"  # what may stand around a value
 _INVISIBLE = r"'[\p{Cc}\p{Cf}\p{Co}\x{FFFD}]'"
 _PLAIN = "'[+-]?[0-9]{1,17}([.][0-9]{1,2})?'"
 _EXACT = "'[+-]?[0-9]{1,17}([.][0-9]{1,6})?'"
@@ -130,8 +132,15 @@ def convert(column: Column, raw: str, kind: str, scale: int, formats: Sequence[s
     reason = {"money": "bad_amount"}.get(column.type, f"bad_{column.type}") + f"({column.name})"
     source = raw
     if kind == "VARCHAR":
-        short = f"CASE WHEN contains({BLANKS}, '|' || trim({raw}) || '|') THEN NULL ELSE nullif(trim({raw}), '') END"
-        raw = f"CASE WHEN strlen({raw}) > 4 AND strlen({raw}) = length({raw}) AND NOT contains({raw}, ' ') AND NOT contains({raw}, chr(9)) THEN {raw} ELSE {short} END"
+        # a spreadsheet marks text with an apostrophe in front, which is no part of an identifier
+        bare, marked = f"trim({raw}, {_AROUND})", ""
+        if column.type in IDENTIFIERS:
+            bare, marked = (
+                f"trim(ltrim({raw}, {_AROUND} || chr(39)), {_AROUND})",
+                f" AND NOT starts_with({raw}, chr(39))",
+            )
+        short = f"CASE WHEN contains({BLANKS}, '|' || {bare} || '|') THEN NULL ELSE nullif({bare}, '') END"
+        raw = f"CASE WHEN strlen({raw}) > 4 AND strlen({raw}) = length({raw}) AND NOT contains({raw}, ' ') AND NOT contains({raw}, chr(9)){marked} THEN {raw} ELSE {short} END"
     if column.type == "money":
         return _money(column, source, raw, kind, scale, reason)
     if column.type in {"id", "code", "person", "household", "certificate"}:
@@ -139,13 +148,16 @@ def convert(column: Column, raw: str, kind: str, scale: int, formats: Sequence[s
             raise WrongType("is a floating number, long identifiers lose digits in it; deliver it as text")
         if kind != "VARCHAR":
             return Typed(raw, "({raw})::VARCHAR")
+        odd = f"contains({source}, chr(9)) OR starts_with(ltrim({source}), chr(39))"
+        cleaned = odd if column.type in IDENTIFIERS else ""
         if not column.required:
-            return Typed(raw, "{raw}")
+            return Typed(raw, "{raw}", cleaned=cleaned)
         return Typed(
             raw,
             # plain letters and digits come out of this encoding as they are, several times faster than a pattern tells
             f"CASE WHEN url_encode({{raw}}) = {{raw}} OR NOT regexp_matches({{raw}}, {_INVISIBLE}) THEN {{raw}} END",
             f"bad_text({column.name})",
+            cleaned,
         )
     value = _plain(column, "{raw}", kind, formats)
     return Typed(raw, value, "" if value == "{raw}" else reason)
@@ -211,7 +223,7 @@ def _money(column: Column, source: str, raw: str, kind: str, scale: int, reason:
             raw, f"CASE WHEN abs({fen} - round({fen})) < 0.001 AND abs({fen}) <= {limit} THEN round({fen})::{wanted} END", reason, over=f"isfinite({fen}) AND abs({fen}) > {limit}"
         )  # fmt: skip
     if kind == "VARCHAR":
-        half = f"trim(translate({source}, '０１２３４５６７８９．，－＋￥¥元', '0123456789.,-+'))"
+        half = f"trim(translate({source}, '０１２３４５６７８９．，－＋￥¥元', '0123456789.,-+'), {_AROUND})"
         cleaned = (
             f"CASE WHEN regexp_full_match({half}, {_GROUPED}) THEN replace({half}, ',', '') ELSE {half} END"
         )

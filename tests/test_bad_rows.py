@@ -74,7 +74,7 @@ READING = [
     unread("a decimal comma", "23.442,46"),
     unread("separators at wrong places", "2,3442.46"),
     unread("too large for any number", "1e400"),
-    unread("larger than a settlement can be", "99999999999.00"),
+    Kind("larger than a settlement can be", "waits over_limit(medfee_sumamt)", fee("99999999999.00")),
     unread("infinity", "inf"),
     unread("underscores between digits", "23_442.46"),
     unread("a hexadecimal number", "0x5B92"),

@@ -39,7 +39,7 @@ def test_an_amount_fits_32_bits_or_waits(tmp_path: Path) -> None:
         for n, a in enumerate(amounts)
     ]
     delivery = load(tmp_path, rows)
-    waits = [reasons for reasons in waiting(delivery).values() if "bad_amount(act_pay_dedc)" in reasons]
+    waits = [reasons for reasons in waiting(delivery).values() if "over_limit(act_pay_dedc)" in reasons]
     assert len(waits) == 2
     held = pl.concat(pl.read_parquet(p.path) for p in delivery.partitions("settlement"))["act_pay_dedc_fen"]
     assert (sorted(held), held.dtype) == ([-MOST, MOST], pl.Int32)

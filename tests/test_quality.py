@@ -153,7 +153,7 @@ def test_sample_rows_are_the_rows_as_they_came(store: Path, ids: dict[str, str])
         assert "psn_name" not in sample["source"]
     assert len(quality.samples(Store(store), 1, "I3", ids["noted"])) == 1
     states = {s["rule"]: s["state"] for s in quality.samples(Store(store), 5, delivery=ids["noted"])}
-    assert states["Q2"] == states["Q5"] == "set_aside" and states["missing(medfee_sumamt)"] == "dropped"
+    assert states["Q2"] == states["Q5"] == "set_aside" and states["bad_amount(medfee_sumamt)"] == "dropped"
     assert quality.samples(Store(store), 5, delivery=ids["plain"]) == []
 
 

@@ -39,6 +39,7 @@ READ = {
     f"hospital_level care_type cross_region disease {_MONEY}",
     "settlement_undone": f"{_UNDONE} {_MONEY}",
     "commercial_claim": "city plan_year person_key product_code tier duty_code setl_id mdtrt_id incurred_date claim_date pay_date is_one_stop disease paid_amt_fen",
+    "commercial_claim_undone": "claim_id",
     "enrolment": "city person_key insutype insurance_type start_date end_date person_group is_pre_existing is_retired "
     "product_code product_year premium_fen insured_since product_since",
     "person": "person_key birth_year sex",
@@ -149,6 +150,8 @@ def jobs_of(deliveries: Iterable[Folder]) -> list[Job]:
     numbered = set()
     for delivery in deliveries:
         for partition, row in zip(delivery.partitions(), delivery.manifest["files"], strict=True):
+            if partition.table == "commercial_claim_undone" and not partition.city:
+                continue  # takes back what never loaded
             files[partition.table, partition.city, partition.plan_year].append(partition)
             if row.get("numbered"):
                 numbered.add(partition.sha256)
@@ -182,7 +185,7 @@ def jobs_of(deliveries: Iterable[Folder]) -> list[Job]:
                 "settlement", city, *({year, *covered} if inputs["commercial_claim"] else {year})
             ),
             "settlement_undone": of("settlement_undone", city, *(y for c, y in places if c == city)),
-            "commercial_claim": inputs["commercial_claim"],
+            **{name: inputs[name] for name in ("commercial_claim", "commercial_claim_undone")},
         }
         jobs.append(Job(
             number, city, year, with_alias(inputs), with_alias(around), frozenset(numbered), covered,
@@ -230,6 +233,8 @@ def source(
     rows = parquet(files, by_name=grown)
     if grown:
         rows = f"({nothing} UNION ALL BY NAME FROM {rows})"
+    if table == "commercial_claim" and (gone := {p.path for s in inputs for p in s[f"{table}_undone"]}):
+        rows = f"(FROM {rows} ANTI JOIN {parquet(gone)} USING (claim_id))"
     if table in _TURNED:
         turns = sorted({p.turn for p in files.values()})
         each = (

@@ -147,6 +147,7 @@ class Contract(Form):
     columns (empty ones last), among equals and without it in that in which they came.
 
     `newest`: what several deliveries say of one key is loaded from each, and the newest counts where facts are built.
+    `reversal`: SQL of a row that takes back its key: no row of that key counts, whichever came first.
     `whole`: name of a flag -> columns; the flag says of every row whether its file has them all. `own_currency`: its amounts may be in
     any currency, whose decimals a larger scale keeps.
     """
@@ -165,6 +166,7 @@ class Contract(Form):
     tiers: bool = False
     own_currency: bool = False
     refunds: bool = False
+    reversal: str = ""
     dialect: tuple[Dialect, ...] = ()
     whole: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     batch: Batch = Batch()

@@ -9,6 +9,7 @@ from analytics.intake.contract import Column, Contract, folded
 from analytics.intake.gate import Gate, Source
 from analytics.intake.mapping import Mapping
 from analytics.intake.typing import (
+    IDENTIFIERS,
     SERIAL,
     Typed,
     WrongType,
@@ -125,6 +126,13 @@ class Sources:
         return sum(map(len, self.candidates.values()))
 
     def _read(self, column: Column, name: str) -> Candidate | None:
+        cells = (source.members.get("numbers", {}).get(name) for source in self.sources)
+        if column.type in IDENTIFIERS and (cell := next(filter(None, cells), "")):
+            self._refuse(
+                f"column {name} cell {cell} is a number, and zeros in front of it are gone; format the column as text and fill it from its source again, or deliver CSV",
+                "float_id",
+            )
+            return None
         raw, kind = self._raw(column.name, name)
         place = self._next
         try:
@@ -188,7 +196,7 @@ class Sources:
 
     def _formats(self, name: str) -> list[str]:
         """The ways the dates of a text column are written; refuses the file where day and month cannot be told apart."""
-        text = f"trim({quoted(name)})"
+        text = f"trim({quoted(name)}, ' ' || chr(9))"
         shapes = [
             str(row[0])
             for row in self.gate.rows(

@@ -13,10 +13,11 @@ from analytics.intake.mapping import Money
 from analytics.intake.note import Note
 from analytics.intake.pseudonyms import SYNTHETIC, Secret
 from analytics.intake.reading import readings
+from analytics.intake.versions import undone
 from analytics.store import Folder, Store
 
 Progress = Callable[[str, int, int], None]
-LOADER = 3  # raise when the same delivery would load differently
+LOADER = 4  # raise when the same delivery would load differently
 
 
 def ingest(
@@ -59,7 +60,8 @@ def ingest(
         _one_secret(known, secret, synthetic)
         if corrects:
             still_open(known, corrects)
-        earlier = [p for d in known for p in d.partitions(table)]
+        names = (table, undone(table)) if rules.reversal else (table,)
+        earlier = [p for d in known for name in names for p in d.partitions(name)]
         for part in earlier:  # compared with row by row
             part.check()
         gate.start_engine([*(s.readable for s in sources), *(p.path for p in earlier)])

@@ -13,7 +13,7 @@ from analytics.intake.note import Note
 from analytics.intake.pseudonyms import BAD, OTHER, RAISED, Secret
 from analytics.intake.reading import Reading
 from analytics.intake.rule import Finding
-from analytics.intake.versions import Versions
+from analytics.intake.versions import REVERSED, Versions
 from analytics.intake.written import write
 from analytics.plans import load_plans
 from analytics.store import FORMAT, Partition, literal
@@ -265,9 +265,11 @@ class Load:
         names = "MAP {" + ", ".join(f"{i}: {typed_literal(s.path.name, 'VARCHAR')}" for r in self.readings for i, s in zip(r.places, r.sources, strict=True)) + "}"  # fmt: skip
         raw = " UNION ALL BY NAME ".join(r.raw_rows() for r in self.readings)
         fee = f"t.{self.rules.fee_fen}" if self.rules.fee else "NULL::BIGINT"
+        # a cell that could not be read is not empty as well
+        echo = "coalesce(list_contains([concat('missing(', split_part(u, '(', 2)) FOR u IN r.unreadable IF u IS NOT NULL], x), false)"
         self.gate.run(
             "CREATE TABLE quarantine AS SELECT "
-            f"{names}[w.src_file] AS src_name, w.src_file, w.src_row, w.state, list_filter(list_concat(r.unreadable, w.reasons), lambda x: x IS NOT NULL) AS reasons, {fee} AS fee_fen, r.row "
+            f"{names}[w.src_file] AS src_name, w.src_file, w.src_row, w.state, list_filter(list_concat(r.unreadable, w.reasons), lambda x: x IS NOT NULL AND NOT {echo}) AS reasons, {fee} AS fee_fen, r.row "
             f"FROM typed t JOIN waiting w USING ({PLACE}) JOIN (SELECT * FROM ({raw}) SEMI JOIN waiting USING ({PLACE})) r USING ({PLACE})"
         )
         self.copy(f"SELECT * EXCLUDE (src_file) FROM quarantine ORDER BY {PLACE}", "quarantine.parquet")
@@ -285,7 +287,7 @@ class Load:
 
     def _asked(self, rows: int) -> None:
         """Rules that decide over rows before the others are counted were asked of every row."""
-        compared = {"Q1", "Q1_conflict"} | (
+        compared = {"Q1", "Q1_conflict", REVERSED} | (
             {"already_loaded"} if self.earlier and not self.rules.newest else set()
         )
         for rule in self.rules.rules:
@@ -343,10 +345,22 @@ class Load:
                 f"{self._where}: {waits} of {rows} rows would wait in quarantine (more than {limit.waiting:.1%}: {self._why()}); {how}"
             )
         elif rows >= limit.rows and self.rules.fee and waits:
-            stuck, fee = (abs(self._one(f"SELECT coalesce(sum(fee_fen::DOUBLE) FILTER ({w}), 0)::BIGINT FROM {t}")) for w, t in (("state = 'waits'", "quarantine"), ("true", f"(SELECT {self.rules.fee_fen} AS fee_fen FROM typed)")))  # fmt: skip
-            if stuck > limit.fee * fee:
+            # signs may not cancel, and what a rule set aside is no part of the whole
+            of = "coalesce(sum(abs(fee_fen::HUGEINT)) FILTER (state = '{}'), 0)::VARCHAR".format
+            stuck, aside, unread = self.gate.rows(
+                f"SELECT {of('waits')}, {of('set_aside')}, count(*) FILTER (state = 'waits' AND fee_fen IS NULL) FROM quarantine"
+            )[0]
+            every = self._one(
+                f"SELECT coalesce(sum(abs({self.rules.fee_fen}::HUGEINT)), 0)::VARCHAR FROM typed"
+            )
+            fee = int(every) - int(aside)
+            if int(stuck) > limit.fee * fee:
                 lines.append(
-                    f"{self._where}: {stuck / unit:,.2f} of {fee / unit:,.2f} yuan would wait in quarantine (more than {limit.fee:.1%}: {self._why()}); {how}"
+                    f"{self._where}: {int(stuck) / unit:,.2f} of {fee / unit:,.2f} yuan would wait in quarantine (more than {limit.fee:.1%}: {self._why()}); {how}"
+                )
+            elif unread:
+                lines.append(
+                    f"{self._where}: {unread} rows whose {self.rules.fee} cannot be read would wait in quarantine, and nobody knows how much of the total they are ({self._why()}); {how}"
                 )
         total = self.note.fee_total_yuan if self.note else None
         if total is not None and self.rules.fee:

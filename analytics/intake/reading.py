@@ -148,7 +148,7 @@ class Reading(Sources):
         came = ", ".join(quoted(name) for name in kept)
         reasons = (
             ", ".join(
-                f"CASE WHEN r{c.place} IS NOT NULL AND v{c.place} IS NULL THEN '{c.typed.reason}' END"
+                f"CASE WHEN r{c.place} IS NOT NULL AND v{c.place} IS NULL THEN {c.typed.refusal(f'r{c.place}')} END"
                 for c in every
                 if c.typed.reason
             )

@@ -23,7 +23,11 @@ from analytics.store import FORMAT, Folder, Partition, Store, literal, parquet, 
 
 Progress = Callable[[str, int, int], None]
 COLUMNS = ("person_key", "household_key", "number_key")
-_TABLES = {"person_alias": ("person_key", "number_key"), "settlement_undone": ()}
+_TABLES = {
+    "person_alias": ("person_key", "number_key"),
+    "settlement_undone": (),
+    "commercial_claim_undone": (),
+}
 _BATCH = 100_000
 
 

@@ -14,6 +14,10 @@ WAITING: tuple[Severity, ...] = ("quarantine", "set_aside")
 
 _GENERATED = {
     "bad_amount": ("金额无法准确读取", "Amount cannot be read exactly"),
+    "over_limit": (
+        "金额超过该列可存的上限（2147 万元；较宽的列更高）",
+        "Amount is above what the column holds (21.47 million yuan; more where it is wide)",
+    ),
     "bad_integer": ("不是整数", "Not a whole number"),
     "bad_number": ("不是数值", "Not a number"),
     "bad_date": ("日期无法读取", "Date cannot be read"),

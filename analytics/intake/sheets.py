@@ -37,7 +37,7 @@ def open_sheet(path: Path, target: Path, known: Sequence[str], say: Say) -> dict
             if not name:
                 heads = {other: _head(book.get_sheet_by_name(other)) for other in names}
                 name = _choose(path, {other: head for other, head in heads.items() if head}, known)
-            transcript = _transcribe(path, target, book.get_sheet_by_name(name), say)
+            transcript, typed = _transcribe(path, target, book.get_sheet_by_name(name), say)
     except (
         zipfile.BadZipFile,
         CalamineError,
@@ -50,7 +50,7 @@ def open_sheet(path: Path, target: Path, known: Sequence[str], say: Say) -> dict
             path, "format", f"not a whole .xlsx workbook ({str(error)[:120]}); save it again"
         ) from error
     others = [other for other in names if other != name]
-    return transcript.done(format="xlsx", members={"sheet": name, "other_sheets": others})
+    return transcript.done(format="xlsx", members={"sheet": name, "other_sheets": others, "numbers": typed})
 
 
 def _look_through(path: Path) -> None:
@@ -95,8 +95,10 @@ def _choose(path: Path, heads: dict[str, list[str]], known: Sequence[str]) -> st
     return first
 
 
-def _transcribe(path: Path, target: Path, sheet: CalamineSheet, say: Say) -> Transcript:
-    top, _ = sheet.start or (0, 0)
+def _transcribe(
+    path: Path, target: Path, sheet: CalamineSheet, say: Say
+) -> tuple[Transcript, dict[str, str]]:
+    top, left = sheet.start or (0, 0)
     merged = sheet.merged_cell_ranges or []
     rows = sheet.iter_rows()
     names = [_text(cell).strip() for cell in next(rows, [])]
@@ -113,10 +115,14 @@ def _transcribe(path: Path, target: Path, sheet: CalamineSheet, say: Say) -> Tra
     transcript = Transcript(path, target, names[:width])
     held: list[list[Any]] = []
     numbers: list[int] = []
+    typed: dict[str, str] = {}  # columns with a cell of type number, and the first such cell
 
     def write() -> None:
         columns = []
-        for name, cells in zip(names, zip(*held, strict=True), strict=False):
+        for place, (name, cells) in enumerate(zip(names, zip(*held, strict=True), strict=False)):
+            if name not in typed and float in set(map(type, cells)):
+                at = next(i for i, cell in enumerate(cells) if cell.__class__ is float)
+                typed[name] = f"{_letters(left + place)}{numbers[at]}"
             try:
                 texts = [cell if cell.__class__ is str else _text(cell) for cell in cells]
             except OverflowError as error:
@@ -141,7 +147,12 @@ def _transcribe(path: Path, target: Path, sheet: CalamineSheet, say: Say) -> Tra
         if len(held) == _ROWS:
             write()
     write()
-    return transcript
+    return transcript, typed
+
+
+def _letters(column: int) -> str:
+    """A column as a spreadsheet names it: A, Z, AA."""
+    return (_letters(column // 26 - 1) if column > 25 else "") + chr(65 + column % 26)
 
 
 def _text(cell: Any) -> str:

@@ -11,12 +11,14 @@ from analytics.store import literal
 # Texts that mean "nothing", none longer than four. One text to look in: a list or IN (...) would be planned as a join.
 BLANKS = "'|null|NULL|None|NaN|nan|\\N|--|***|'"
 _BLANK = set(BLANKS.strip("'").strip("|").split("|")) | {""}
+IDENTIFIERS = {"id", "person", "household", "certificate"}
 INT32 = 2**31 - 1
 INT64 = 2**63 - 1
 EXACT = 2**53  # whole numbers a double holds
 _INTEGERS = {
     "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT",
 }  # fmt: skip
+_AROUND = "' ' || chr(9)"  # what may stand around a value
 _INVISIBLE = r"'[\p{Cc}\p{Cf}\p{Co}\x{FFFD}]'"
 _PLAIN = "'[+-]?[0-9]{1,17}([.][0-9]{1,2})?'"
 _EXACT = "'[+-]?[0-9]{1,17}([.][0-9]{1,6})?'"
@@ -46,13 +48,22 @@ class WrongType(ValueError):
 class Typed:
     """How one source column is read, in two steps a query can take one after the other: `raw` (the source value, blanks as
     NULL) and `value` (an expression of `{raw}`). `cleaned`: SQL over the source, true where the text was not plain;
-    `reason`: what a filled value that does not convert is called.
+    `reason`: what a filled value that does not convert is called; `over`: SQL of `{raw}` that is true where it is a number, only
+    larger than the column holds.
     """
 
     raw: str
     value: str
     reason: str = ""
     cleaned: str = ""
+    over: str = ""
+
+    def refusal(self, raw: str) -> str:
+        """SQL of the reason a value `raw` does not convert for."""
+        if not self.over:
+            return literal(self.reason)
+        beyond = self.reason.replace("bad_amount", "over_limit")
+        return f"CASE WHEN {self.over.replace('{raw}', raw)} THEN {literal(beyond)} ELSE {literal(self.reason)} END"
 
 
 def constant(value: str) -> Typed:
@@ -121,8 +132,15 @@ def convert(column: Column, raw: str, kind: str, scale: int, formats: Sequence[s
     reason = {"money": "bad_amount"}.get(column.type, f"bad_{column.type}") + f"({column.name})"
     source = raw
     if kind == "VARCHAR":
-        short = f"CASE WHEN contains({BLANKS}, '|' || trim({raw}) || '|') THEN NULL ELSE nullif(trim({raw}), '') END"
-        raw = f"CASE WHEN strlen({raw}) > 4 AND strlen({raw}) = length({raw}) AND NOT contains({raw}, ' ') AND NOT contains({raw}, chr(9)) THEN {raw} ELSE {short} END"
+        # a spreadsheet marks text with an apostrophe in front, which is no part of an identifier
+        bare, marked = f"trim({raw}, {_AROUND})", ""
+        if column.type in IDENTIFIERS:
+            bare, marked = (
+                f"trim(ltrim({raw}, {_AROUND} || chr(39)), {_AROUND})",
+                f" AND NOT starts_with({raw}, chr(39))",
+            )
+        short = f"CASE WHEN contains({BLANKS}, '|' || {bare} || '|') THEN NULL ELSE nullif({bare}, '') END"
+        raw = f"CASE WHEN strlen({raw}) > 4 AND strlen({raw}) = length({raw}) AND NOT contains({raw}, ' ') AND NOT contains({raw}, chr(9)){marked} THEN {raw} ELSE {short} END"
     if column.type == "money":
         return _money(column, source, raw, kind, scale, reason)
     if column.type in {"id", "code", "person", "household", "certificate"}:
@@ -130,13 +148,16 @@ def convert(column: Column, raw: str, kind: str, scale: int, formats: Sequence[s
             raise WrongType("is a floating number, long identifiers lose digits in it; deliver it as text")
         if kind != "VARCHAR":
             return Typed(raw, "({raw})::VARCHAR")
+        odd = f"contains({source}, chr(9)) OR starts_with(ltrim({source}), chr(39))"
+        cleaned = odd if column.type in IDENTIFIERS else ""
         if not column.required:
-            return Typed(raw, "{raw}")
+            return Typed(raw, "{raw}", cleaned=cleaned)
         return Typed(
             raw,
             # plain letters and digits come out of this encoding as they are, several times faster than a pattern tells
             f"CASE WHEN url_encode({{raw}}) = {{raw}} OR NOT regexp_matches({{raw}}, {_INVISIBLE}) THEN {{raw}} END",
             f"bad_text({column.name})",
+            cleaned,
         )
     value = _plain(column, "{raw}", kind, formats)
     return Typed(raw, value, "" if value == "{raw}" else reason)
@@ -199,15 +220,16 @@ def _money(column: Column, source: str, raw: str, kind: str, scale: int, reason:
     if scale not in (1, 100):
         fen = f"round(try_cast({{raw}} AS DOUBLE) * {scale})"
         most = min(bound, EXACT * 512)  # a double, which above 2**62 may round to more than 64 bits hold
-        return Typed(raw, f"CASE WHEN abs({fen}) <= {most} THEN ({fen})::{wanted} END", reason)
+        over = f"isfinite({fen}) AND abs({fen}) > {most}"
+        return Typed(raw, f"CASE WHEN abs({fen}) <= {most} THEN ({fen})::{wanted} END", reason, over=over)
     limit = min(bound, EXACT)
     if kind in {"DOUBLE", "FLOAT"}:
         fen = f"(({{raw}})::DOUBLE * {scale})"
         return Typed(
-            raw, f"CASE WHEN abs({fen} - round({fen})) < 0.001 AND abs({fen}) <= {limit} THEN round({fen})::{wanted} END", reason
+            raw, f"CASE WHEN abs({fen} - round({fen})) < 0.001 AND abs({fen}) <= {limit} THEN round({fen})::{wanted} END", reason, over=f"isfinite({fen}) AND abs({fen}) > {limit}"
         )  # fmt: skip
     if kind == "VARCHAR":
-        half = f"trim(translate({source}, '０１２３４５６７８９．，－＋￥¥元', '0123456789.,-+'))"
+        half = f"trim(translate({source}, '０１２３４５６７８９．，－＋￥¥元', '0123456789.,-+'), {_AROUND})"
         cleaned = (
             f"CASE WHEN regexp_full_match({half}, {_GROUPED}) THEN replace({half}, ',', '') ELSE {half} END"
         )
@@ -216,18 +238,26 @@ def _money(column: Column, source: str, raw: str, kind: str, scale: int, reason:
         value = (
             f"CASE WHEN {number} = trunc({number}) AND abs({number}) <= {bound} THEN {number}::{wanted} END"
         )
-        return Typed(raw, value, reason, cleaned=f"NOT regexp_full_match({source}, {_PLAIN})")
+        plain = f"NOT regexp_full_match({source}, {_PLAIN})"
+        return Typed(raw, value, reason, cleaned=plain, over=f"abs({number}) > {bound}")
     if kind in _INTEGERS:
         fen = f"(({{raw}})::HUGEINT * {scale})"
-        return Typed(raw, f"CASE WHEN abs({fen}) <= {bound} THEN {fen}::{wanted} END", reason)
+        over = f"abs({fen}) > {bound}"
+        return Typed(raw, f"CASE WHEN abs({fen}) <= {bound} THEN {fen}::{wanted} END", reason, over=over)
     if kind.startswith("DECIMAL"):
         digits = int(kind.rstrip(")").split(",")[1])
         if digits <= 2:  # whole fen; exact in a double within the bound, and faster than a wide decimal
             fen = f"round(({{raw}})::DOUBLE * {scale})"
             exact = f" AND {fen} = ({{raw}})::DOUBLE * {scale}" if scale == 1 else ""
-            return Typed(raw, f"CASE WHEN abs({fen}) <= {limit}{exact} THEN {fen}::{wanted} END", reason)
+            over = f"abs({fen}) > {limit}"
+            return Typed(
+                raw, f"CASE WHEN abs({fen}) <= {limit}{exact} THEN {fen}::{wanted} END", reason, over=over
+            )
         fen = f"(({{raw}}) * {scale})"
         return Typed(
-            raw, f"CASE WHEN {fen} = trunc({fen}) AND abs({fen}) <= {bound} THEN {fen}::{wanted} END", reason
+            raw,
+            f"CASE WHEN {fen} = trunc({fen}) AND abs({fen}) <= {bound} THEN {fen}::{wanted} END",
+            reason,
+            over=f"abs({fen}) > {bound}",
         )
     raise WrongType(f"is {kind}, not an amount; deliver yuan with two decimals")

@@ -1,7 +1,7 @@
 """One settlement, one truth: copies and versions, what earlier deliveries hold, refunds and their originals.
 
-What a new delivery undoes of an earlier one is written beside it (`settlement_undone`), cut like the rows it undoes; sealed
-deliveries stay as they are, and it does not matter which of two came first.
+What a new delivery undoes of an earlier one is written beside it (`settlement_undone`, `commercial_claim_undone`), cut like the
+rows it undoes; sealed deliveries stay as they are, and it does not matter which of two came first.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from analytics.intake.checks import Checks
     from analytics.intake.load import Load
 
-UNDONE = "settlement_undone"
+REVERSED = "reversed_claim"
 AT_ONCE = 5_000_000  # numbers a hash table of the smallest memory limit holds
+
+
+def undone(table: str) -> str:
+    """Name of the table of what is undone of a table."""
+    return f"{table}_undone"
 
 
 class Versions:
@@ -26,10 +31,15 @@ class Versions:
 
     def __init__(self, gate: Gate, rules: Contract, earlier: Sequence[Partition], load: "Load") -> None:
         self.gate, self.rules, self.load = gate, rules, load
+        self.undone = undone(rules.table)
         self.earlier = [p for p in earlier if p.table == rules.table]
+        self.gone = [p for p in earlier if p.table == self.undone]  # what earlier deliveries took back
         self.key = ", ".join(rules.unique)
         amounts = rules.money or tuple(c for c in rules.stored if c not in rules.unique)
         self.amounts = f"row({', '.join(amounts)})::VARCHAR"
+        # without a version to choose by, every difference counts: which row came first may decide nothing
+        told = amounts if rules.version else [c for c in rules.stored if c not in rules.unique]
+        self.contents = f"row({', '.join(told)})::VARCHAR"
         self.version = rules.version or "NULL::TIMESTAMP"
         self.mirror = next(
             (r.tolerance for r in rules.rules if r.id == "I8"), 0
@@ -42,6 +52,8 @@ class Versions:
         """
         if not self.rules.unique:
             return
+        if self.rules.reversal:
+            self._take_back()
         self._find_doubled()
         if not self.gate.rows("SELECT count(*) FROM doubled")[0][0]:
             return
@@ -52,11 +64,23 @@ class Versions:
             f"SELECT src_file, src_row, CASE WHEN place = 1 AND kinds > 1 THEN 'waits' ELSE 'set_aside' END,"
             f" [CASE WHEN place = 1 AND kinds > 1 THEN 'Q1_conflict' ELSE 'Q1' END] FROM ("
             f" SELECT *, count(DISTINCT amounts) FILTER (place = 1) OVER (PARTITION BY {self.key}) AS kinds FROM ("
-            f"  SELECT src_file, src_row, {self.key}, {self.amounts} AS amounts,"
+            f"  SELECT src_file, src_row, {self.key}, {self.contents} AS amounts,"
             f"   rank() OVER (PARTITION BY {self.key} ORDER BY {self.version} DESC NULLS LAST) AS place,"
             f"   row_number() OVER (PARTITION BY {self.key} ORDER BY {newest}, src_file, src_row) AS line"
             f"  FROM (SELECT * FROM {self.load.good}) SEMI JOIN doubled USING ({self.key})))"
             f" WHERE line > 1 OR kinds > 1 AND place = 1"
+        )
+
+    def _take_back(self) -> None:
+        """Table `reversed`: keys this delivery is the first to take back. No row of a key taken back loads."""
+        known = f"SELECT {self.key} FROM {parquet(p.path for p in self.gone)}" if self.gone else ""
+        self.gate.run(
+            f"CREATE TABLE reversed AS SELECT DISTINCT {self.key} FROM typed{f' ANTI JOIN ({known}) USING ({self.key})' if known else ''}"
+            f" WHERE {self.rules.reversal} AND {self.key} IS NOT NULL"
+        )
+        every = f"SELECT {self.key} FROM reversed{f' UNION ALL {known}' if known else ''}"
+        self.load.hold(
+            f"SELECT src_file, src_row, 'set_aside', ['{REVERSED}'] FROM typed SEMI JOIN ({every}) USING ({self.key})"
         )
 
     def _find_doubled(self) -> None:
@@ -105,6 +129,17 @@ class Versions:
 
     def write(self, staging: Path, checks: "Checks") -> list[dict[str, Any]]:
         """Write what this delivery undoes, one file per city and plan year of what is undone."""
+        if self.rules.reversal:
+            held = self._held(f"{self.key}, city, plan_year") if self.earlier else ""
+            place = (
+                f"LEFT JOIN ({held}) USING ({self.key})"
+                if held
+                else ", (SELECT NULL AS city, NULL::INTEGER AS plan_year)"
+            )
+            self.gate.run(
+                f"CREATE TABLE undone AS SELECT DISTINCT {self.key}, city::VARCHAR AS city, plan_year FROM reversed {place}"
+            )
+            return self._undone(staging, self.key)
         if not self.rules.refunds:
             return []
         self._pair(checks)
@@ -124,17 +159,21 @@ class Versions:
         self.gate.run(
             f"CREATE TABLE undone AS SELECT DISTINCT * FROM ({' UNION ALL BY NAME '.join(selects)})"
         )
+        return self._undone(staging, "setl_id, updt_time, kind, by_setl_id")
+
+    def _undone(self, staging: Path, order: str) -> list[dict[str, Any]]:
+        """Table `undone` as files; one without a place takes back what has not come yet, and meets it when it comes."""
         files, work = [], []
         cells = self.gate.rows(
             "SELECT city::VARCHAR, plan_year, count(*) FROM undone GROUP BY ALL ORDER BY ALL"
         )
         for number, (city, year, rows) in enumerate(cells, 1):
-            name = f"{UNDONE}-{number:05d}.parquet"
-            where = f"city = {typed_literal(city, 'VARCHAR')} AND plan_year = {year}"
+            name = f"{self.undone}-{number:05d}.parquet"
+            where = f"city IS NOT DISTINCT FROM {typed_literal(city, 'VARCHAR')} AND plan_year IS NOT DISTINCT FROM {typed_literal(year, 'INTEGER')}"
             work.append(
-                f"COPY (SELECT * EXCLUDE (city, plan_year) FROM undone WHERE {where} ORDER BY setl_id, updt_time, kind, by_setl_id) TO {literal(str(staging / name))} ({FORMAT})"
+                f"COPY (SELECT * EXCLUDE (city, plan_year) FROM undone WHERE {where} ORDER BY {order}) TO {literal(str(staging / name))} ({FORMAT})"
             )
-            files.append({"table": UNDONE, "name": name, "rows": rows, "city": city, "plan_year": year})
+            files.append({"table": self.undone, "name": name, "rows": rows, "city": city, "plan_year": year})
         self.gate.run_all(work)
         return files
 

@@ -43,7 +43,7 @@ figure.show(
     "grid",
     t("catastrophic.grid", measure=name),
     charts.lines(every, "threshold", "tier", order, t("control.threshold")),
-    tables.crossed(every, "threshold", "tier", across=order),
+    tables.crossed(every, "threshold", "tier", across=order, missing=lambda *_: tables.nobody(every.measure)),
     [every],
     t("catastrophic.note", resource=names.setting("resource", still.parameters["resource"])),
 )
@@ -58,7 +58,7 @@ figure.show(
         threshold=choose.share(yardstick.threshold),
     ),
     charts.bars(answer, group, "tier", order=order, flat=True),
-    tables.crossed(answer, group, "tier", across=order),
+    tables.crossed(answer, group, "tier", across=order, missing=lambda *_: tables.nobody(answer.measure)),
     [answer],
     say(answer.measure.plain) if measure != MEASURES[0] else choose.catastrophic(answer),
 )

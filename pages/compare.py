@@ -45,9 +45,9 @@ elif mode == "explore":
 elif mode == "room":
     compare.room(answer, scope, target)
 elif mode == "map":
-    compare.mapped(answer, scope)
+    compare.mapped(answer, tier, scope)
 else:
-    compare.courses(answer, scope, benchmark, picked)
+    compare.courses(answer, tier, scope, benchmark, picked)
 
 with st.container(border=True):
     differing = t("compare.rules", year=words.span(years))

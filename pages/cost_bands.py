@@ -27,7 +27,9 @@ title.title(
 if per_tier:
     order = asking.present(answer, place.city, place.year)
     chart = charts.bars(answer, band, "tier", order=order)
-    table = tables.crossed(answer, band, "tier", across=order)
+    table = tables.crossed(
+        answer, band, "tier", across=order, missing=lambda *_: tables.nobody(answer.measure)
+    )
 else:
     chart, table = charts.bars(answer, band), tables.side_by_side([answer])
 figure.show("bands", name, chart, table, [answer], say(answer.measure.caveat))

@@ -47,7 +47,12 @@ figure.show(
 with asking.together():
     every = [asking.ask(m, ["tier"], place.where) for m in MEASURES]
 figure.show(
-    "all", t("tiers.all"), None, tables.by_measure(every, "tier", order), every, t("tiers.definitions")
+    "all",
+    t("tiers.all"),
+    None,
+    tables.by_measure(every, "tier", order, lambda form, _: tables.nobody(form)),
+    every,
+    t("tiers.definitions"),
 )
 
 left, right = st.columns(2)
@@ -60,7 +65,7 @@ figure.show(
     "by",
     t("tiers.by", measure=say(answer.measure.title), by=words.inline(names.dimension(group))),
     charts.bars(answer, group, "tier", order=order, flat=True),
-    tables.crossed(answer, group, "tier", across=order),
+    tables.crossed(answer, group, "tier", across=order, missing=lambda *_: tables.nobody(answer.measure)),
     [answer],
     say(answer.measure.caveat),
 )

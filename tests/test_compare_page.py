@@ -277,7 +277,8 @@ def test_a_map_in_a_file_says_whose_it_is(
     made: list[bytes] = []
     monkeypatch.setattr(downloads.door, "held", lambda make: made.append(make()) or b"")
     at = visit(mode="map", measure="effective_reimbursement_rate")
-    assert "toImage" in at.get("plotly_chart")[0].proto.config, "the browser's own picture would not say it"
+    config = json.loads(at.get("plotly_chart")[0].proto.config)
+    assert config["displayModeBar"] is False, "the browser's own picture would not say it"
     (svg,) = (content.decode() for content in made if content.startswith(b"<svg"))
     assert any(content.startswith(b"\x89PNG") for content in made)
     seen = re.sub(r"<metadata>.*?</metadata>|<[^>]*>", "", svg)

@@ -7,7 +7,7 @@ import polars as pl
 
 from analytics.figures import formats, names, words
 from analytics.figures.words import say, t
-from analytics.measures import grammar
+from analytics.measures import Measure, grammar
 from analytics.release import Released, policy
 
 
@@ -20,6 +20,11 @@ def cell(row: Mapping[str, Any] | None, unit: str, missing: str | None = None) -
     text = formats.value(row["value"], unit, words.language(), words.money_unit())
     between = interval(row, unit)
     return t("interval.cell", value=text, interval=between) if between else text
+
+
+def nobody(form: Measure) -> str:
+    """What to say where a group has no row of a tier its place has: this tier paid nobody, or nobody is there whom the measure counts."""
+    return t("cell.nobody_paid" if form.is_of_paid else "cell.nobody")
 
 
 def interval(row: Mapping[str, Any], unit: str, low: str = "ci_low", high: str = "ci_high") -> str:
@@ -131,13 +136,22 @@ def side_by_side(answers: Sequence[Released], rows: Sequence[str] | None = None)
     return pl.DataFrame(lines)
 
 
-def by_measure(answers: Sequence[Released], columns: str, across: Sequence[str]) -> pl.DataFrame:
-    """One line per measure, the values of a dimension across."""
+def by_measure(
+    answers: Sequence[Released],
+    columns: str,
+    across: Sequence[str],
+    missing: Callable[[Measure, str], str] | None = None,
+) -> pl.DataFrame:
+    """One line per measure, the values of a dimension across. `missing(measure, column)`: see `crossed`."""
     lines = []
     for answer in answers:
         found = {str(r[columns]): r for r in answer.table.iter_rows(named=True)}
-        cells = {names.member(columns, c): cell(found.get(c), answer.measure.unit) for c in across}
-        lines.append({t("control.measure"): say(answer.measure.title), **cells})
+        form = answer.measure
+        cells = {
+            names.member(columns, c): cell(found.get(c), form.unit, missing(form, c) if missing else None)
+            for c in across
+        }
+        lines.append({t("control.measure"): say(form.title), **cells})
     return pl.DataFrame(lines)
 
 
@@ -155,12 +169,23 @@ def crossed(
     down = down or names.ordered(rows, released.table[rows])
     across = across or names.ordered(columns, released.table[columns])
 
+    many = {
+        row for (row, _), held in cells.items() if held["status"] == "shown"
+    }  # groups known to be no small ones
+    empty = nobody(released.measure)
+
     def text(row: str, column: str) -> str:
-        return cell(
-            cells.get((row, column)), released.measure.unit, missing(row, column) if missing else None
-        )
+        absent = missing(row, column) if missing else None
+        if absent == empty and (columns != "tier" or row not in many) and not _is_whole(released):
+            absent = t("cell.hidden")  # that nobody of a few was paid is a fact about each of them
+        return cell(cells.get((row, column)), released.measure.unit, absent)
 
     return _crossed(rows, down, columns, across, text)
+
+
+def _is_whole(released: Released) -> bool:
+    """Whether an answer looks at everybody of its places."""
+    return {*released.by, *released.where} <= {"city", "plan_year", "tier", "threshold"}
 
 
 def _crossed(

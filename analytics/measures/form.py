@@ -78,6 +78,11 @@ class Measure(Form):
     checked_by: str
 
     @property
+    def is_of_paid(self) -> bool:
+        """Whether it looks only at those whom a tier paid."""
+        return "paid > 0" in self.where
+
+    @property
     def tier_optional(self) -> bool:
         """Asked without the dimension `tier`, the measure looks at the burden after all tiers."""
         return self.per is None or self.before_all

@@ -133,10 +133,13 @@ def _crossed(look: Look, part: Part) -> Table:
     assert answer is not None  # or `_answers` would have raised
     rows = _rows(answer, part.by)
     columns = look.ordered(across, answer)
+    missing = (
+        tables.nobody(answer.measure) if "tier" in part.by else formats.NOTHING
+    )  # the tiers the place has
     lines = [
         (
             Cell(look.label(down, at)),
-            *(cell(rows.get((at, to)), column.measured, _missing(part.by), column.show) for to in columns),
+            *(cell(rows.get((at, to)), column.measured, missing, column.show) for to in columns),
         )
         for at in look.ordered(down, answer)
     ]

@@ -136,7 +136,9 @@ def muted(table: Table, row: Sequence[Cell], column: int) -> bool:
 
 def _said(cell: Cell) -> bool:
     """Whether a cell holds words of its own, not the mark of a number that is not shown."""
-    return cell.text not in {t(f"cell.{why}") for why in ("hidden", "undefined", "not_covered")} | {"", "—"}
+    return cell.text not in {
+        t(f"cell.{why}") for why in ("hidden", "undefined", "not_covered", "nobody_paid", "nobody")
+    } | {"", "—"}
 
 
 def fitted(table: Table, language: str) -> list[Fit]:

@@ -17,7 +17,7 @@ from analytics.desk.answer import Desk
 from analytics.desk.benchmarks import Place
 from analytics.desk.outcome import Outcome
 from analytics.desk.room import Room, Rooms
-from analytics.figures import words
+from analytics.figures import tables, words
 from analytics.measures import Measure, measures
 from analytics.plans import Covered, Plan, PlanErrors, PlanHoles, load_plans
 from analytics.plans import coverage as registered
@@ -229,6 +229,13 @@ def plans() -> dict[tuple[str, int], Plan]:
 def coverage() -> list[Covered]:
     """What is known of every scheme in every year."""
     return registered()
+
+
+def absent(seen: Released, city: str, year: str | int, tier: str) -> str:
+    """What to say where an answer has no row of a tier: the place has no such tier, or has it for nobody looked at."""
+    plan = desk().plan(city, int(year))
+    has = plan is not None and (tier == "last" or tier in plan.order)
+    return tables.nobody(seen.measure) if has else words.t("cell.not_covered")
 
 
 def present(released: Released, city: str, year: str | int) -> tuple[str, ...]:

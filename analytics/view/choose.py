@@ -7,7 +7,7 @@ from functools import partial
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from analytics.figures import formats, names, words
+from analytics.figures import formats, names, tables, words
 from analytics.figures.words import say, t
 from analytics.measures import Measure, dimensions, grammar, measures
 from analytics.release import Released
@@ -69,12 +69,15 @@ class Scope:
         """Filter of a question about these places."""
         return {"city": self.cities, "plan_year": self.years, **self.people}
 
-    def missing(self, city: str, year: str) -> str:
-        """What to say where an answer holds nothing: no such tier there, no such city-year in the data, or none published of it."""
+    def missing(self, seen: Released, tier: str | None, city: str, year: str) -> str:
+        """What to say where an answer holds nothing: no such tier there, or nobody in it, no such city-year in the data, or none
+        published of it."""
         known = {(at, str(y)) for at, y in asking.desk().places}
         if (city, year) in {(at, str(y)) for at, y in asking.desk().withheld}:
             return t("cell.withheld")
-        return t("cell.not_covered") if (city, year) in known else t("cell.no_data")
+        if (city, year) not in known:
+            return t("cell.no_data")
+        return asking.absent(seen, city, year, tier) if tier else tables.nobody(seen.measure)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Ways to look at places beside each other: courses, one city in depth, room for improvement, a bureau's own map."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -14,9 +15,11 @@ from analytics.view import asking, choose, figure
 GROUPS = ("person_group", "insurance_type", "age_band", "sex")
 
 
-def courses(seen: Released, scope: choose.Scope, benchmark: str, picked: list[str]) -> None:
+def courses(seen: Released, tier: str | None, scope: choose.Scope, benchmark: str, picked: list[str]) -> None:
     """All places over the years, the same as a table of colours, and how far each is from the benchmark."""
-    crossed = tables.crossed(seen, "city", "plan_year", scope.cities, scope.years, scope.missing)
+    crossed = tables.crossed(
+        seen, "city", "plan_year", scope.cities, scope.years, partial(scope.missing, seen, tier)
+    )
     many = len(names.ordered("city", seen.table["city"])) > compared.MANY
     figure.show(
         "course",
@@ -58,7 +61,9 @@ def explore(
     if tier:
         order = asking.present(whole, city, scope.years[-1])
         chart = charts.lines(whole, "plan_year", "tier", order)
-        table = tables.crossed(whole, "plan_year", "tier", across=order)
+        table = tables.crossed(
+            whole, "plan_year", "tier", across=order, missing=lambda at, k: asking.absent(whole, city, at, k)
+        )
     else:
         chart, table = charts.bars(whole, "plan_year"), tables.side_by_side([whole])
     title = t("explore.course", city=words.city(city))
@@ -79,7 +84,12 @@ def explore(
                 f"by_{group}",
                 t("tiers.by", measure=say(answer.measure.title), by=by_group),
                 chart,
-                tables.crossed(answer, group, "plan_year"),
+                tables.crossed(
+                    answer,
+                    group,
+                    "plan_year",
+                    missing=lambda _, at: scope.missing(answer, tier, city, at),  # noqa: B023 - called at once
+                ),
                 [answer],
                 compared.widest(answer, group, scope.years[-1]),
             )
@@ -127,11 +137,13 @@ def _territory(path: str, changed: int, named_by: str) -> territory.Territory:
         return territory.read(file.read(territory.LARGEST + 1), named_by)
 
 
-def mapped(seen: Released, scope: choose.Scope) -> None:
+def mapped(seen: Released, tier: str | None, scope: choose.Scope) -> None:
     """The newest year on the bureau's own boundaries; a file that cannot be drawn says why, and the table stays."""
     year, path = scope.years[-1], map_file()
     here = asking.narrow(seen, plan_year=year)
-    table = tables.crossed(here, "city", "plan_year", scope.cities, [year], scope.missing)
+    table = tables.crossed(
+        here, "city", "plan_year", scope.cities, [year], partial(scope.missing, seen, tier)
+    )
     chart, note = None, ""
     try:
         if path is None:

@@ -81,6 +81,14 @@ def _content(released: Released) -> None:
     grid.show(facts, t("explain.provenance"), left=2)
 
 
+_ABSENT = ("not_covered", "nobody_paid", "nobody", "no_data", "withheld")
+
+
+def _absent(text: str) -> str:
+    """Why no number of an answer stands in a cell: what the cell says, else it is made of several."""
+    return next((why for why in _ABSENT if text == t(f"cell.{why}")), "difference")
+
+
 def number(key: str, answers: Sequence[Released], frame: pl.DataFrame, row: int, column: str) -> None:
     """What stands in one cell of a table, from the answer it was written from."""
     text = str(frame.row(row, named=True)[column])
@@ -88,7 +96,7 @@ def number(key: str, answers: Sequence[Released], frame: pl.DataFrame, row: int,
     with st.container(border=True, key=f"n_{key}"):
         st.markdown(f"**{t('number.title', value=words.plain(text))}**")
         if found is None:
-            st.caption(t("number.difference"))
+            st.caption(t(f"number.{_absent(text)}"))
             return
         answer, cells = found
         form = answer.measure

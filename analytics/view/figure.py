@@ -15,12 +15,8 @@ from analytics.view import controls, downloads, explain, grid, states
 
 _SHOWN_AS = ("chart", "table", "both")
 _DARK = {"color": "#39434D"}
-_REMOVED = ["select2d", "lasso2d"]
-CONFIG = {
-    "displaylogo": False,
-    "toImageButtonOptions": {"format": "svg"},
-    "modeBarButtonsToRemove": _REMOVED,
-}
+# Without a mouse the bar of buttons would stand over the legend for good; a figure has its own downloads.
+CONFIG = {"displayModeBar": False}
 
 
 def show(
@@ -109,10 +105,7 @@ def draw(key: str, chart: Chart) -> None:
             if name.startswith(("xaxis", "yaxis"))
         }
         figure = {**figure, "layout": {**figure["layout"], **axes, "font": _DARK}}
-    config = CONFIG
-    if chart.told:  # the browser's own picture would not say it
-        config = {**CONFIG, "modeBarButtonsToRemove": [*_REMOVED, "toImage"]}
-    st.plotly_chart(_Drawn(figure), key=key, alt=chart.alt, config=config)
+    st.plotly_chart(_Drawn(figure), key=key, alt=chart.alt, config=CONFIG)
 
 
 def _table(key: str, table: pl.DataFrame, title: str, left: int) -> tuple[int, str] | None:

@@ -40,6 +40,7 @@ COLUMNS = {
     "settlement_undone": f"setl_id updt_time kind by_setl_id by_plan_year by_updt_time {' '.join(MONEY)}",
     "commercial_claim": "claim_id product_code tier duty_code person_key setl_id mdtrt_id incurred_date claim_date pay_date is_one_stop "
     "plan_year paid_amt_fen city",
+    "commercial_claim_undone": "claim_id city plan_year",
     "enrolment": "person_key insutype start_date end_date person_group is_pre_existing product_code product_year "
     "premium_fen product_since insured_since city insurance_type is_retired",
     "person": "person_key birth_year sex",
@@ -66,6 +67,7 @@ CUT = {
     "settlement": ("city", "plan_year"),
     "settlement_undone": ("city", "plan_year"),
     "commercial_claim": ("city", "plan_year"),
+    "commercial_claim_undone": ("city", "plan_year"),
     "household_year": ("city", "plan_year"),
     "enrolment": ("city",),
 }

@@ -134,3 +134,13 @@ def test_each_city_year_made_alone_is_the_same(tmp_path: Path, monkeypatch: pyte
     for name in ("snapshots", "current"):
         (Store(tmp_path).path / name).rename(tmp_path / f"old-{name}")
     assert facts(tmp_path) == together
+
+
+def test_a_reversed_payment_of_another_edition_lightens_nothing(tmp_path: Path) -> None:
+    visits = [settle("a", 100_000, year=2021), settle("b", 100_000, year=2022)]
+    paid = [claim(k, 100, plan_year=2021, incurred_date=DAY(2022, 3, 5)) for k in ("k1", "k2")]
+    deliver(tmp_path, settlement=visits, commercial_claim=paid)
+    assert facts(tmp_path)[2022, 1]["inclusive_paid_fen"] == 200
+    gone = {"claim_id": "k1", "city": WEIHAI, "plan_year": 2021}
+    deliver(tmp_path, commercial_claim_undone=[gone])
+    assert facts(tmp_path)[2022, 1]["inclusive_paid_fen"] == 100

@@ -91,7 +91,9 @@ def test_assumed_plan_values_are_counted_and_listed_when_asked_for(visit: Visit)
     first = plan.tier[0]  # as its file has it, in words
     assert (first.id, first.insurance_type, first.deductible) == ("basic", "resident", 800)
     assert "* 基本医保 · 居民住院 · 起付线：800 元" in lines
-    assert sum("另计入乙类先行自付的 100%" in line for line in lines) == 1  # the one row of the file that says advance_share
+    assert (
+        sum("另计入乙类先行自付的 100%" in line for line in lines) == 1
+    )  # the one row of the file that says advance_share
     assert not re.search("[a-z]{3,}", listed), "codes are for files"
 
 

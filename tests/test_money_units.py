@@ -38,7 +38,10 @@ def wan(folder: Path, *rows: dict[str, Any], **options: Any) -> Folder:
 @pytest.mark.parametrize("many", ["3000", "-3000", "1e17", "inf"])
 def test_an_amount_too_large_for_its_column_waits_in_any_unit(tmp_path: Path, many: str) -> None:
     delivery = wan(tmp_path, in_wan(), in_wan(setl_id="S2", mdtrt_id="M2", medfee_sumamt=many))
-    assert waiting(delivery)["a.csv", 2][1][0] == f"{'bad_amount' if many == 'inf' else 'over_limit'}(medfee_sumamt)"
+    assert (
+        waiting(delivery)["a.csv", 2][1][0]
+        == f"{'bad_amount' if many == 'inf' else 'over_limit'}(medfee_sumamt)"
+    )
     assert loaded(delivery)["medfee_sumamt_fen"].to_list() == [31_500_000]
 
 

@@ -4,7 +4,7 @@ import hashlib
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache, cached_property
 from pathlib import Path
@@ -52,6 +52,7 @@ READ = {
 _TURNED = ("household_member", "household_economy")
 # Columns were added to these tables since: what an older delivery lacks did not come.
 _GROWN = ("commercial_claim", "enrolment")
+_PAYMENTS = ("commercial_claim", "commercial_claim_undone")
 _POLICY_DAYS = 400  # a policy of a year, with some days before it begins
 # A city-year of more settlements is worked a range of keys at a time: it needs little more memory than a small one.
 PART = 1_200_000
@@ -89,7 +90,7 @@ class Job:
     policy_line_fen: int | None
     premium: str
     editions: tuple[tuple[int, date, date], ...] = ()
-    others: Files = ()
+    others: Mapping[str, Files] = field(default_factory=dict)
     keys: tuple[int, int] | None = None
 
     @property
@@ -101,7 +102,12 @@ class Job:
         """Equal keys mean byte-equal facts: inputs, order, line and the version of the code that builds."""
         linked = self.around["settlement"] if self.inputs["commercial_claim"] else ()
         told = (self.place, self.plan_order, self.policy_line_fen, self.premium, self.covered_years)
-        return _key(self.inputs, *told, self.editions, [p.sha256 for p in (*linked, *self.others)])
+        return _key(
+            self.inputs,
+            *told,
+            self.editions,
+            [p.sha256 for p in (*linked, *itertools.chain(*self.others.values()))],
+        )
 
     @cached_property
     def check_key(self) -> str:
@@ -111,13 +117,13 @@ class Job:
     @property
     def files(self) -> set[Partition]:
         """All that is read for it."""
-        sides = (*self.inputs.values(), *self.around.values(), self.others)
+        sides = (*self.inputs.values(), *self.around.values(), *self.others.values())
         return {p for parts in sides for p in parts}
 
     @property
     def has_payments(self) -> bool:
         """Whether insurers or charities told what they paid in this year."""
-        return bool(self.inputs["commercial_claim"] or self.others)
+        return bool(self.inputs["commercial_claim"] or self.others.get("commercial_claim"))
 
     @property
     def rows(self) -> int:
@@ -185,13 +191,13 @@ def jobs_of(deliveries: Iterable[Folder]) -> list[Job]:
                 "settlement", city, *({year, *covered} if inputs["commercial_claim"] else {year})
             ),
             "settlement_undone": of("settlement_undone", city, *(y for c, y in places if c == city)),
-            **{name: inputs[name] for name in ("commercial_claim", "commercial_claim_undone")},
+            **{name: inputs[name] for name in _PAYMENTS},
         }
         jobs.append(Job(
             number, city, year, with_alias(inputs), with_alias(around), frozenset(numbered), covered,
             tuple(plan.order) if plan else (), f"{reference.places()[city].slug}/{year}.toml" if plan else "",
             line.yuan * 100 if line else None, premium_sql(plan) if plan else "NULL::BIGINT",
-            editions, of("commercial_claim", city, *running) if running else (),
+            editions, {name: of(name, city, *running) for name in _PAYMENTS if running},
         ))  # fmt: skip
     return jobs
 
@@ -263,9 +269,12 @@ def paid_in_year(jobs: Sequence[Job]) -> str:
     """What to read commercial payments from for the ledger: in the year of care, where they come under an edition that crosses the
     turn of a year. The day of care, else of the claim, else of the payment tells which of the edition's years that is.
     """
-    if not any(job.others or len(job.covered_years) > 1 for job in jobs):
+    if not any(any(job.others.values()) or len(job.covered_years) > 1 for job in jobs):
         return source(jobs, "commercial_claim")
-    every = [replace(job, inputs={**job.inputs, "commercial_claim": (*job.inputs["commercial_claim"], *job.others)}) for job in jobs]  # fmt: skip
+    every = [
+        replace(job, inputs={n: (*of, *job.others.get(n, ())) for n, of in job.inputs.items()})
+        for job in jobs
+    ]
     day = "year(coalesce(incurred_date, claim_date, pay_date))"
     whens = " ".join(
         f"WHEN city = {literal(city)} AND plan_year = {y} THEN least(greatest({day}, {start.year}), {end.year})"

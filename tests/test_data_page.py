@@ -134,7 +134,7 @@ def test_a_light_for_every_check_and_none_for_what_was_not_asked(
         assert set(rules) == {rule for rule, was in statuses.items() if was == status}
     assert set(passed.values()) == {"通过"} and set(silent.values()) == {"不适用"}
     assert light(found["I3"]) == "待处理" and (found["I3"]["发现行数"], found["I3"]["仍待处理"]) == ("2", "1")
-    assert light(found["missing(medfee_sumamt)"]) == "已处理"
+    assert light(found["bad_amount(medfee_sumamt)"]) == "已处理"
     assert light(found["Q2"]) == "已剔除" and light(found["Q11"]) == "已更正"
     words_ = {badge for m in at.markdown for badge in ("有发现", "通过", "不适用") if badge in m.value}
     assert words_ == {"有发现", "通过", "不适用"}

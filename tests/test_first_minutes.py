@@ -113,6 +113,7 @@ def test_a_refused_delivery_is_told_line_by_line_and_kept_nowhere(visit: Visit, 
     (told,) = [t.value for t in at.table if words.both("fault.says")["zh"] in t.value.columns]
     assert list(told[words.both("fault.what")["zh"]]) == [words.both("fault.ragged")["zh"]]
     assert list(told[words.both("fault.where")["zh"]]) == [words.plain(name)]
+    assert "请重新导出" in told[words.both("fault.says")["zh"]][0], "what to do, in the reader's words"
     assert [c.value for c in at.code if c.value == "\n".join(job.lines)], "and word for word"
     assert not at.get("file_uploader")[0].value and [d.id for d in Store(copy).deliveries()] == before
 

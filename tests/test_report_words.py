@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from analytics.desk.answer import Desk
-from analytics.figures import published
+from analytics.figures import formats, published, words
 from analytics.report import beside, layout, sentences
 from analytics.report.compose import compose
 from analytics.report.document import Cell, Text
@@ -126,3 +126,20 @@ def test_a_report_cites_synthetic_data_as_that_and_tells_the_year_of_catastrophi
     assert not any("费用最高的一段" in text for text in said["各层保障的作用"])
     assert any("费用最高的一段" in text for text in said["按费用段"])
     assert "灾难性卫生支出" in said or "灾难性卫生支出" in [s.title for s in document.sections]
+
+
+def test_sums_that_stand_beside_each_other_are_in_one_unit() -> None:
+    """5,163.27 ten thousand beside 18,400 yuan reads as less."""
+
+    def even(*yuan: float, unit: str = "auto") -> list[str]:
+        with words.reading("zh", unit):
+            cells = [Cell(formats.money(v, "zh", unit), v, "yuan") for v in yuan]
+            return [c.text for c in layout._even([Cell("基本医保"), *cells, Cell("受保护")])][1:-1]
+
+    assert even(51_632_719.47, 309_690.0, 18_400.0) == ["5,163.27 万元", "30.97 万元", "1.84 万元"]
+    assert even(18_400.0, 990.0) == ["18,400 元", "990 元"]
+    # one that would read as nothing takes all to yuan
+    assert even(51_632_719.0, 12.0) == ["51,632,719 元", "12 元"]
+    moved = [Cell("91.03 万元", 910_300.0, "yuan"), Cell("+71,857 元", 71_857.0, "yuan")]
+    with words.reading("zh"):
+        assert [c.text for c in layout._even(moved)] == ["91.03 万元", "+7.19 万元"]

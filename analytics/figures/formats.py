@@ -44,18 +44,33 @@ def scale(values: Iterable[float | None], unit: str = "auto", language: str = "z
     return steps["yi"] if largest >= edges[1] else steps["wan"] if largest >= edges[0] else steps["yuan"]
 
 
+def common(values: Iterable[float | None], unit: str = "auto", language: str = "zh") -> Scale:
+    """As `scale`, for sums of money that stand beside each other: yuan where one of them would read as nothing."""
+    told = [v for v in values if v]
+    by = scale(told, unit, language)
+    return by if all(abs(v) >= by.yuan * 0.5 * 10.0**-by.decimals for v in told) else SCALES["yuan"]
+
+
 def scaled(yuan: float, by: Scale) -> str:
     """A sum of money in a scale, without the unit's name."""
     return f"{yuan / by.yuan:,.{by.decimals}f}"
 
 
-def money(yuan: float | None, language: str, unit: str = "auto", brief: bool = False) -> str:
-    """A sum of money with its unit; `brief`: no decimals from a thousand units up."""
+def money(
+    yuan: float | None, language: str, unit: str = "auto", brief: bool = False, by: Scale | None = None
+) -> str:
+    """A sum of money with its unit; `brief`: no decimals from a thousand units up; `by`: the scale of what stands beside it."""
     if yuan is None:
         return NOTHING
-    by = scale([yuan], unit, language)
+    by = by or scale([yuan], unit, language)
     number = f"{yuan / by.yuan:,.0f}" if brief and abs(yuan) >= 1000 * by.yuan else scaled(yuan, by)
     return f"{number} {by.name(language)}"
+
+
+def written(yuan: float, language: str) -> set[str]:
+    """A sum of money in every unit it may stand in."""
+    every = {*SCALES.values(), *(_ENGLISH.values() if language == "en" else ())}
+    return {money(yuan, language, by=by) for by in every}
 
 
 def percent(fraction: float | None, decimals: int = 1) -> str:

@@ -43,5 +43,5 @@ def _parts(cells: Mapping[str, Any], _unit: str) -> set[str]:
     if cells["status"] != "shown":
         return set()
     parts = [cells[part] for part in ("numerator", "denominator", "n") if cells[part] is not None]
-    money = {formats.money(part, words.language(), words.money_unit()) for part in parts}
+    money = {text for part in parts for text in formats.written(part, words.language())}
     return money | {formats.count(round(part, 6)) for part in parts}

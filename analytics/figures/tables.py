@@ -70,14 +70,15 @@ def full(released: Released, tiers: Sequence[str] = ()) -> pl.DataFrame:
 def with_parts(released: Released, parts: Mapping[str, str], money: Sequence[str] = ()) -> pl.DataFrame:
     """One row per group: dimensions in words, the value, and parts of it (numerator, denominator, n) under the heads given;
     those named in `money` as sums of money."""
-    lines = []
+    lines, shown = [], [r for r in released.table.to_dicts() if r["status"] == "shown"]
+    scales = {p: formats.common([r[p] for r in shown], words.money_unit(), words.language()) for p in money}
     for row in _sorted(released):
         line = {names.dimension(d): names.member(d, row[d]) for d in released.by}
         line[say(released.measure.title)] = cell(row, released.measure.unit)
         for part, head in parts.items():
             told = formats.count(_rounded(row[part]))
             if part in money:
-                told = formats.money(row[part], words.language(), words.money_unit())
+                told = formats.money(row[part], words.language(), by=scales[part])
             line[head] = t("cell.hidden") if row["status"] == "hidden" else told
         lines.append(line)
     return pl.DataFrame(lines)
@@ -147,10 +148,13 @@ def by_measure(
     for answer in answers:
         found = {str(r[columns]): r for r in answer.table.iter_rows(named=True)}
         form = answer.measure
-        cells = {
-            names.member(columns, c): cell(found.get(c), form.unit, missing(form, c) if missing else None)
-            for c in across
-        }
+        many = _is_whole(answer) or any(r["status"] == "shown" for r in found.values())
+
+        def absent(code: str, form: Measure = form, many: bool = many) -> str | None:
+            said = missing(form, code) if missing else None
+            return said if many or said != nobody(form) else t("cell.hidden")
+
+        cells = {names.member(columns, c): cell(found.get(c), form.unit, absent(c)) for c in across}
         lines.append({t("control.measure"): say(form.title), **cells})
     return pl.DataFrame(lines)
 
@@ -169,9 +173,8 @@ def crossed(
     down = down or names.ordered(rows, released.table[rows])
     across = across or names.ordered(columns, released.table[columns])
 
-    many = {
-        row for (row, _), held in cells.items() if held["status"] == "shown"
-    }  # groups known to be no small ones
+    # groups known to be no small ones
+    many = {row for (row, _), held in cells.items() if held["status"] == "shown"}
     empty = nobody(released.measure)
 
     def text(row: str, column: str) -> str:

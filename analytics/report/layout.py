@@ -55,6 +55,22 @@ def difference(row: Row | None, unit: str) -> Cell:
     return Cell(text, number, "points" if unit == "share" else _UNITS.get(unit, unit))
 
 
+def _even(cells: Sequence[Cell]) -> list[Cell]:
+    """Cells that stand beside each other, their sums of money in one unit."""
+    language, unit = words.language(), words.money_unit()
+    by = formats.common([c.value for c in cells if c.unit == "yuan"], unit, language)
+    even = []
+    for one in cells:
+        sign = "+" if one.text.startswith("+") else ""
+        if one.unit != "yuan" or one.value is None:
+            even.append(one)
+            continue
+        money = _plain(one.value)
+        alone = one.text == sign + formats.money(money, language, unit)  # nothing else is said with it
+        even.append(replace(one, text=sign + formats.money(money, language, by=by)) if alone else one)
+    return even
+
+
 def _of_totals(before: Cell, now: Cell, unit: str) -> Cell:
     """The difference of two totals."""
     if before.value is None or now.value is None:
@@ -116,6 +132,7 @@ def _columns(look: Look, part: Part) -> Table:
         for key in keys
     ]
     heads = (*(names.dimension(d) for d in part.by), *map(_heading, part.column))
+    lines = list(zip(*(_even(column) for column in zip(*lines, strict=True)), strict=True))
     return Table(say(part.title), heads, tuple(lines), _note(part, answers), len(part.by))
 
 
@@ -133,13 +150,18 @@ def _crossed(look: Look, part: Part) -> Table:
     assert answer is not None  # or `_answers` would have raised
     rows = _rows(answer, part.by)
     columns = look.ordered(across, answer)
-    missing = (
-        tables.nobody(answer.measure) if "tier" in part.by else formats.NOTHING
-    )  # the tiers the place has
+    many = {at for (at, _), row in rows.items() if row["status"] == "shown"}
+
+    def missing(at: str) -> str:
+        """What an absent cell says; of the tiers the place has, and not that nobody of a few was paid."""
+        if "tier" not in part.by:
+            return formats.NOTHING
+        return tables.nobody(answer.measure) if at in many else t("cell.hidden")
+
     lines = [
         (
             Cell(look.label(down, at)),
-            *(cell(rows.get((at, to)), column.measured, missing, column.show) for to in columns),
+            *(cell(rows.get((at, to)), column.measured, missing(at), column.show) for to in columns),
         )
         for at in look.ordered(down, answer)
     ]
@@ -170,7 +192,7 @@ def _course(look: Look, part: Part) -> Table:
                 line.append(difference(change.row if change else None, column.measured))
             else:
                 line.append(_of_totals(line[-2], line[-1], column.measured))
-        lines.append(tuple(line))
+        lines.append(tuple(_even(line)))
     if not any(told):
         raise Unanswered(t("report.not_held"))
     heads = (t("report.item"), *years, *([t("report.change")] if look.before is not None else []))

@@ -2,7 +2,7 @@
 
 import html
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -96,18 +96,21 @@ def _share(parts: Mapping[str, float], part: str) -> float:
     return abs(parts[part]) / whole if whole else 0.0
 
 
-def _amount(value: float, counted: str) -> str:
+def _amount(value: float, counted: str, beside: Iterable[float] = ()) -> str:
+    """`beside`: sums of money that stand in one line with it."""
     if counted == "yuan":
-        return formats.money(value, words.language(), words.money_unit())
+        by = formats.common([value, *beside], words.money_unit(), words.language())
+        return formats.money(value, words.language(), by=by)
     return t("books.row") if value == 1 else t("books.rows", n=formats.count(value))
 
 
 def _line(parts: Mapping[str, float], counted: str) -> str:
     """What came, and what of it did not load as it came."""
-    told = [_amount(sum(parts.values()), counted)]
+    every = [sum(parts.values()), *(v for part, v in parts.items() if part != "loaded")]
+    told = [_amount(every[0], counted, every)]
     for part, value in parts.items():
         if value and part != "loaded":
-            amount = _amount(value, counted) if counted == "yuan" else formats.count(value)
+            amount = _amount(value, counted, every) if counted == "yuan" else formats.count(value)
             told.append(f"{t(f'place_of.{part}')} {amount}")
     return " · ".join(told)
 

@@ -63,12 +63,14 @@ def money(deliveries: Sequence[Delivery]) -> list[str]:
             for part in ("in", "loaded", *_NOT_LOADED)
         }
         told = [
-            f"{words.inline(t(f'column_of.{k}'))} {_money(v)}"
+            f"{words.inline(t(f'column_of.{k}'))} {_money(v, sums.values())}"
             for k, v in sums.items()
             if k in ("loaded", "open") or (k != "in" and v)
         ]
         title = held[0]["title"][words.language()]
-        lines.append(t("data.money", table=title, came=_money(sums["in"]), parts=" + ".join(told)))
+        lines.append(
+            t("data.money", table=title, came=_money(sums["in"], sums.values()), parts=" + ".join(told))
+        )
     unread = sum(d.get("fee_unreadable_rows") or 0 for d in deliveries)
     if unread:
         lines.append(t("data.unreadable", n=formats.count(unread)))
@@ -213,8 +215,10 @@ def _listed(values: Iterable[str | None]) -> str:
     return words.listing([v for v in dict.fromkeys(values) if v]) or formats.NOTHING
 
 
-def _money(yuan: float | None) -> str:
-    return formats.money(yuan, words.language(), words.money_unit())
+def _money(yuan: float | None, beside: Iterable[float | None] = ()) -> str:
+    """`beside`: sums of money that stand in one sentence with it."""
+    by = formats.common([yuan, *beside], words.money_unit(), words.language())
+    return formats.money(yuan, words.language(), by=by)
 
 
 # --- the snapshot

@@ -152,12 +152,11 @@ def _fault(line: str) -> tuple[str, str, str]:
     text, _, code = line.removesuffix("]").rpartition(" [")
     if not words.known(f"fault.{code}"):
         text, code = line, "other"
-    where, colon, says = text.partition(": ")
-    return (
-        t(f"fault.{code}"),
-        words.plain(where if colon else formats.NOTHING),
-        words.plain(says if colon else where),
-    )
+    where, colon, said = text.partition(": ")
+    says = words.plain(said if colon else where)
+    if words.known(f"fault_do.{code}"):
+        says = t("fault_do.says", do=t(f"fault_do.{code}"), said=says)
+    return t(f"fault.{code}"), words.plain(where if colon else formats.NOTHING), says
 
 
 def _verbatim(lines: Sequence[str]) -> None:

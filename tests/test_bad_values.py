@@ -161,7 +161,15 @@ def test_without_the_price_cap_the_split_is_a_bound(tmp_path: Path) -> None:
 CLAIM = {"claim_id": "C1", "product_code": "dawj", "psn_no": "P1", "insu_admdvs": "440402", "product_year": "2021", "scope_amt": "500.00", "paid_amt": "120.00", "is_one_stop": "1", "status": "paid"}  # fmt: skip
 SPELL = {"psn_no": "P1", "insu_admdvs": "440402", "insutype": "310", "psn_type": "1101", "start_date": "2021-01-01", "end_date": "9999-12-31", "person_group": "general", "is_pre_existing": "0", "premium": "0.00"}  # fmt: skip
 HOME = {"household_id": "H1", "city": "440400", "plan_year": "2021", "weight": "1.5", "cost": "5000.00", "own_burden": "1200.00", "basic_paid": "3800.00"}  # fmt: skip
-ECONOMY = {"household_id": "H1", "year": "2021", "size": "3", "income_annual": "30000.00"}
+ECONOMY = {
+    "household_id": "H1",
+    "year": "2021",
+    "size": "3",
+    "income_annual": "30000.00",
+    "food_annual": "9000.00",
+    "children": "1",
+}
+PERSON = {"psn_no": "P1", "gend": "1", "birth_year": "1950"}
 TABLES: list[tuple[str, str, str, Row, Row]] = [
     ("commercial_claim", "a negative payment", "waits negative_payment", CLAIM, {"paid_amt": "-1.00"}),
     ("commercial_claim", "a payer that is no insurer", "waits not_a_tier", CLAIM, {"tier": "basic"}),
@@ -182,6 +190,12 @@ TABLES: list[tuple[str, str, str, Row, Row]] = [
     ("enrolment", "neither yes nor no", "waits bad_flag(is_pre_existing)", SPELL, {"is_pre_existing": "也许"}),
     ("enrolment", "no begin", "waits missing(start_date)", SPELL, {"start_date": ""}),
     ("enrolment", "not insured after all", "aside not_insured", SPELL, {"status": "0"}),
+    ("household_economy", "an income of 300 billion yuan", "waits implausible_amount", ECONOMY, {"income_annual": "300000000000.00"}),
+    ("household_economy", "food for less than nothing", "waits implausible_amount", ECONOMY, {"food_annual": "-1.00"}),
+    ("household_economy", "a household of nobody", "waits implausible_size", ECONOMY, {"size": "0"}),
+    ("household_economy", "more children than members", "waits implausible_size", ECONOMY, {"children": "4"}),
+    ("person", "born in the year nought", "waits Q24", PERSON, {"birth_year": "0"}),
+    ("person", "born with a digit too many", "waits Q24", PERSON, {"birth_year": "19500"}),
     ("household_economy", "an economy of no year", "waits Q24", ECONOMY, {"year": "21"}),
     ("household_year", "a survey to come", "waits Q24", HOME, {"plan_year": "20211"}),
     ("household_year", "a negative cost", "waits negative_cost", HOME, {"cost": "-5.00"}),
@@ -193,7 +207,9 @@ TABLES: list[tuple[str, str, str, Row, Row]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["commercial_claim", "enrolment", "household_economy", "household_year"])
+@pytest.mark.parametrize(
+    "name", ["commercial_claim", "enrolment", "household_economy", "household_year", "person"]
+)
 def test_bad_rows_of_the_other_tables(tmp_path: Path, name: str) -> None:
     kinds = [(words, expected, good, change) for t, words, expected, good, change in TABLES if t == name]
     first = kinds[0][2]
@@ -212,6 +228,17 @@ def test_bad_rows_of_the_other_tables(tmp_path: Path, name: str) -> None:
         assert (words, state) == (words, {"waits": "waits", "aside": "set_aside"}[what])
         assert reason in reasons, words
     assert ("t.csv", 1) not in away
+
+
+def test_a_loss_is_an_income_and_a_sex_of_no_list_is_counted(tmp_path: Path) -> None:
+    lost = take(
+        tmp_path / "a",
+        [csv_file(tmp_path / "e.csv", [{**ECONOMY, "income_annual": "-5000.00"}])],
+        "household_economy",
+    )
+    assert lost.manifest["rows_loaded"] == 1
+    rows = [{**PERSON, "psn_no": f"P{n}", "gend": sex} for n, sex in enumerate(("男", "1", "0", "9", "3"))]
+    assert findings(take(tmp_path / "b", [csv_file(tmp_path / "p.csv", rows)], "person"))["sex_unlisted"] == 2
 
 
 BARE_CLAIM = {name: CLAIM[name] for name in ("claim_id", "product_code", "psn_no", "insu_admdvs", "paid_amt")}

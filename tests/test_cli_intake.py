@@ -36,6 +36,8 @@ def test_ingest_says_what_it_took_the_files_for(run: Run, store: Path, tmp_path:
     assert key.is_file() and "quarantine: I3: 1 rows" in err
     code, out, _ = run("ingest", store, csv_file(tmp_path / "c.csv", [record(4)]), "--as", "settlement")
     assert code == 0 and "secret" not in out
+    code, out, _ = run("ingest", store, gbk, replies, "--as", "settlement")
+    assert code == 0 and "here already; nothing was added" in out and "loaded" not in out
 
 
 def test_what_is_decided_away_does_not_wait(run: Run, store: Path, tmp_path: Path) -> None:

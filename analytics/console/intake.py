@@ -36,7 +36,7 @@ def ingest(args: argparse.Namespace) -> None:
     """Load files; say what they were taken for, and with the first delivery where the secret lies."""
     if bool((args.sign_off or "").strip()) != bool((args.who or "").strip()):
         args.usage_error("--sign-off REASON and --by WHO go together")
-    is_first = not Store(args.store).deliveries()
+    held = {d.id for d in Store(args.store).deliveries()}
     with console.progress() as progress:
         delivery = verbs.ingest(
             args.store,
@@ -48,8 +48,11 @@ def ingest(args: argparse.Namespace) -> None:
             sign_off={"reason": args.sign_off, "who": args.who} if args.who else None,
             progress=progress,
         )
+    if delivery.id in held:
+        print(f"delivery {delivery.id}: the same files are here already; nothing was added")
+        return
     _tell(delivery)
-    if is_first:
+    if not held:
         _keep(args)
 
 

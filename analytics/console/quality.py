@@ -12,8 +12,8 @@ from analytics.store import Store
 
 _BOOKS = (
     "table", "delivery", "files", "formats", "dialects", "note", "sign_off", "rows_in", "rows_loaded", "rows_corrected",
-    "rows_quarantined", "rows_set_aside", "rows_open", "rows_fixed", "rows_dropped", "fee_in_yuan", "fee_loaded_yuan",
-    "fee_quarantined_yuan",
+    "rows_set_aside", "rows_open", "rows_fixed", "rows_dropped", "fee_in_yuan", "fee_loaded_yuan", "fee_set_aside_yuan", "fee_open_yuan",
+    "fee_fixed_yuan", "fee_dropped_yuan", "fee_unreadable_rows",
 )  # fmt: skip
 _CHECKS = ("rule", "severity", "status", "rows", "rows_open", "checked", "share", "fee_yuan", "title")
 _SAMPLES = ("delivery", "rule", "file", "row", "state", "reasons", "fee_yuan", "source")

@@ -197,7 +197,6 @@ TABLES: list[tuple[str, str, str, Row, Row]] = [
     ("person", "born in the year nought", "waits Q24", PERSON, {"birth_year": "0"}),
     ("person", "born with a digit too many", "waits Q24", PERSON, {"birth_year": "19500"}),
     ("household_economy", "an economy of no year", "waits Q24", ECONOMY, {"year": "21"}),
-    ("household_year", "a survey to come", "waits Q24", HOME, {"plan_year": "20211"}),
     ("household_year", "a negative cost", "waits negative_cost", HOME, {"cost": "-5.00"}),
     ("household_year", "a household of no weight", "waits weight_not_positive", HOME, {"weight": "0"}),
     ("household_year", "neither cost nor burden", "waits no_burden", HOME, {"cost": "", "own_burden": ""}),

@@ -77,7 +77,7 @@ def test_rows_picked_for_being_bad_are_no_faulty_file(tmp_path: Path) -> None:
         tmp_path, [{**row, "setl_time": "?"} for row in rows], sign_off={"reason": "r", "who": "w"}
     )
     time = {"column": "setl_time", "from": "?", "to": "2021-08-27 09:58:41"}
-    done = correct(tmp_path, delivery, {"rule": "missing(setl_time)", **time}, {**at(*range(1, 11)), "column": "acct_pay", "from": "170.04", "to": "0"})  # fmt: skip
+    done = correct(tmp_path, delivery, {"rule": "bad_timestamp(setl_time)", **time}, {**at(*range(1, 11)), "column": "acct_pay", "from": "170.04", "to": "0"})  # fmt: skip
     assert (done.manifest["rows_loaded"], done.manifest["rows_quarantined"]) == (110, 10)
 
 

@@ -20,7 +20,6 @@ GLUE_HOMES = (*SQL_HOMES, "analytics/synthetic/settle.py")
 # What may stand between quotes in SQL because it is a constant of the program, never of data: file and expression.
 QUOTED = {
     ("analytics/intake/pseudonyms.py", "OK"): "a state of a key",
-    ("analytics/intake/reading.py", "c.typed.reason"): "code of why a value does not convert",
     ("analytics/measures/parade.py", "payments"): "gross or net",
     ("analytics/measures/rows.py", "k"): "ids of the tiers",
 }

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from secrets import token_hex
 
 import polars as pl
 import pytest
@@ -123,7 +124,7 @@ def test_the_grants_and_the_configuration_it_shows_are_in_order(tmp_path: Path) 
         "zhang": ("official", frozenset({"440400"})),
         "wang": ("insurer", frozenset({"440400"})),
     }
-    filled = config.replace('client_secret = "…"', 'client_secret = "x"')
+    filled = re.sub(r'(client|cookie)_secret = ".*"', lambda m: f'{m[1]}_secret = "{token_hex(32)}"', config)
     (tmp_path / "server.toml").write_text(filled, encoding="utf-8")
     (tmp_path / "server.toml").chmod(0o600)
     assert Server(tmp_path / "server.toml", tmp_path / "store").refusals() == []

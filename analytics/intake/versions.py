@@ -80,7 +80,7 @@ class Versions:
         )
         every = f"SELECT {self.key} FROM reversed{f' UNION ALL {known}' if known else ''}"
         self.load.hold(
-            f"SELECT src_file, src_row, 'set_aside', ['{REVERSED}'] FROM typed SEMI JOIN ({every}) USING ({self.key})"
+            f"SELECT src_file, src_row, 'set_aside', [{literal(REVERSED)}] FROM typed SEMI JOIN ({every}) USING ({self.key})"
         )
 
     def _find_doubled(self) -> None:

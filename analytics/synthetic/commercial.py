@@ -87,6 +87,7 @@ def _dated(
         claim_id=f"C{city.code}{year}" + pl.int_range(n, eager=True).cast(pl.String).str.zfill(7),
         year=pl.lit(str(year)),
         is_one_stop=pl.Series(one_stop),
-        incurred_date=pl.col("day"),
+        # settled in January, care was still of the year it counts in
+        incurred_date=pl.min_horizontal("day", pl.date(year, 12, 31)),
         claim_date=pl.col("day") + pl.duration(days=pl.lit(pl.Series(waited.astype(np.int64)))),
     ).with_columns(pay_date=pl.col("claim_date") + pl.duration(days=pl.lit(pl.Series(days.astype(np.int64)))))

@@ -138,6 +138,7 @@ def test_sums_that_stand_beside_each_other_are_in_one_unit() -> None:
 
     assert even(51_632_719.47, 309_690.0, 18_400.0) == ["5,163.27 万元", "30.97 万元", "1.84 万元"]
     assert even(18_400.0, 990.0) == ["18,400 元", "990 元"]
+    assert even(51_632_719.47, 0.0) == ["5,163.27 万元", "0 万元"]
     # one that would read as nothing takes all to yuan
     assert even(51_632_719.0, 12.0) == ["51,632,719 元", "12 元"]
     moved = [Cell("91.03 万元", 910_300.0, "yuan"), Cell("+71,857 元", 71_857.0, "yuan")]

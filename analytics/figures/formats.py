@@ -52,8 +52,8 @@ def common(values: Iterable[float | None], unit: str = "auto", language: str = "
 
 
 def scaled(yuan: float, by: Scale) -> str:
-    """A sum of money in a scale, without the unit's name."""
-    return f"{yuan / by.yuan:,.{by.decimals}f}"
+    """A sum of money in a scale, without the unit's name; nothing at all has no decimals, as what was rounded to nothing would."""
+    return f"{yuan / by.yuan:,.{by.decimals}f}" if yuan else "0"
 
 
 def money(

@@ -7,7 +7,7 @@ places, ranks over places and all else are asked of the facts.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -79,10 +79,12 @@ def packed(name: str, table: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
 
 class _Place:
     """The prepared answers of one place: its table, and where each answer lies in it. A table for each of them would take
-    three times the memory.
+    three times the memory; histograms, most of a table, are read when one is asked for.
     """
 
-    def __init__(self, table: pl.DataFrame) -> None:
+    def __init__(self, path: Path) -> None:
+        names = [name for name in pl.read_parquet_schema(path) if name != "bins"]
+        table, self._path = pl.read_parquet(path, columns=names), path
         lying = (
             table.select("key", at=pl.int_range(pl.len())).group_by("key").agg(pl.col("at").min(), pl.len())
         )
@@ -93,12 +95,20 @@ class _Place:
         at = self._at.get(name)
         return self._table.slice(*at) if at else None
 
+    def bins(self, name: str) -> pl.DataFrame | None:
+        at = self._at.get(name)
+        return self._every.slice(*at).select(pl.col("bins").explode()).unnest("bins") if at else None
+
+    @cached_property
+    def _every(self) -> pl.DataFrame:
+        return pl.read_parquet(self._path, columns=["bins"])
+
 
 class Kept:
     """The prepared answers of a snapshot."""
 
     def __init__(self, cubes: Mapping[tuple[str, int], Path]) -> None:
-        self._places = {place: _Place(pl.read_parquet(path)) for place, path in cubes.items()}
+        self._places = {place: _Place(path) for place, path in cubes.items()}
 
     def held(self, places: Sequence[tuple[str, int]]) -> set[str] | None:
         """Columns of the households with any value in these places, None where it is not known of all."""
@@ -175,8 +185,8 @@ class Kept:
         return held.answer(name) if held else None
 
     def _bins(self, place: tuple[str, int], name: str) -> pl.DataFrame | None:
-        rows = self._rows(place, name)
-        return None if rows is None else rows.select(pl.col("bins").explode()).unnest("bins")
+        held = self._places.get(place)
+        return held.bins(name) if held else None
 
     @staticmethod
     def _unpacked(

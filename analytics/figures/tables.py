@@ -27,6 +27,13 @@ def nobody(form: Measure) -> str:
     return t("cell.nobody_paid" if form.is_of_paid else "cell.nobody")
 
 
+def unless_few(said: str, form: Measure, many: bool) -> str:
+    """What an absent cell says, unless it says that nobody of a group was paid that is not known to be of `many`: of a few that is a
+    fact about each of them.
+    """
+    return said if many or said != nobody(form) else t("cell.hidden")
+
+
 def interval(row: Mapping[str, Any], unit: str, low: str = "ci_low", high: str = "ci_high") -> str:
     """The interval of a row, shares in percent without the sign; empty where there is none."""
     ends = [float(row[end]) for end in (low, high) if row.get(end) is not None]
@@ -149,12 +156,8 @@ def by_measure(
         found = {str(r[columns]): r for r in answer.table.iter_rows(named=True)}
         form = answer.measure
         many = _is_whole(answer) or any(r["status"] == "shown" for r in found.values())
-
-        def absent(code: str, form: Measure = form, many: bool = many) -> str | None:
-            said = missing(form, code) if missing else None
-            return said if many or said != nobody(form) else t("cell.hidden")
-
-        cells = {names.member(columns, c): cell(found.get(c), form.unit, absent(c)) for c in across}
+        absent = {c: unless_few(missing(form, c), form, many) if missing else None for c in across}
+        cells = {names.member(columns, c): cell(found.get(c), form.unit, absent[c]) for c in across}
         lines.append({t("control.measure"): say(form.title), **cells})
     return pl.DataFrame(lines)
 
@@ -175,12 +178,10 @@ def crossed(
 
     # groups known to be no small ones
     many = {row for (row, _), held in cells.items() if held["status"] == "shown"}
-    empty = nobody(released.measure)
 
     def text(row: str, column: str) -> str:
-        absent = missing(row, column) if missing else None
-        if absent == empty and (columns != "tier" or row not in many) and not _is_whole(released):
-            absent = t("cell.hidden")  # that nobody of a few was paid is a fact about each of them
+        known = _is_whole(released) or (columns == "tier" and row in many)
+        absent = unless_few(missing(row, column), released.measure, known) if missing else None
         return cell(cells.get((row, column)), released.measure.unit, absent)
 
     return _crossed(rows, down, columns, across, text)

@@ -19,14 +19,12 @@ _PAID = {tier.paid: tier.id for tier in TIERS}
 
 def fraction(form: Measure) -> str:
     """Numerator over denominator of a measure; what is divided by 1 a row is divided by their number."""
-    over, under = (plain(part) for part in (form.numerator, form.denominator))
-    if not form.sums:
-        over, under = f"Σ({over})", f"Σ({under})"
-    if form.denominator == "1":
-        under = t("about.each", unit=t(f"grain.{form.grain}"))
+    over, under, is_one = plain(form.numerator), plain(form.denominator), form.denominator == "1"
     if form.sums:
-        over, under = f"({over})", "" if form.denominator == "1" else f"({under})"
-    text = f"{over} ÷ {under}" if under else over[1:-1]
+        text = over if is_one else f"({over}) ÷ ({under})"
+    else:
+        counted = t("about.each", unit=t(f"grain.{form.grain}")) if is_one else f"Σ({under})"
+        text = f"Σ({over}) ÷ {counted}"
     return f"{text}{t('explain.semicolon')}{t('terms.counted')}" if "[" in text or "〔" in text else text
 
 

@@ -153,10 +153,10 @@ def _crossed(look: Look, part: Part) -> Table:
     many = {at for (at, _), row in rows.items() if row["status"] == "shown"}
 
     def missing(at: str) -> str:
-        """What an absent cell says; of the tiers the place has, and not that nobody of a few was paid."""
+        """What an absent cell says; the tiers across are those the place has."""
         if "tier" not in part.by:
             return formats.NOTHING
-        return tables.nobody(answer.measure) if at in many else t("cell.hidden")
+        return tables.unless_few(tables.nobody(answer.measure), answer.measure, at in many)
 
     lines = [
         (

@@ -109,6 +109,50 @@ def test_which_year_that_is(tmp_path: Path, days: dict[str, Any], year: int) -> 
         assert (rows[2022, 1]["inclusive_paid_fen"], rows[2023, 1]["inclusive_paid_fen"]) == (100, None)
 
 
+@pytest.mark.parametrize(
+    ("named", "year"),
+    [
+        ({"setl_id": "late", "claim_date": DAY(2022, 1, 20)}, 2021),  # care of December, claimed in January
+        ({"setl_id": "early", "claim_date": DAY(2021, 12, 30)}, 2022),
+        ({"setl_id": "early", "incurred_date": DAY(2021, 12, 28)}, 2022),  # its costs stand where it was settled
+        ({"mdtrt_id": "Mlate", "claim_date": DAY(2022, 1, 20)}, 2021),
+        ({"mdtrt_id": "Mearly", "setl_id": "late", "claim_date": DAY(2022, 1, 20)}, 2021),  # the settlement tells before the stay
+        ({"mdtrt_id": "both", "claim_date": DAY(2022, 1, 20)}, 2022),  # a stay settled in two years tells none
+        ({"setl_id": "nobody", "mdtrt_id": "nobody", "claim_date": DAY(2022, 1, 20)}, 2022),
+        ({"setl_id": "far", "claim_date": DAY(2021, 12, 30)}, 2021),  # settled after the edition, which ran until September 2022
+        ({"setl_id": "other", "claim_date": DAY(2021, 12, 30)}, 2021),  # a number of another city
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "part", [jobs.PART, 2]
+)  # all at once, or each city-year a range of persons at a time
+def test_the_settlement_a_payment_names_tells_its_year(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: dict[str, Any], year: int, part: int
+) -> None:
+    """Person 1 was treated in both years; who the settlement was of does not matter."""
+    monkeypatch.setattr(jobs, "PART", part)
+    visits = [
+        settle("late", 5_000, year=2021), settle("early", 5_000, year=2022), settle("far", 5_000, year=2023),
+        *(settle(f"b{y}", 5_000, year=y, mdtrt_id="both", person=2) for y in (2021, 2022)),
+        settle("other", 5_000, year=2022, city="510700", person=3),
+    ]  # fmt: skip
+    deliver(tmp_path, settlement=visits, commercial_claim=[claim("k", 100, plan_year=2021, **named)])
+    rows = facts(tmp_path)
+    assert {y: r["inclusive_paid_fen"] for (y, _), r in rows.items() if r["inclusive_paid_fen"]} == {
+        year: 100
+    }
+
+
+def test_a_settlement_delivered_later_moves_the_payment_that_names_it(tmp_path: Path) -> None:
+    visits = [settle("a", 5_000, year=2021), settle("b", 5_000, year=2022)]
+    paid = [claim("k", 100, plan_year=2021, setl_id="late", claim_date=DAY(2022, 1, 20))]
+    deliver(tmp_path, settlement=visits, commercial_claim=paid)
+    assert facts(tmp_path)[2022, 1]["inclusive_paid_fen"] == 100
+    deliver(tmp_path, settlement=[settle("late", 5_000, year=2021)])
+    rows = facts(tmp_path)
+    assert (rows[2021, 1]["inclusive_paid_fen"], rows[2022, 1]["inclusive_paid_fen"]) == (100, 0)
+
+
 def test_a_payment_for_a_year_nobody_told_of_stays_with_its_product(tmp_path: Path) -> None:
     paid = [claim("k", 100, plan_year=2021, incurred_date=DAY(2022, 1, 5))]
     deliver(tmp_path, settlement=[settle("a", 500, year=2021)], commercial_claim=paid)

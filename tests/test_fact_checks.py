@@ -84,7 +84,8 @@ def test_a_settlement_that_comes_later_links_its_claims(tmp_path: Path) -> None:
     after = built(tmp_path)
     assert links(after)["wnb", "settlement"] == (1, 100)
     changed = {n for n, sha in hashes(before).items() if hashes(after)[n] != sha}
-    assert changed == {"claim-00001.parquet"}  # the payment's place of care is known now
+    # the payment's place of care is known now, and that it lightens the year after
+    assert changed == {f"{table}-00001.parquet" for table in ("claim", "person_year", "household_year")}
 
 
 def test_a_number_links_a_person_through_the_alias(tmp_path: Path) -> None:

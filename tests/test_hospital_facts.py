@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 import runners
-from canonical import claim, cube_of, deliver, enrol, negative, settle, undo
+from canonical import WEIHAI, claim, cube_of, deliver, enrol, negative, settle, undo
 
 from analytics import verbs
 from analytics.facts import jobs
@@ -173,16 +173,21 @@ def test_the_two_largest_are_those_of_the_delivered_rows(
 
 
 def test_a_payment_is_made_where_its_settlement_of_another_year_was(tmp_path: Path) -> None:
-    """Weihai's product year 2023 runs into 2024: a payment of 2023 may rest on a settlement of either."""
+    """Weihai's product year 2023 runs into 2024: a payment of 2023 may rest on a settlement of either, and stands in its year."""
     rows = {
         "settlement": [settle("a", 900_000, person=1, provider_id="H1"), settle("b", 900_000, person=1, year=2024, provider_id="H2")],
         "commercial_claim": [claim("x", 50_000, setl_id="a"), claim("y", 70_000, setl_id="b")],
         "enrolment": [enrol(1)],
     }  # fmt: skip
     deliver(tmp_path / "store", **rows)
-    held = cube_of(verbs.build(tmp_path / "store")).filter(pl.col("key") == LARGEST["hospital"])
-    paid = next(r for r in held.iter_rows(named=True) if r["at"] == ["paid", "inclusive"])
-    assert (paid["numerator"], paid["denominator"]) == (70_000, 50_000)
+    snapshot = verbs.build(tmp_path / "store")
+
+    def paid(year: int) -> tuple[float, float]:
+        held = cube_of(snapshot, (WEIHAI, year)).filter(pl.col("key") == LARGEST["hospital"])
+        row = next(r for r in held.iter_rows(named=True) if r["at"] == ["paid", "inclusive"])
+        return row["numerator"], row["denominator"]
+
+    assert (paid(2023), paid(2024)) == ((50_000, 0), (70_000, 0))
 
 
 # --- the same everywhere, and nothing of it kept

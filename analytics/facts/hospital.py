@@ -50,7 +50,7 @@ def hospital_year(con: duckdb.DuckDBPyConnection, jobs: Sequence[Job], staging: 
         con.execute(f"CREATE TEMP TABLE undone AS {undone(jobs, _SUMMED)}").fetchall()
     placed = query("placed").fill(
         settlement=source(jobs, "settlement", around=True),
-        commercial_claim=paid_in_year(jobs),
+        commercial_claim=paid_in_year(con, jobs),
         covered=covered(jobs),
     )
     con.execute(f"CREATE TEMP TABLE placed AS {placed}").fetchall()
@@ -58,7 +58,7 @@ def hospital_year(con: duckdb.DuckDBPyConnection, jobs: Sequence[Job], staging: 
     several = len(jobs[0].ranges) > 1
     for number, keys in enumerate(jobs[0].ranges):
         some = [replace(jobs[0], keys=keys)] if several else jobs
-        rows = _share(some, [persons[job.number] for job in jobs], bool(in_part))
+        rows = _share(con, some, [persons[job.number] for job in jobs], bool(in_part))
         con.execute(f"{'INSERT INTO share' if number else 'CREATE TEMP TABLE share AS'} {rows}").fetchall()
     rows = " UNION ALL ".join(_rows(jobs, some) for some in _of_one_order(jobs))
     name = file_name(HOSPITALS, jobs[0].number, HOSPITALS)
@@ -68,7 +68,9 @@ def hospital_year(con: duckdb.DuckDBPyConnection, jobs: Sequence[Job], staging: 
     return name
 
 
-def _share(jobs: Sequence[Job], persons: Sequence[Path], in_part: bool) -> str:
+def _share(
+    con: duckdb.DuckDBPyConnection, jobs: Sequence[Job], persons: Sequence[Path], in_part: bool
+) -> str:
     """SELECT of hospital_share.sql; needs the tables `placed` and, where anything was refunded (`in_part`: not whole), `undone`."""
     kept, refunded = in_parts(jobs, (*at(jobs), "person_key", "provider_id"), _SUMMED)
     claimed = (f"CASE WHEN tier = {literal(t.id)} THEN paid_amt_fen END AS {t.paid}" for t in TIERS)
@@ -76,7 +78,7 @@ def _share(jobs: Sequence[Job], persons: Sequence[Path], in_part: bool) -> str:
     return query("hospital_share").fill(
         at=leading(jobs),
         settled=f"{kept} UNION ALL {refunded}" if in_part else kept,
-        commercial_claim=paid_in_year(jobs),
+        commercial_claim=paid_in_year(con, jobs),
         claimed=", ".join(claimed),
         person_year=parquet(persons) + (f" WHERE person_key BETWEEN {keys[0]} AND {keys[1]}" if keys else ""),
         band=banded("cost_fen", reference.bands()),

@@ -10,6 +10,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from analytics import reference
 from analytics.plans import load_plans, premium_sql
 from analytics.store import Folder, Partition, Query, literal, parquet, sha256_of
@@ -74,8 +76,8 @@ class Job:
     """One city and plan year. `inputs`: files its facts are made of; `around`: files its checks look into as well, where
     refunds and linked settlements of other years are found; `numbered`: those with rows keyed by a person number only;
     `premium`: SQL of what the plan says a person pays; `editions`: plan year, first and last day of those around it that cross the
-    turn of a year; `others`: payments under those of other plan years that run in this one; `keys`: only persons with a
-    key from the one to the other.
+    turn of a year; `others`: payments under those of other plan years that run in this one, and the settlements that these and
+    its own may name; `keys`: only persons with a key from the one to the other.
     """
 
     number: int
@@ -182,6 +184,14 @@ def jobs_of(deliveries: Iterable[Folder]) -> list[Job]:
             if (p := plans.get((city, y))) and p.period and p.period.start.year < p.period.end.year
         )
         running = [y for y, start, end in editions if y != year and start.year <= year <= end.year]
+        others = {name: of(name, city, *running) for name in _PAYMENTS if running}
+        told = [
+            e
+            for e in editions
+            if e[1].year <= year <= e[2].year and ("commercial_claim", city, e[0]) in files
+        ]
+        if named := sorted({day.year for _, *days in told for day in days}):
+            others["settlement"] = tuple(p for n in named for p in files.get(("settlement", city, n), ()))
         plan, line = plans.get((city, year)), reference.policy_line(city, year)
         period = (plan.period.start.year, plan.period.end.year) if plan and plan.period else (year, year)
         covered = tuple(range(period[0], period[1] + 1))
@@ -197,7 +207,7 @@ def jobs_of(deliveries: Iterable[Folder]) -> list[Job]:
             number, city, year, with_alias(inputs), with_alias(around), frozenset(numbered), covered,
             tuple(plan.order) if plan else (), f"{reference.places()[city].slug}/{year}.toml" if plan else "",
             line.yuan * 100 if line else None, premium_sql(plan) if plan else "NULL::BIGINT",
-            editions, {name: of(name, city, *running) for name in _PAYMENTS if running},
+            editions, others,
         ))  # fmt: skip
     return jobs
 
@@ -265,9 +275,10 @@ def source(
     return rows
 
 
-def paid_in_year(jobs: Sequence[Job]) -> str:
+def paid_in_year(con: duckdb.DuckDBPyConnection, jobs: Sequence[Job]) -> str:
     """What to read commercial payments from for the ledger: in the year of care, where they come under an edition that crosses the
-    turn of a year. The day of care, else of the claim, else of the payment tells which of the edition's years that is.
+    turn of a year. The settlement a payment names tells which of the edition's years that is, as costs stand there; else its
+    encounter, else the day of care, of the claim, of the payment. Tables it needs are made the first time.
     """
     if not any(any(job.others.values()) or len(job.covered_years) > 1 for job in jobs):
         return source(jobs, "commercial_claim")
@@ -275,14 +286,23 @@ def paid_in_year(jobs: Sequence[Job]) -> str:
         replace(job, inputs={n: (*of, *job.others.get(n, ())) for n, of in job.inputs.items()})
         for job in jobs
     ]
+    named = "_".join(["named", *(str(job.number) for job in jobs)])
+    whole = [replace(job, keys=None) for job in every]
+    rows = query("named").fill(
+        settlement=source(whole, "settlement", grown=True), commercial_claim=source(whole, "commercial_claim")
+    )
+    con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {named} AS {rows}").fetchall()
     day = "year(coalesce(incurred_date, claim_date, pay_date))"
     whens = " ".join(
-        f"WHEN city = {literal(city)} AND plan_year = {y} THEN least(greatest({day}, {start.year}), {end.year})"
+        f"WHEN city = {literal(city)} AND plan_year = {y} THEN least(greatest(care_year, {start.year}), {end.year})"
         for city, y, start, end in sorted({(job.city, *edition) for job in jobs for edition in job.editions})
     )
-    year = f"CASE WHEN {day} IS NULL THEN plan_year {whens} ELSE plan_year END::INTEGER"
+    year = f"CASE WHEN care_year IS NULL THEN plan_year {whens} ELSE plan_year END::INTEGER"
     places = ", ".join(f"({literal(job.city)}, {job.plan_year})" for job in jobs)
-    rows = f"SELECT * REPLACE ({year} AS plan_year) FROM {source(every, 'commercial_claim')}"
+    told = f"SELECT one.*, coalesce(settled.care_year, stayed.care_year, {day}) AS care_year FROM {source(every, 'commercial_claim')} AS one"
+    for kind, of in (("settled", "setl_id"), ("stayed", "mdtrt_id")):
+        told += f" LEFT JOIN {named} AS {kind} ON {kind}.city = one.city AND {kind}.{of} = one.{of}"
+    rows = f"SELECT * EXCLUDE care_year REPLACE ({year} AS plan_year) FROM ({told})"
     return f"(FROM ({rows}) WHERE (city, plan_year) IN ({places}))"
 
 

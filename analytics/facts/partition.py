@@ -190,7 +190,7 @@ class Work:
         """Raise RuntimeError where the ledger holds other payments than were told."""
         paid = "coalesce(sum(paid_amt_fen::DOUBLE), 0)::BIGINT"
         told = f"SELECT city, plan_year, {paid}, coalesce(sum(paid_amt_fen::DOUBLE) FILTER (tier = 'inclusive'), 0)::BIGINT"
-        for city, year, fen, _ in self._do(f"{told} FROM {paid_in_year(jobs)} GROUP BY ALL"):
+        for city, year, fen, _ in self._do(f"{told} FROM {paid_in_year(self.con, jobs)} GROUP BY ALL"):
             if fen != totals[city, year]["claimed_fen"]:
                 raise RuntimeError(f"{city} {year}: person_year holds other payments than were told")
         for city, year, fen, sold in self._do(f"{told} FROM {source(jobs, 'commercial_claim')} GROUP BY ALL"):
@@ -228,7 +228,7 @@ class Work:
             statutory=" + ".join(settled.values()),
             paid=", ".join(paid),
             newest=newest if several else "",
-            commercial_claim=paid_in_year(jobs),
+            commercial_claim=paid_in_year(self.con, jobs),
             **{table: source(jobs, table) for table in ("person", "household_member")},
         )
 

@@ -101,6 +101,25 @@ def cut_off(tab: Page) -> list[object]:
     return found
 
 
+@pytest.mark.parametrize("name", ["plans", "benchmarks"])
+def test_on_a_phone_a_cell_holds_a_word_a_line(tab: Page, site: str, name: str) -> None:
+    """Four Chinese characters beside each other, as 支付比例, in the narrowest column of a table of sentences."""
+    tab.set_viewport_size(PHONE)
+    tab.goto(f"{site}/{name}?lang=zh")
+    tab.wait_for_selector("[data-testid=stTable] td")
+    tab.wait_for_selector(SETTLED)
+    narrowest = tab.evaluate(
+        """() => Math.min(...[...document.querySelectorAll('[data-testid=stTable] :is(th, td)')]
+            .filter(e => e.getClientRects().length)
+            .map(e => {
+                const has = getComputedStyle(e);
+                const room = e.clientWidth - parseFloat(has.paddingLeft) - parseFloat(has.paddingRight);
+                return room / parseFloat(has.fontSize);
+            }))"""
+    )
+    assert narrowest >= len("支付比例")
+
+
 def stumbles(tab: Page) -> list[str]:
     """What axe calls serious or critical."""
     report = Axe().run(tab, context=FOREIGN, options={"resultTypes": ["violations"]}).response

@@ -13,10 +13,9 @@ from analytics.plans import kernel
 from analytics.plans.kernel import Array, Course, Rows
 from analytics.plans.model import Plan, TierRule
 from analytics.plans.rowsql import Row, growth
-from analytics.plans.schedule import Schedule, by_class
+from analytics.plans.schedule import PERSON, Schedule, by_class
 from analytics.plans.waterfall import rows_of
 
-PERSON = ("insurance_type", "person_group", "is_pre_existing", "is_retired", "product")
 YEARS = (
     "product_years",
     "insured_years",

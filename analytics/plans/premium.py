@@ -2,16 +2,9 @@
 
 from collections.abc import Collection
 
-from analytics.plans.model import MISSING, Group, Plan, Premium
-from analytics.plans.schedule import FIRST
+from analytics.plans.model import MISSING, Plan, Premium
+from analytics.plans.schedule import FIRST, in_group
 from analytics.store import literal
-
-# Groups that are no person group: the column that tells of them.
-_FLAGS: dict[Group, str] = {
-    "pre_existing": "is_pre_existing",
-    "retired": "is_retired",
-    "employee": "insurance_type = 'employee'",
-}
 
 
 def premium_of(
@@ -62,8 +55,7 @@ def _asked(row: Premium) -> str:
     limits = (("age >=", row.age_from), ("age <=", row.age_to), ("product_years >=", row.years_at_least))
     asked = [f"{which} {limit}" for which, limit in limits if limit is not None]
     if row.groups:
-        any_of = (_FLAGS.get(g, f"person_group = {literal(g)}") for g in row.groups)
-        asked.append(f"({' OR '.join(any_of)})")
+        asked.append(f"({' OR '.join(map(in_group, row.groups))})")
     return " AND ".join(asked) or "true"
 
 

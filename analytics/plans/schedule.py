@@ -150,6 +150,8 @@ def schedule_of(rule: TierRule, terms: Terms) -> Schedule:
     return Schedule(tuple(steps), cap, starts_late=bands[0].over * 100 > floor)
 
 
+# Columns of a person that decide the terms of some row.
+PERSON = ("insurance_type", "person_group", "is_pre_existing", "is_retired", "product")
 PERSON_GROUPS = ("low_income", "destitute", "near_low_income", "monitored")
 FLAGS = {
     "pre_existing": "is_pre_existing",

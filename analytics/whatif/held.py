@@ -11,10 +11,11 @@ import polars as pl
 
 from analytics.plans import Plan, kernel, split, sweeps
 from analytics.plans import bills as paying
-from analytics.plans.arrays import CARE, PERSON, carries, classes_sql, floors, program, sorts
+from analytics.plans.arrays import CARE, carries, classes_sql, floors, program, sorts
 from analytics.plans.bills import Payment, Sorted, shared
 from analytics.plans.kernel import Array
 from analytics.plans.rowsql import COST_PARTS
+from analytics.plans.schedule import PERSON
 from analytics.store import Engine
 from analytics.tiers import TIER
 

@@ -19,6 +19,7 @@ from analytics.facts import claims
 from analytics.facts.claims import Claims
 from analytics.measures import Replayed
 from analytics.plans import Plan, claims_sql, may_pay, needs, split
+from analytics.plans.schedule import PERSON
 from analytics.store import Engine, Folder, NotBuilt
 from analytics.tiers import LEDGERS, TIER, TIERS, full_order
 from analytics.whatif.ledger import ledger_sql
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 _HERE = "claims_looked_at"
 _SAME_HOUSEHOLD = "{0}.household_key = f.household_key AND {0}.is_linked = f.is_linked"
-PERSON = ("insurance_type", "person_group", "is_pre_existing", "is_retired", "product")
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,10 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from analytics.plans import Plan, bills, claims_sql, kernel, needs, stream, sweeps
-from analytics.plans.arrays import CARE, PERSON, classes_sql, program, sorts
+from analytics.plans.arrays import CARE, classes_sql, program, sorts
 from analytics.plans.kernel import Array
 from analytics.plans.rowsql import COST_PARTS
+from analytics.plans.schedule import PERSON
 from analytics.store import FACTS_FORMAT, parquet
 from analytics.whatif.held import warm
 from analytics.whatif.payments import total

@@ -120,6 +120,8 @@ def test_which_year_that_is(tmp_path: Path, days: dict[str, Any], year: int) -> 
         ({"mdtrt_id": "both", "claim_date": DAY(2022, 1, 20)}, 2022),  # a stay settled in two years tells none
         ({"setl_id": "nobody", "mdtrt_id": "nobody", "claim_date": DAY(2022, 1, 20)}, 2022),
         ({"setl_id": "far", "claim_date": DAY(2021, 12, 30)}, 2021),  # settled after the edition, which ran until September 2022
+        ({"mdtrt_id": "Mfar", "claim_date": DAY(2021, 12, 30)}, 2021),
+        ({"mdtrt_id": "long", "claim_date": DAY(2021, 12, 30)}, 2022),  # one of its two years is of the edition
         ({"setl_id": "other", "claim_date": DAY(2021, 12, 30)}, 2021),  # a number of another city
     ],
 )  # fmt: skip
@@ -129,18 +131,19 @@ def test_which_year_that_is(tmp_path: Path, days: dict[str, Any], year: int) -> 
 def test_the_settlement_a_payment_names_tells_its_year(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: dict[str, Any], year: int, part: int
 ) -> None:
-    """Person 1 was treated in both years; who the settlement was of does not matter."""
+    """Person 1 was treated in all years; who the settlement was of does not matter, nor that other editions reach further."""
     monkeypatch.setattr(jobs, "PART", part)
     visits = [
         settle("late", 5_000, year=2021), settle("early", 5_000, year=2022), settle("far", 5_000, year=2023),
         *(settle(f"b{y}", 5_000, year=y, mdtrt_id="both", person=2) for y in (2021, 2022)),
+        *(settle(f"l{y}", 5_000, year=y, mdtrt_id="long", person=2) for y in (2022, 2023)),
         settle("other", 5_000, year=2022, city="510700", person=3),
     ]  # fmt: skip
-    deliver(tmp_path, settlement=visits, commercial_claim=[claim("k", 100, plan_year=2021, **named)])
+    others = [claim(f"n{y}", 0, plan_year=y, claim_date=DAY(y, 12, 1)) for y in (2020, 2022, 2023)]
+    deliver(tmp_path, settlement=visits, commercial_claim=[claim("k", 100, plan_year=2021, **named), *others])
     rows = facts(tmp_path)
-    assert {y: r["inclusive_paid_fen"] for (y, _), r in rows.items() if r["inclusive_paid_fen"]} == {
-        year: 100
-    }
+    paid = {y: r["inclusive_paid_fen"] for (y, _), r in rows.items() if r["inclusive_paid_fen"]}
+    assert paid == {year: 100}
 
 
 def test_a_settlement_delivered_later_moves_the_payment_that_names_it(tmp_path: Path) -> None:

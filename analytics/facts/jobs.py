@@ -185,12 +185,9 @@ def jobs_of(deliveries: Iterable[Folder]) -> list[Job]:
         )
         running = [y for y, start, end in editions if y != year and start.year <= year <= end.year]
         others = {name: of(name, city, *running) for name in _PAYMENTS if running}
-        told = [
-            e
-            for e in editions
-            if e[1].year <= year <= e[2].year and ("commercial_claim", city, e[0]) in files
-        ]
-        if named := sorted({day.year for _, *days in told for day in days}):
+        told = {y for table, of_city, y in files if table == "commercial_claim" and of_city == city}
+        run = [e for e in editions if e[0] in told and e[1].year <= year <= e[2].year]
+        if named := sorted({day.year for _, *days in run for day in days}):
             others["settlement"] = tuple(p for n in named for p in files.get(("settlement", city, n), ()))
         plan, line = plans.get((city, year)), reference.policy_line(city, year)
         period = (plan.period.start.year, plan.period.end.year) if plan and plan.period else (year, year)
@@ -286,22 +283,23 @@ def paid_in_year(con: duckdb.DuckDBPyConnection, jobs: Sequence[Job]) -> str:
         replace(job, inputs={n: (*of, *job.others.get(n, ())) for n, of in job.inputs.items()})
         for job in jobs
     ]
+    editions = sorted({(job.city, y, start.year, end.year) for job in jobs for y, start, end in job.editions})
     named = "_".join(["named", *(str(job.number) for job in jobs)])
     whole = [replace(job, keys=None) for job in every]
-    rows = query("named").fill(
-        settlement=source(whole, "settlement", grown=True), commercial_claim=source(whole, "commercial_claim")
-    )
+    tables = {name: source(whole, name, grown=True) for name in ("settlement", "commercial_claim")}
+    years = ", ".join(f"({literal(c)}, {of}, {y})" for c, y, *both in editions for of in both)
+    rows = query("named").fill(editions=years, **tables)
     con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {named} AS {rows}").fetchall()
     day = "year(coalesce(incurred_date, claim_date, pay_date))"
     whens = " ".join(
-        f"WHEN city = {literal(city)} AND plan_year = {y} THEN least(greatest(care_year, {start.year}), {end.year})"
-        for city, y, start, end in sorted({(job.city, *edition) for job in jobs for edition in job.editions})
+        f"WHEN city = {literal(city)} AND plan_year = {y} THEN least(greatest(care_year, {first}), {last})"
+        for city, y, first, last in editions
     )
     year = f"CASE WHEN care_year IS NULL THEN plan_year {whens} ELSE plan_year END::INTEGER"
     places = ", ".join(f"({literal(job.city)}, {job.plan_year})" for job in jobs)
     told = f"SELECT one.*, coalesce(settled.care_year, stayed.care_year, {day}) AS care_year FROM {source(every, 'commercial_claim')} AS one"
     for kind, of in (("settled", "setl_id"), ("stayed", "mdtrt_id")):
-        told += f" LEFT JOIN {named} AS {kind} ON {kind}.city = one.city AND {kind}.{of} = one.{of}"
+        told += f" LEFT JOIN {named} AS {kind} ON {kind}.{of} = one.{of} AND ({kind}.city, {kind}.plan_year) = (one.city, one.plan_year)"
     rows = f"SELECT * EXCLUDE care_year REPLACE ({year} AS plan_year) FROM ({told})"
     return f"(FROM ({rows}) WHERE (city, plan_year) IN ({places}))"
 

@@ -20,7 +20,7 @@ first, last = asking.row(still, tier="none"), asking.row(still, tier=order[-1] i
 if first and last and first["status"] == last["status"] == "shown":
     st.title(
         t(
-            "catastrophic.answer",
+            "catastrophic.answer" if order[1:] else "catastrophic.untiered",
             place=place.name,
             before=formats.percent(first["value"]),
             after=formats.percent(last["value"]),

@@ -9,7 +9,7 @@ from analytics.view import asking, choose, compare, grid, ranking, rules
 scope = choose.scope()
 left, middle, right = st.columns(3)
 with left:
-    measure = choose.measure(asking.MEASURES, default="own_share_after")
+    measure = choose.measure(asking.MEASURES, default=compare.first())
 per_tier = asking.measure(measure).per == "tier"
 with middle:
     tier = choose.tier(measure, default="last") if per_tier else None

@@ -358,12 +358,15 @@ def widest(released: Released, dimension: str, year: str) -> str:
 
 
 def answer(released: Released, name: str, cities: int, years: Sequence[str]) -> str:
-    """The newest year in words: where the value is lowest and where highest; without two to show, what is compared."""
+    """The newest year in words: where the value is lowest and where highest; of one place its value, of none what is compared."""
     here = released.table.filter(pl.col("plan_year").cast(pl.String) == years[-1]).sort("value", "city")
     shown = [r for r in here.iter_rows(named=True) if r["status"] == "shown"]
-    if len(shown) < 2:
+    if not shown:
         return t("compare.answer", measure=name, n=cities, years=words.span(list(years)))
     low, high = shown[0], shown[-1]
+    if low is high:
+        where = {"year": years[-1], "city": words.city(low["city"])}
+        return t("compared.one", measure=name, value=_said(released, low), **where)
     return t(
         "compared.ends",
         measure=name,

@@ -43,7 +43,8 @@ def members(dimension: str) -> list[str]:
 
 def member(dimension: str, code: object) -> str:
     """Name of a dimension's value."""
-    if code is None or code == "None":
+    found = dimensions().get(dimension)
+    if code is None or code == "None" or (code == "unknown" and not (found and code in found.values)):
         return t("group.unknown")
     if dimension in JOINED:
         return _JOINED[dimension](str(code))
@@ -51,7 +52,6 @@ def member(dimension: str, code: object) -> str:
         return formats.percent(float(str(code)), 0)
     if dimension in ("city", "tier"):
         return words.city(str(code)) if dimension == "city" else words.tier(str(code))
-    found = dimensions().get(dimension)
     if found and found.bands:
         return next((say(band) for band in bands() if band.id == code), str(code))
     return guarded(found.label(str(code), words.language()) if found else str(code))

@@ -246,7 +246,7 @@ def present(released: Released, city: str, year: str | int) -> tuple[str, ...]:
 
 def narrow(released: Released, **wanted: str) -> Released:
     """The rows of an answer with the given dimension values. `tier="last"`: the last tier of each city and year,
-    which the answer must be broken down by."""
+    which the answer must be broken down by; without any tier, in a survey, the state before payment."""
     table = released.table
     for dimension, value in wanted.items():
         if dimension == "tier" and value == "last":
@@ -286,7 +286,10 @@ def _is_last(released: Released) -> pl.Series:
     held: dict[tuple[str, str], set[str]] = {}
     for city, year, tier in places:
         held.setdefault((city, year), set()).add(tier)
-    last = {place: ([k for k in order(*place) if k in tiers] or [""])[-1] for place, tiers in held.items()}
+    last = {
+        place: ([k for k in ("none", *order(*place)) if k in tiers] or [""])[-1]
+        for place, tiers in held.items()
+    }
     return pl.Series([tier == last[(city, year)] for city, year, tier in places], dtype=pl.Boolean)
 
 

@@ -43,19 +43,17 @@ def ranked(place: choose.Place, yardstick: choose.Yardstick, order: Sequence[str
 
 
 def _leans(answer: Released, order: Sequence[str]) -> str:
-    """To whom catastrophic expenditure leans after all tiers; empty where that is not shown."""
+    """To whom catastrophic expenditure leans after all tiers there are; empty where that is not shown."""
     if not order:
         return ""
     first, last = asking.row(answer, tier=order[0]), asking.row(answer, tier=order[-1])
     if not (first and last and first["status"] == last["status"] == "shown"):
         return ""
-    code = "even" if abs(last["value"]) < EVEN else "poor" if last["value"] < 0 else "rich"
+    leans = t(
+        "bears.even" if abs(last["value"]) < EVEN else "bears.poor" if last["value"] < 0 else "bears.rich"
+    )
     before, after = formats.index(first["value"]), formats.index(last["value"])
-    return {
-        "even": t("bears.even", before=before, after=after),
-        "poor": t("bears.poor", before=before, after=after),
-        "rich": t("bears.rich", before=before, after=after),
-    }[code]
+    return t("bears.tiered" if order[1:] else "bears.untiered", leans=leans, before=before, after=after)
 
 
 def poverty(place: choose.Place, order: Sequence[str], se: str) -> None:

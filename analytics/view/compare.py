@@ -15,6 +15,11 @@ from analytics.view import asking, choose, figure
 GROUPS = ("person_group", "insurance_type", "age_band", "sex")
 
 
+def first() -> str:
+    """What is compared before anybody chose: of claims what is left to persons, of a survey how many households it ruins."""
+    return "own_share_after" if asking.desk().has_persons else "catastrophic_headcount"
+
+
 def courses(seen: Released, tier: str | None, scope: choose.Scope, benchmark: str, picked: list[str]) -> None:
     """All places over the years, the same as a table of colours, and how far each is from the benchmark."""
     crossed = tables.crossed(

@@ -4,7 +4,6 @@ import streamlit as st
 
 from analytics.figures import words
 from analytics.figures.words import t
-from analytics.reference import root
 from analytics.release import Denied, Viewer, roles
 from analytics.view import door, menu
 
@@ -48,10 +47,14 @@ def refused(viewer: Viewer) -> None:
     st.title(t("access.page_title"), anchor=False)
     role = roles()[viewer.role].name(words.language())
     st.markdown(t("access.page", role=role))
-    for name in (name for names in menu.PAGES.values() for name in names if viewer.may(name)):
-        st.page_link(
-            root() / "pages" / f"{name}.py", label=t(f"page.{name}"), icon=":material/arrow_forward:"
-        )
+    menu.links(viewer)
+
+
+def of_claims(viewer: Viewer, name: str) -> None:
+    """A page that asks about claims, where the data are a survey of households: which pages answer."""
+    st.title(t("survey.title", page=t(f"page.{name}")), anchor=False)
+    st.info(t("survey.what"), icon=":material/help:")
+    menu.links(viewer, without=menu.OF_CLAIMS)
 
 
 def denied(why: Denied) -> None:

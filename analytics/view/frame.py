@@ -40,6 +40,7 @@ def main() -> None:
         page_icon=str(Path(__file__).with_name("icon.png")),
         layout="wide",
     )
+    name = page.url_path or "overview"
     controls.turn_to(page.url_path)
     with st.sidebar:
         controls.language_switch()
@@ -51,14 +52,14 @@ def main() -> None:
     if viewer is None:
         entrance.closed(refused)
         return
-    if not viewer.may(page.url_path or "overview"):
+    if not viewer.may(name):
         with states.told():
-            asking.refused(page.url_path or "overview", viewer)
+            asking.refused(name, viewer)
         entrance.refused(viewer)
         return
     desk = begin.open_or_stop()
     if viewer.may("overview"):
-        tour.offer(is_front=page.url_path in ("", "overview"), is_sample=desk.is_synthetic)
+        tour.offer(is_front=name == "overview", is_sample=desk.is_synthetic)
     working.note(page.url_path)
     if desk.is_synthetic:
         st.badge(
@@ -67,7 +68,10 @@ def main() -> None:
     controls.notices()
     try:
         with states.told():
-            page.run()
+            if name in menu.OF_CLAIMS and not desk.has_persons:
+                entrance.of_claims(viewer, name)
+            else:
+                page.run()
     finally:
         controls.push()
     st.caption(t("frame.foot", snapshot=desk.snapshot_id))

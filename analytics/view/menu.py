@@ -1,5 +1,7 @@
 """The pages of the dashboard by section, in the order of the menu."""
 
+from collections.abc import Iterable
+
 import streamlit as st
 
 from analytics.figures.words import t
@@ -10,6 +12,13 @@ PAGES = {
     "results": ("overview", "tiers", "catastrophic", "cost_bands", "compare", "operations", "simulate"),
     "behind": ("plans", "benchmarks", "methods", "data"),
 }
+OF_CLAIMS = (
+    "overview",
+    "tiers",
+    "cost_bands",
+    "operations",
+    "simulate",
+)  # a survey of households answers nothing there
 
 
 def pages(viewer: Viewer | None) -> dict[str, list[st.Page]]:
@@ -29,3 +38,12 @@ def pages(viewer: Viewer | None) -> dict[str, list[st.Page]]:
         ]
         for section, names in PAGES.items()
     }
+
+
+def links(viewer: Viewer, without: Iterable[str] = ()) -> None:
+    """Where to go instead: a link to every page a viewer may see."""
+    for name in (name for names in PAGES.values() for name in names):
+        if viewer.may(name) and name not in without:
+            st.page_link(
+                root() / "pages" / f"{name}.py", label=t(f"page.{name}"), icon=":material/arrow_forward:"
+            )

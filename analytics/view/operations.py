@@ -99,7 +99,7 @@ def product() -> Product:
     seen = Product(place, codes, code)
     if not codes and not _any(seen.ask("participation_rate", ["plan_year"])):
         st.title(t("operations.nothing_title", city=words.city(place.city)), anchor=False)
-        st.info(t("operations.nothing" if asking.desk().has_persons else "operations.survey"))
+        st.info(t("operations.nothing"))
         st.stop()
     return seen
 

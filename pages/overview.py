@@ -21,13 +21,16 @@ order = asking.present(here, place.city, place.year)
 
 first, last = (asking.row(here, tier=order[0]), asking.row(here, tier=order[-1])) if order else (None, None)
 if first and last and first["status"] == last["status"] == "shown":
+    left_by = {
+        "before": formats.per_hundred(first["value"]),
+        "after": formats.per_hundred(last["value"]),
+    }
     st.title(
         t(
-            "overview.answer",
+            "overview.answer" if left_by["before"] != left_by["after"] else "overview.same",
             place=place.name,
             first=words.inline(words.tier(order[0])),
-            before=formats.per_hundred(first["value"]),
-            after=formats.per_hundred(last["value"]),
+            **left_by,
         ),
         anchor=False,
     )

@@ -10,6 +10,7 @@ from secrets import token_hex
 
 import polars as pl
 import pytest
+from deliveries import FUNDS
 
 from analytics import cli
 from analytics.intake import TABLES, contract, load_note
@@ -77,6 +78,23 @@ def test_own_data(delivered: Path, capsys: pytest.CaptureFixture[str]) -> None:
         if words[0] == "ingest":
             counts = re.search(r"(\d+) rows in, (\d+) loaded, (\d+) set aside, (\d+) waiting", out)
             assert counts and int(counts[1]) == int(counts[2]) > 0, out
+
+
+def test_the_least_columns_load_with_those_of_whoever_paid(
+    delivered: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (least,) = re.findall(r"^\| `settlement` \|.*\| `([^`]+)` \|$", README, re.MULTILINE)
+    whole = pl.read_csv("settlement-2022.csv", infer_schema=False)
+    paid = [
+        name for name in (*FUNDS, "acct_pay") if name in whole.columns and whole[name].cast(pl.Float64).sum()
+    ]
+    whole.select(*least.split(), *paid).write_csv("least.csv")
+    whole.select(*least.split()).write_csv("bare.csv")
+    assert cli.main(["ingest", "other", "bare.csv", "--as", "settlement"]) == 1
+    refusal = capsys.readouterr().err
+    assert all(name in refusal for name in paid), refusal
+    assert cli.main(["ingest", "mystore", "least.csv", "--as", "settlement"]) == 0
+    assert f"{len(whole)} rows in, {len(whole)} loaded" in capsys.readouterr().out
 
 
 def test_the_verbs_of_deliveries_are_those_of_the_command_line() -> None:

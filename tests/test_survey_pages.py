@@ -66,7 +66,7 @@ def test_no_word_of_tiers_where_there_are_none(visit: Visit) -> None:
 
 def test_places_of_a_survey_are_compared_by_their_households(visit: Visit) -> None:
     at = visit("compare")
-    assert at.title[0].value == "灾难性卫生支出发生率 · 全部保障后：2023 年威海72.5%"
+    assert at.title[0].value == "灾难性卫生支出发生率 · 全部保障后：2023 年威海 72.5%"
     (cells, *_) = [d.value for d in at.dataframe if "2023" in d.value.columns]
     assert [cell.split(" ")[0] for cell in cells["2023"]] == ["72.5%"]
 

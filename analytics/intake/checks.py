@@ -167,10 +167,16 @@ class Checks:
             if bad > self.rules.batch.mapping * rows:
                 told = ", ".join(f"{r.id} {self.findings[r.id].rows}" for r in broken)
                 lines.append(
-                    f"{where}: {bad} of {rows} rows break the accounting identities ({told}){self._swapped(source, rows)}; columns are mapped wrongly, name the right ones in a --mapping [mapping_fault]"
+                    f"{where}: {bad} of {rows} rows break the accounting identities ({told}){self._lacking(broken)}{self._swapped(source, rows)}; columns are missing or mapped wrongly: deliver them, or name the right ones in a --mapping [mapping_fault]"
                 )
         if lines:
             raise Refused(lines)
+
+    def _lacking(self, broken: Sequence[Rule]) -> str:
+        """Which columns of the broken identities a file does not have: a fund that paid and has no column breaks the sum."""
+        asked = " ".join(self.violation(rule) for rule in broken)
+        absent = sorted({name for r in self.readings for name in r.absent if f"{name}_fen" in asked})
+        return f"; not in the file and read as 0: {', '.join(absent)}" if absent else ""
 
     def _swapped(self, source: str, rows: int) -> str:
         rule = next((r for r in self.rules.rules if r.id == "I2"), None)

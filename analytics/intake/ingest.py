@@ -45,7 +45,9 @@ def ingest(
     rules = contract(table)
     report = progress or (lambda *_: None)
     with store.building() as staging, Gate(staging, seconds=allowed_seconds(files)) as gate:
-        sources = _opened(gate, files, note, note_name)
+        opened = _opened(gate, files, note, note_name)
+        different = {s.sha256: s for s in reversed(opened)}  # a copy counts once: the first of its content
+        sources = [s for s in opened if different[s.sha256] is s]
         mapping = mapping or Columns()
         if note and note.money_unit == "fen" and mapping.money.scale == 100:
             mapping = mapping.model_copy(update={"money": Money(scale=1)})
@@ -78,6 +80,7 @@ def ingest(
             "dialects": sorted({r.dialect for r in groups if r.dialect}),
             "inputs": [{**f, "dialect": spoken[f["sha256"]]} for f in inputs["inputs"]],
             "columns": {s.path.name: r.from_source for r in groups for s in r.sources},
+            "rules": [*facts["rules"], *_warnings(opened, sources, note)],
             "sign_off": dict(sign_off) if sign_off else None,
             **({"turn": turn} if turn else {}),
         }
@@ -87,13 +90,12 @@ def ingest(
 
 
 def _opened(gate: Gate, files: Sequence[Path], note: Note | None, note_name: str) -> list[Source]:
-    """Every file opened by the gate, all problems at once; a copy counts once."""
-    sources: dict[str, Source] = {}
+    """Every file opened by the gate, all problems at once."""
+    sources: list[Source] = []
     problems: list[str] = []
     for path in files:
         try:
-            source = gate.open(Path(path))
-            sources.setdefault(source.sha256, source)
+            sources.append(gate.open(Path(path)))
         except Refused as refused:
             problems += refused.lines
             if any("[jail]" in line for line in refused.lines):
@@ -101,8 +103,19 @@ def _opened(gate: Gate, files: Sequence[Path], note: Note | None, note_name: str
     if problems:
         raise Refused(problems)
     if note:
-        note.check(note_name, list(sources.values()))
-    return list(sources.values())
+        note.check(note_name, sources)
+    return sources
+
+
+def _warnings(opened: Sequence[Source], sources: Sequence[Source], note: Note | None) -> list[dict[str, Any]]:
+    """What is seen on whole files: a copy of another, and a last row that may be cut short, where no digest of the note says
+    that it is whole."""
+    names = {s.path for s in sources}
+    found = {f"same_file({s.path.name})": s.rows for s in opened if s.path not in names}
+    digests = {f.sha256.lower() for f in note.file} if note else set()
+    cut = (s for s in sources if s.members.get("unended") and s.sha256 not in digests)
+    found |= {f"no_line_end({s.path.name}:{s.rows})": 1 for s in cut}
+    return [{"rule": rule, "severity": "warn", "rows": rows} for rule, rows in found.items()]
 
 
 def _inputs(

@@ -53,7 +53,8 @@ class Column(Form):
     lack it. `aliases`: other spellings, tried after the name; where the name stands among them, they are the whole order.
     `pick`: how a row decides between several spellings of one file: the first that is filled, the one that is not
     zero, or the one for which `fits` holds ({candidate} stands for it). `derive`: SQL that fills an empty cell from other
-    columns, with a flag `derived_<name>`. `transient`: read and checked, not stored; `private`: not
+    columns, with a flag `derived_<name>`. `unknown`: SQL that is true of a value that stands for none, which is read as empty,
+    with a flag `unknown_<name>`. `transient`: read and checked, not stored; `private`: not
     kept in quarantine either. Money is fen inside (INTEGER with a
     checked bound, BIGINT when `wide`), its stored name ends in `_fen`; persons and households are stored as keys.
     """
@@ -69,6 +70,7 @@ class Column(Form):
     pick: Literal["filled", "nonzero", "fits"] = "filled"
     fits: str = ""
     derive: str = ""
+    unknown: str = ""
     wide: bool = False
     transient: bool = False
     private: bool = False

@@ -17,7 +17,7 @@ from analytics.intake.versions import undone
 from analytics.store import Folder, Store
 
 Progress = Callable[[str, int, int], None]
-LOADER = 4  # raise when the same delivery would load differently
+LOADER = 5  # raise when the same delivery would load differently
 
 
 def ingest(

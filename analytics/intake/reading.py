@@ -110,6 +110,8 @@ class Reading(Sources):
                 rows = f"SELECT * EXCLUDE ({', '.join(names)}), coalesce(CASE {whens} ELSE coalesce({', '.join(names)}) END, {column.default or 0}) AS {column.stored} FROM ({rows})"
             elif column.derive:
                 rows = f"SELECT * REPLACE (coalesce({column.stored}, try_cast({widened(column.derive)} AS {column.sql_type})) AS {column.stored}), {column.stored} IS NULL AS derived_{column.name} FROM ({rows})"
+            elif column.unknown:
+                rows = f"SELECT * REPLACE (CASE WHEN unknown_{column.name} THEN NULL ELSE {column.stored} END AS {column.stored}) FROM (SELECT *, coalesce({column.unknown}, false) AS unknown_{column.name} FROM ({rows}))"
         return rows
 
     def _may_blank(self, c: Candidate) -> bool:

@@ -20,6 +20,7 @@ from analytics.store import FORMAT, Partition, literal
 
 KINDS = {"person": "number", "certificate": "certificate", "household": "household"}
 PLACE = "src_file, src_row"
+_LOST = "(contains({v}, 'E+') OR contains({v}, '.0')) AND regexp_full_match({v}, '[0-9]([.][0-9]+)?E[+][0-9][0-9]|[0-9]{6,}[.]0')"
 
 
 @dataclass
@@ -145,14 +146,9 @@ class Load:
         places = [(name, "value", c.name) for kind, name in KEY_TABLES.items() for c in self.rules.of_type(kind) if any(r.key_values(kind) for r in self.readings)]  # fmt: skip
         places += [("typed", c.stored, c.name) for c in self.rules.of_type("id") if not c.transient]
         for table, column, name in places:
-            odd = "'[0-9]([.][0-9]+)?E[+][0-9][0-9]|[0-9]{6,}[.]0'"
-            like = f"(contains({column}, 'E+') OR contains({column}, '.0')) AND regexp_full_match({column}, {odd})"
-            if self.gate.rows(f"SELECT 1 FROM {table} WHERE {like} LIMIT 1"):
-                raise Refused(
-                    [
-                        f"{self._where}: column {name} holds identifiers like 3.3E+17, their digits are lost; deliver it as text [float_id]"
-                    ]
-                )
+            if self.gate.rows(f"SELECT 1 FROM {table} WHERE {_LOST.replace('{v}', column)} LIMIT 1"):
+                odd = _LOST.replace("{v}", "v")
+                raise Refused([line for r in self.readings for line in r.lost_digits(name, odd)])
 
     def _money_unit(self) -> None:
         """Amounts that are all whole and far too large were delivered in fen: ask, never rescale."""

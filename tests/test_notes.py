@@ -143,3 +143,49 @@ def test_one_content_under_two_names_is_loaded_once_and_told(tmp_path: Path) -> 
         assert delivery.manifest["rows_in"] == 3
         assert findings(delivery) == {"same_file(b.csv)": 3}
     assert findings(take(tmp_path, [first], store="alone")) == {}
+
+
+MEMBERS = [{"person_id": "P1", "household_id": "H1", "start_date": "2021-01-01", "end_date": ""}]
+PEOPLE = [{"psn_no": "P1", "certno": "", "gend": "1", "birth_year": "1950", "town": "x", "job": "y"}]
+
+
+@pytest.mark.parametrize(
+    ("rows", "table", "other"),
+    [
+        (clean(3), "enrolment", "settlement"),
+        (clean(3), "household_member", "settlement"),
+        (ENROLLED, "settlement", "enrolment"),
+        (MEMBERS, "enrolment", "household_member"),
+        ([{k: v for k, v in row.items() if k != "medfee_sumamt"} for row in clean(3)], "settlement", ""),
+        ([{"psn_no": "P1", "town": "x"}], "enrolment", ""),
+    ],
+)
+def test_a_refused_file_that_has_the_columns_of_another_table(
+    tmp_path: Path, rows: list[Row], table: str, other: str
+) -> None:
+    """The table it looks like is named; where a column of the right table is missing, or no table fits better, none is."""
+    with pytest.raises(Refused) as refused:
+        take(tmp_path, [csv_file(tmp_path / "s.csv", rows)], table)
+    told = [line for line in refused.value.lines if line.endswith("[other_table]")]
+    assert len(told) == bool(other)
+    assert all(line.startswith("s.csv: ") and f"--as {other} " in line for line in told)
+    assert any(line.endswith("[column_missing]") for line in refused.value.lines)
+
+
+@pytest.mark.parametrize(
+    ("rows", "table", "mapping", "told"),
+    [
+        (clean(3), "person", "", {"looks_like(s.csv: settlement)": 3}),
+        (clean(3), "settlement", "", {}),
+        (clean(3), "person", '[columns]\nperson_id = "psn_no"\n', {}),
+        (PEOPLE, "person", "", {}),
+    ],
+)
+def test_a_file_that_loads_as_what_it_hardly_is(
+    tmp_path: Path, rows: list[Row], table: str, mapping: str, told: dict[str, int]
+) -> None:
+    """A settlement names a person, so it loads as persons; whoever maps its columns means it."""
+    (tmp_path / "m.toml").write_text(mapping)
+    how: dict[str, Any] = {"mapping": tmp_path / "m.toml"} if mapping else {}
+    found = findings(take(tmp_path, [csv_file(tmp_path / "s.csv", rows)], table, **how))
+    assert {rule: n for rule, n in found.items() if rule.startswith("looks_like")} == told

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analytics.intake.contract import Contract, contract
+from analytics.intake.contract import Contract, contract, other_fit
 from analytics.intake.corrections import still_open
 from analytics.intake.gate import Gate, Refused, Source, allowed_seconds
 from analytics.intake.load import Load
@@ -12,7 +12,7 @@ from analytics.intake.mapping import Mapping as Columns
 from analytics.intake.mapping import Money
 from analytics.intake.note import Note
 from analytics.intake.pseudonyms import SYNTHETIC, Secret
-from analytics.intake.reading import readings
+from analytics.intake.reading import Reading, readings
 from analytics.intake.versions import undone
 from analytics.store import Folder, Store
 
@@ -69,7 +69,7 @@ def ingest(
         gate.start_engine([*(s.readable for s in sources), *(p.path for p in earlier)])
         gate.progress(lambda part: report("work", int(part * 100), 100))
         groups = readings(rules, sources, mapping, gate)
-        problems = [line for reading in groups for line in reading.problems]
+        problems = [line for reading in groups for line in (*_other_table(reading), *reading.problems)]
         if problems:
             raise Refused(problems)
         load = Load(gate, rules, groups, earlier, staging, secret, note, bool(sign_off), report, corrects)
@@ -80,7 +80,7 @@ def ingest(
             "dialects": sorted({r.dialect for r in groups if r.dialect}),
             "inputs": [{**f, "dialect": spoken[f["sha256"]]} for f in inputs["inputs"]],
             "columns": {s.path.name: r.from_source for r in groups for s in r.sources},
-            "rules": [*facts["rules"], *_warnings(opened, sources, note)],
+            "rules": [*facts["rules"], *_warnings(opened, sources, groups, note)],
             "sign_off": dict(sign_off) if sign_off else None,
             **({"turn": turn} if turn else {}),
         }
@@ -107,11 +107,24 @@ def _opened(gate: Gate, files: Sequence[Path], note: Note | None, note_name: str
     return sources
 
 
-def _warnings(opened: Sequence[Source], sources: Sequence[Source], note: Note | None) -> list[dict[str, Any]]:
-    """What is seen on whole files: a copy of another, and a last row that may be cut short, where no digest of the note says
-    that it is whole."""
+def _other_table(reading: Reading) -> list[str]:
+    """Where columns are missing that another table would not miss: the line that names it."""
+    missing = any(line.endswith("[column_missing]") for line in reading.problems)
+    other = other_fit(reading.rules, reading.folded, 1) if missing else ""
+    title = contract(other).title if other else None
+    return [f"{reading.name}: its columns are those of {other} ({title.zh}, {title.en}), not of {reading.rules.table}; hand it in with --as {other} [other_table]"] if title else []  # fmt: skip
+
+
+def _warnings(
+    opened: Sequence[Source], sources: Sequence[Source], groups: Sequence[Reading], note: Note | None
+) -> list[dict[str, Any]]:
+    """What is seen on whole files: columns of another table, a copy of another file, and a last row that may be cut short, where
+    no digest of the note says that it is whole.
+    """
     names = {s.path for s in sources}
     found = {f"same_file({s.path.name})": s.rows for s in opened if s.path not in names}
+    read = {r: "" if r.mapping.columns else other_fit(r.rules, r.folded, 2) for r in groups}
+    found |= {f"looks_like({r.name}: {other})": r.rows for r, other in read.items() if other}
     digests = {f.sha256.lower() for f in note.file} if note else set()
     cut = (s for s in sources if s.members.get("unended") and s.sha256 not in digests)
     found |= {f"no_line_end({s.path.name}:{s.rows})": 1 for s in cut}

@@ -110,6 +110,7 @@ READING = [
     Kind("the first day of all", "waits bad_date(begndate)|Q24", {"begndate": "0001-01-01"}),
     Kind("the last day of all", "waits bad_date(enddate)|Q24", {"enddate": "9999-12-31"}),
     Kind("a settlement in another century", "waits Q24", {"setl_time": "2121-08-27 09:58:41", "year": "2121"}),
+    Kind("a settlement of the future", "waits in_the_future", {"setl_time": "2099-12-31 09:58:41", "year": "2099"}),
     Kind("a benefit year that is no number", "waits bad_integer(year)", {"year": "20x1"}),
     Kind("half a benefit year", "waits bad_integer(year)", {"year": "2021.5"}),
     Kind("a benefit year without its century", "waits bad_integer(year)|Q24", {"year": "21"}),

@@ -189,6 +189,10 @@ TABLES: list[tuple[str, str, str, Row, Row]] = [
     ("enrolment", "ended before it began", "waits end_before_begin", SPELL, {"end_date": "2020-12-31"}),
     ("enrolment", "neither yes nor no", "waits bad_flag(is_pre_existing)", SPELL, {"is_pre_existing": "也许"}),
     ("enrolment", "no begin", "waits missing(start_date)", SPELL, {"start_date": ""}),
+    ("enrolment", "a product held since nobody knows when", "waits no_product_year", SPELL, {"start_date": "1900-01-01", "product_code": "dawj"}),
+    ("enrolment", "insured from the next century on", "waits starts_late", SPELL, {"start_date": "2100-01-01"}),
+    ("commercial_claim", "paid in the next century", "waits in_the_future", CLAIM, {"pay_date": "2099-12-31"}),
+    ("commercial_claim", "incurred in the next century", "waits in_the_future", CLAIM, {"incurred_date": "2099-12-31"}),
     ("enrolment", "not insured after all", "aside not_insured", SPELL, {"status": "0"}),
     ("household_economy", "an income of 300 billion yuan", "waits implausible_amount", ECONOMY, {"income_annual": "300000000000.00"}),
     ("household_economy", "food for less than nothing", "waits implausible_amount", ECONOMY, {"food_annual": "-1.00"}),
@@ -238,6 +242,38 @@ def test_a_loss_is_an_income_and_a_sex_of_no_list_is_counted(tmp_path: Path) -> 
     assert lost.manifest["rows_loaded"] == 1
     rows = [{**PERSON, "psn_no": f"P{n}", "gend": sex} for n, sex in enumerate(("男", "1", "0", "9", "3"))]
     assert findings(take(tmp_path / "b", [csv_file(tmp_path / "p.csv", rows)], "person"))["sex_unlisted"] == 2
+
+
+def in_china(days: int) -> str:
+    """A day counted from today's in China."""
+    return str((datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days, hours=8)).date())
+
+
+def test_what_is_dated_ahead(tmp_path: Path) -> None:
+    """Settled today loads, tomorrow waits; cover may begin within a year."""
+    days = [{"begndate": in_china(n), "enddate": in_china(n), "year": in_china(n)[:4]} for n in (0, 1)]
+    rows = [record(n, **day, setl_time=f"{day['enddate']} 23:59:59") for n, day in enumerate(days, 1)]
+    away = waiting(take(tmp_path, [csv_file(tmp_path / "s.csv", rows)]))
+    assert away == {("s.csv", 2): ("waits", ["in_the_future"])}
+    spells = [{**SPELL, "psn_no": f"P{n}", "start_date": in_china(n)} for n in (0, 300, 365, 367)]
+    away = waiting(take(tmp_path, [csv_file(tmp_path / "e.csv", spells)], "enrolment"))
+    assert away == {("e.csv", 4): ("waits", ["starts_late"])}
+
+
+def test_the_first_day_of_a_calendar_is_no_day(tmp_path: Path) -> None:
+    """Who is on the register is insured: a begin nobody knows stays and is said; days that years of cover are counted from are emptied."""
+    starts = ["1900-01-01", "1970-01-01", "1949-12-31", "1950-01-01", "2021-01-01"]
+    rows = [{**SPELL, "psn_no": f"P{n}", "start_date": day, "insured_since": day, "product_since": "", "product_code": "", "product_year": ""} for n, day in enumerate(starts)]  # fmt: skip
+    rows[4] |= {"product_since": "1900-01-01", "product_code": "dawj"}
+    rows.append({**rows[0], "psn_no": "P9", "product_code": "dawj", "product_year": "2021"})
+    delivery = take(tmp_path, [csv_file(tmp_path / "e.csv", rows)], "enrolment")
+    found = findings(delivery)
+    assert (found["start_unknown"], found["since_unknown"], waiting(delivery)) == (4, 5, {})
+    held = loaded(delivery, "enrolment").sort("start_date", "product_year", nulls_last=True)
+    assert [str(day) for day in held["start_date"]] == sorted([*starts, "1900-01-01"])
+    assert [str(day) for day in held["insured_since"].drop_nulls()] == ["1950-01-01", "2021-01-01"]
+    assert held["product_since"].null_count() == len(rows)
+    assert "start_unknown" not in held.columns
 
 
 BARE_CLAIM = {name: CLAIM[name] for name in ("claim_id", "product_code", "psn_no", "insu_admdvs", "paid_amt")}

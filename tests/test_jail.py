@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deliveries import clean, csv_file, parquet_file
 
 from analytics.intake.gate import Gate, Refused, allowed_seconds
 from analytics.intake.inside import Inside
@@ -253,3 +255,49 @@ def test_the_clock_goes_by_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert allowed_seconds([tmp_path / "a", tmp_path / "b"]) == 18 + 2 * 20
     monkeypatch.setenv("JIANFU_INTAKE_SECONDS", "7")
     assert allowed_seconds([tmp_path / "b"]) == 7
+
+
+# --- limits on the size of a file
+
+GROWS = """
+import json, sys
+from pathlib import Path
+from analytics.intake import inside
+from analytics.intake.gate import Refused
+
+inside.ROOM, inside.TIMES = int(sys.argv[1]), 0
+try:
+    inside.Inside(sys.stdout, {"scratch": sys.argv[3]}).open(sys.argv[2], 1, [])
+    print("opened")
+except Refused as refused:
+    print(refused.lines[0])
+"""
+
+
+@pytest.mark.parametrize(
+    ("room", "told"), [(1000, "s.csv: unfolds to more than 1000 bytes; deliver a plain export [unfolds]"), (10**6, "opened")]
+)  # fmt: skip
+def test_a_transcription_that_grows_beyond_ours_is_a_bomb(tmp_path: Path, room: int, told: str) -> None:
+    csv_file(tmp_path / "s.csv", clean(30))
+    words = [sys.executable, "-c", GROWS, str(room), str(tmp_path / "s.csv"), str(tmp_path)]
+    out = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert out.stdout.splitlines()[-1] == told, out.stderr
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_limit_of_the_shell_is_told_as_one(tmp_path: Path, form: str) -> None:
+    """In the transcription of a text file, and in what is written of any."""
+    file = csv_file(tmp_path / "s.csv", clean(30)) if form == "csv" else parquet_file(tmp_path / "s.parquet", clean(30))  # fmt: skip
+    words = [sys.executable, "-m", "analytics.cli", "ingest", "--as", "settlement", tmp_path / "store", file]
+    script = f"ulimit -f {{}}; exec {shlex.join(map(str, words))}"
+
+    def run(blocks: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["bash", "-c", script.format(blocks)], capture_output=True, text=True, timeout=120)  # fmt: skip
+
+    out = run("2")
+    last = out.stderr.strip().splitlines()[-1]
+    assert out.returncode == 1 and "Traceback" not in out.stderr
+    assert (
+        f"{tmp_path / 'store'}: the limit on the size of a file was reached" in last and "ulimit -f" in last
+    )
+    assert run("unlimited").returncode == 0

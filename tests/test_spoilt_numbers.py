@@ -44,3 +44,24 @@ def test_a_number_that_cannot_be_read_is_not_empty_as_well(tmp_path: Path) -> No
     row = {k: v for k, v in record(1, psn_no="44\u200b04").items() if k != "certno"}
     delivery = take(tmp_path, [csv_file(tmp_path / "s.csv", [row])])
     assert waiting(delivery) == {("s.csv", 1): ("waits", ["bad_text(person_id)"])}
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "form"),
+    [
+        ("psn_no", "4.40402E+25", "#.#####E+25"),
+        ("certno", "4E+17", "#E+17"),
+        ("setl_id", "440402199001.0", "############.0"),
+    ],
+)
+def test_where_the_digits_were_lost_is_told_and_not_what_is_left(
+    tmp_path: Path, column: str, value: str, form: str
+) -> None:
+    """Column as the file calls it, file and row; and no digit of a person's number."""
+    rows = clean(6)
+    rows[4][column] = value
+    files = [csv_file(tmp_path / "a.csv", rows[:3]), csv_file(tmp_path / "b.csv", rows[3:])]
+    with pytest.raises(Refused) as refused:
+        take(tmp_path, files)
+    told = f"b.csv: column {column} row 2 holds an identifier like {form}, its digits are lost; deliver it as text [float_id]"
+    assert refused.value.lines == [told]

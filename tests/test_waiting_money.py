@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from deliveries import Row, clean, csv_file, record, reversal, take, waiting
+from deliveries import MONEY, Row, amounts, clean, csv_file, fen, record, reversal, take, waiting
 
 from analytics import verbs
 from analytics.intake import Refused, contract
@@ -107,3 +107,65 @@ def test_in_ten_thousands_the_limit_is_the_same(tmp_path: Path) -> None:
 def test_the_limit_is_told_in_both_languages() -> None:
     title = contract("settlement").reason("over_limit(medfee_sumamt)")
     assert "上限" in title.zh and "medfee_sumamt" in title.zh and "above" in title.en
+
+
+# --- what a refusal says
+
+
+def test_a_refusal_names_the_reasons_and_rows_to_look_at(tmp_path: Path) -> None:
+    """Two files: every reason with how many rows, what our rule says, and the first of its rows."""
+    rows = clean(200)
+    for n in (30, 121, 140, 160):
+        rows[n]["medfee_sumamt"] = "?"
+    for n in (150, 7):
+        rows[n]["enddate"] = "2021-08-19"
+    files = [csv_file(tmp_path / "a.csv", rows[:120]), csv_file(tmp_path / "b.csv", rows[120:])]
+    with pytest.raises(Refused) as refused:
+        take(tmp_path, files)
+    (line,) = refused.value.lines
+    assert "6 of 200 rows would wait" in line
+    assert "bad_amount(medfee_sumamt) 4, first a.csv row 31, b.csv row 2, b.csv row 21; " in line
+    assert "Q24 2, Dates out of order, or outside 2000-2100, first a.csv row 8, b.csv row 31)" in line
+    assert "[money]" not in line and line.endswith("[limits]")
+
+
+def test_of_money_that_waits_the_reason_of_most_of_it_comes_first(tmp_path: Path) -> None:
+    """Two small bills and a large one of 2,000: the large one is what is over the limit."""
+    rows = clean(N)
+    rows[2]["enddate"] = rows[5]["enddate"] = "2021-08-19"
+    rows[9] |= {"medfee_sumamt": "1000000.00"}
+    with pytest.raises(Refused, match=r"yuan would wait.*: I1 1, .*first s\.csv row 10;.* Q24 2, "):
+        take(tmp_path, [csv_file(tmp_path / "s.csv", rows)])
+
+
+def scaled(rows: list[Row], by: str) -> list[Row]:
+    return [{k: f"{Decimal(v) * Decimal(by):f}" if k in MONEY else v for k, v in row.items()} for row in rows]
+
+
+HUGE = amounts([200_000_00, 50_000_00], 100_000_00, 0, [1_000_00, 0, 0], 0)
+UNITS: list[tuple[str, list[Row], str]] = [
+    ("0.0001", clean(120), "1000000"),  # ten thousand yuan
+    ("100", [record(n, **HUGE, med_type="11") for n in range(1, 121)], "1"),  # fen
+]
+
+
+@pytest.mark.parametrize(("by", "rows", "scale"), UNITS, ids=["ten thousands", "fen"])
+def test_a_refusal_of_amounts_in_another_unit_names_the_mapping(
+    tmp_path: Path, by: str, rows: list[Row], scale: str
+) -> None:
+    """With the unit it names the delivery loads, to the fen."""
+    file = csv_file(tmp_path / "s.csv", scaled(rows, by))
+    with pytest.raises(Refused, match=rf"\[money\] scale = {scale} in a --mapping; .*\[limits\]$"):
+        take(tmp_path, [file])
+    mapping = tmp_path / "m.toml"
+    mapping.write_text(f"[money]\nscale = {scale}\n")
+    delivery = take(tmp_path, [file], mapping=mapping)
+    assert (waiting(delivery), delivery.manifest["fee_loaded_fen"]) == ({}, fen(rows))
+
+
+def test_a_unit_that_was_named_and_does_not_fit_is_doubted(tmp_path: Path) -> None:
+    mapping = tmp_path / "m.toml"
+    mapping.write_text("[money]\nscale = 1000000\n")
+    rows = [record(n, **HUGE) for n in range(1, 121)]
+    with pytest.raises(Refused, match=r"\[money\] scale = 1000000 of the mapping, see whether.*\[limits\]$"):
+        take(tmp_path, [csv_file(tmp_path / "s.csv", rows)], mapping=mapping)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from analytics import console, verbs
-from analytics.intake import TABLES
+from analytics.intake import TABLES, contract
 from analytics.store import Folder, Store
 
 
@@ -87,7 +87,8 @@ def _tell(delivery: Folder) -> None:
     counts = ", ".join(f"{m[f'rows_{part}']} {part.replace('_', ' ')}" for part in parts)
     print(f"delivery {delivery.id}: {m['rows_in']} rows in, {counts}")
     for rule in m["rules"]:
-        print(f"{rule['severity']}: {rule['rule']}: {rule['rows']} rows", file=sys.stderr)
+        title = contract(m["table"]).reason(rule["rule"]).en
+        print(f"{rule['severity']}: {rule['rule']}: {rule['rows']} rows: {title}", file=sys.stderr)
 
 
 def _keep(args: argparse.Namespace) -> None:

@@ -248,7 +248,11 @@ def _looked_at(reason: str, rules: Contract) -> list[str]:
     """Columns of the contract a rule's SQL, or a reason such as `missing(year)`, speaks of; in an equation its subject first."""
     rule = next((r for r in rules.rules if r.id == reason), None)
     parts = (rule.violation, rule.when, *rule.each, *rule.needs, *rule.variants) if rule else (reason,)
-    names = {word: c.name for c in rules.columns for word in (f"derived_{c.name}", c.stored, c.name)}
+    names = {
+        word: c.name
+        for c in rules.columns
+        for word in (f"derived_{c.name}", f"unknown_{c.name}", c.stored, c.name)
+    }
     spoken = [word for part in parts for word in re.findall(r"\w+", part)]
     return list(dict.fromkeys(names[word] for word in spoken if word in names))
 

@@ -1,6 +1,7 @@
 """Rules run over the typed rows: every rule once, with what it found and for how many rows it was asked."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 from analytics import reference
@@ -12,7 +13,13 @@ from analytics.store import literal
 from analytics.tiers import TIERS
 
 LISTED = {"insurance_type": ("insutype", 3), "care_type": ("med_type", 2)}  # code column, digits that count
+CHINA = timezone(timedelta(hours=8))  # whose clock the times of a delivery tell
 _SWAP = ("hifp_pay_fen", "fund_pay_sumamt_fen")
+
+
+def today() -> date:
+    """The day a delivery is handed in, where its days are counted."""
+    return datetime.now(CHINA).date()
 
 
 class Checks:
@@ -35,6 +42,7 @@ class Checks:
             "tier_sum": " + ".join(f"coalesce({c}, 0)" for c in paid),
             "tier_min": f"least({', '.join(paid)})",
             "unlisted": self._unlisted(),
+            "today": f"{literal(str(today()))}::DATE",
         }
 
     def _unlisted(self) -> str:

@@ -1,6 +1,7 @@
 """Contracts of the canonical tables, read from `contracts/*.toml`, with their rules (`rules/*.toml`)."""
 
 import unicodedata
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -53,7 +54,8 @@ class Column(Form):
     lack it. `aliases`: other spellings, tried after the name; where the name stands among them, they are the whole order.
     `pick`: how a row decides between several spellings of one file: the first that is filled, the one that is not
     zero, or the one for which `fits` holds ({candidate} stands for it). `derive`: SQL that fills an empty cell from other
-    columns, with a flag `derived_<name>`. `transient`: read and checked, not stored; `private`: not
+    columns, with a flag `derived_<name>`. `unknown`: SQL that is true of a value that stands for none, which is read as empty,
+    with a flag `unknown_<name>`. `transient`: read and checked, not stored; `private`: not
     kept in quarantine either. Money is fen inside (INTEGER with a
     checked bound, BIGINT when `wide`), its stored name ends in `_fen`; persons and households are stored as keys.
     """
@@ -69,6 +71,7 @@ class Column(Form):
     pick: Literal["filled", "nonzero", "fits"] = "filled"
     fits: str = ""
     derive: str = ""
+    unknown: str = ""
     wide: bool = False
     transient: bool = False
     private: bool = False
@@ -191,6 +194,19 @@ class Contract(Form):
         """Stored names of the money columns that are kept."""
         return tuple(c.stored for c in self.of_type("money") if not c.transient)
 
+    def known(self, names: Collection[str]) -> int:
+        """How many folded column names of a file are spellings of ours."""
+        return len({folded(s) for c in self.columns for s in c.spellings} & set(names))
+
+    def is_met(self, names: Collection[str]) -> bool:
+        """Whether a file of these folded column names has every column it must have; a person may be given by certificate."""
+        certified = [s for c in self.of_type("certificate") for s in c.spellings]
+        return all(
+            any(folded(s) in names for s in (*c.spellings, *(certified if c.type == "person" else ())))
+            for c in self.columns
+            if c.required and not c.unless_reversal
+        )
+
     def reason(self, rule: str) -> Text:
         """What a rule or a generated reason such as `bad_amount(hifp_pay)` means, with the column's Chinese name."""
         for known in self.rules:
@@ -234,3 +250,10 @@ def contract(table: str) -> Contract:
         "batch": shared["batch"],
         "rules": [*rules.get("rule", []), *shared["rule"]],
     })  # fmt: skip
+
+
+def other_fit(chosen: Contract, names: Collection[str], times: int) -> str:
+    """The other table whose columns a file of these folded names has, `times` as many and more of them than the chosen one's; or ""."""
+    others = (contract(table) for table in TABLES if table != chosen.table)
+    best = max((c for c in others if c.is_met(names)), key=lambda c: c.known(names), default=chosen)
+    return best.table if best.known(names) > times * chosen.known(names) else ""

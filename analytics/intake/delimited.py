@@ -21,15 +21,17 @@ _ASCII = bytes(range(128))
 _CHINESE = re.compile("[\u2e80-\uffff]")
 
 
-def encoding_of(path: Path, say: Say) -> tuple[str, bool]:
-    """The one encoding a text file is in from its first to its last byte, and whether it holds a quote. Raises Refused."""
+def encoding_of(path: Path, say: Say) -> tuple[str, bool, str]:
+    """The one encoding a text file is in from its first to its last byte, whether it holds a quote, and its last character.
+    Raises Refused.
+    """
     with path.open("rb") as file:
         start = file.read(2)
     tries = ["utf-16"] if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else ["utf-8-sig", "gb18030"]
     tried, size = [], path.stat().st_size
     for name in tries:
         decoder, offset, quoted = codecs.getincrementaldecoder(name)(errors="strict"), 0, False
-        odd, chinese = "", False
+        odd, chinese, last = "", False, ""
         try:
             with path.open("rb") as file:
                 while chunk := file.read(_CHUNK):
@@ -37,7 +39,7 @@ def encoding_of(path: Path, say: Say) -> tuple[str, bool]:
                     if "\0" in text:
                         what = f"holds a NUL character after byte {offset}: binary, or UTF-16 without its mark; save it as UTF-8"
                         raise refuse(path, "encoding", what)
-                    quoted = quoted or '"' in text
+                    quoted, last = quoted or '"' in text, text[-1:]
                     if name == "utf-8-sig" and not text.isascii():
                         if _UNLIKELY.search(chunk.translate(None, _ASCII).decode(errors="ignore")):
                             odd = odd or next(filter(_is_gb2312, _UNLIKELY.findall(text)), "")
@@ -57,7 +59,7 @@ def encoding_of(path: Path, say: Say) -> tuple[str, bool]:
         if odd:
             tried.append(f"utf-8 reads {odd[:20]!r}")
             continue
-        return name, quoted
+        return name, quoted, last
     raise refuse(path, "encoding", f"not text in one encoding ({'; '.join(tried)}); save it as CSV UTF-8")
 
 
@@ -83,7 +85,7 @@ def _utf8_line(path: Path) -> int:
 
 def open_csv(path: Path, target: Path, say: Say) -> dict[str, Any]:
     """Transcribe a CSV strictly: one odd row refuses the file."""
-    encoding, quoted = encoding_of(path, say)
+    encoding, quoted, end = encoding_of(path, say)
     try:
         with path.open(encoding=encoding, newline="") as file:
             first = file.readline(_CHUNK)
@@ -135,7 +137,14 @@ def open_csv(path: Path, target: Path, say: Say) -> dict[str, Any]:
         raise
     except (pa.ArrowException, UnicodeError) as error:
         raise _ragged(path, encoding, delimiter, len(fields), str(error).splitlines()[0][:160]) from error
-    return transcript.done(format="csv", encoding=encoding, members={"delimiter": delimiter})
+    whole = {
+        "\n",
+        "\r",
+        '"',
+        delimiter if behind else "\n",
+    }  # after any of these no value can have been cut short
+    members = {"delimiter": delimiter, "unended": end not in whole}
+    return transcript.done(format="csv", encoding=encoding, members=members)
 
 
 def _stray_quote(path: Path, encoding: str, delimiter: str) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analytics.intake.contract import Contract, contract
+from analytics.intake.contract import Contract, contract, other_fit
 from analytics.intake.corrections import still_open
 from analytics.intake.gate import Gate, Refused, Source, allowed_seconds
 from analytics.intake.load import Load
@@ -12,12 +12,12 @@ from analytics.intake.mapping import Mapping as Columns
 from analytics.intake.mapping import Money
 from analytics.intake.note import Note
 from analytics.intake.pseudonyms import SYNTHETIC, Secret
-from analytics.intake.reading import readings
+from analytics.intake.reading import Reading, readings
 from analytics.intake.versions import undone
 from analytics.store import Folder, Store
 
 Progress = Callable[[str, int, int], None]
-LOADER = 4  # raise when the same delivery would load differently
+LOADER = 5  # raise when the same delivery would load differently
 
 
 def ingest(
@@ -45,7 +45,9 @@ def ingest(
     rules = contract(table)
     report = progress or (lambda *_: None)
     with store.building() as staging, Gate(staging, seconds=allowed_seconds(files)) as gate:
-        sources = _opened(gate, files, note, note_name)
+        opened = _opened(gate, files, note, note_name)
+        different = {s.sha256: s for s in reversed(opened)}  # a copy counts once: the first of its content
+        sources = [s for s in opened if different[s.sha256] is s]
         mapping = mapping or Columns()
         if note and note.money_unit == "fen" and mapping.money.scale == 100:
             mapping = mapping.model_copy(update={"money": Money(scale=1)})
@@ -67,7 +69,7 @@ def ingest(
         gate.start_engine([*(s.readable for s in sources), *(p.path for p in earlier)])
         gate.progress(lambda part: report("work", int(part * 100), 100))
         groups = readings(rules, sources, mapping, gate)
-        problems = [line for reading in groups for line in reading.problems]
+        problems = [line for reading in groups for line in (*_other_table(reading), *reading.problems)]
         if problems:
             raise Refused(problems)
         load = Load(gate, rules, groups, earlier, staging, secret, note, bool(sign_off), report, corrects)
@@ -78,6 +80,7 @@ def ingest(
             "dialects": sorted({r.dialect for r in groups if r.dialect}),
             "inputs": [{**f, "dialect": spoken[f["sha256"]]} for f in inputs["inputs"]],
             "columns": {s.path.name: r.from_source for r in groups for s in r.sources},
+            "rules": [*facts["rules"], *_warnings(opened, sources, groups, note)],
             "sign_off": dict(sign_off) if sign_off else None,
             **({"turn": turn} if turn else {}),
         }
@@ -87,13 +90,12 @@ def ingest(
 
 
 def _opened(gate: Gate, files: Sequence[Path], note: Note | None, note_name: str) -> list[Source]:
-    """Every file opened by the gate, all problems at once; a copy counts once."""
-    sources: dict[str, Source] = {}
+    """Every file opened by the gate, all problems at once."""
+    sources: list[Source] = []
     problems: list[str] = []
     for path in files:
         try:
-            source = gate.open(Path(path))
-            sources.setdefault(source.sha256, source)
+            sources.append(gate.open(Path(path)))
         except Refused as refused:
             problems += refused.lines
             if any("[jail]" in line for line in refused.lines):
@@ -101,8 +103,32 @@ def _opened(gate: Gate, files: Sequence[Path], note: Note | None, note_name: str
     if problems:
         raise Refused(problems)
     if note:
-        note.check(note_name, list(sources.values()))
-    return list(sources.values())
+        note.check(note_name, sources)
+    return sources
+
+
+def _other_table(reading: Reading) -> list[str]:
+    """Where columns are missing that another table would not miss: the line that names it."""
+    missing = any(line.endswith("[column_missing]") for line in reading.problems)
+    other = other_fit(reading.rules, reading.folded, 1) if missing else ""
+    title = contract(other).title if other else None
+    return [f"{reading.name}: its columns are those of {other} ({title.zh}, {title.en}), not of {reading.rules.table}; hand it in with --as {other} [other_table]"] if title else []  # fmt: skip
+
+
+def _warnings(
+    opened: Sequence[Source], sources: Sequence[Source], groups: Sequence[Reading], note: Note | None
+) -> list[dict[str, Any]]:
+    """What is seen on whole files: columns of another table, a copy of another file, and a last row that may be cut short, where
+    no digest of the note says that it is whole.
+    """
+    names = {s.path for s in sources}
+    found = {f"same_file({s.path.name})": s.rows for s in opened if s.path not in names}
+    read = {r: "" if r.mapping.columns else other_fit(r.rules, r.folded, 2) for r in groups}
+    found |= {f"looks_like({r.name}: {other})": r.rows for r, other in read.items() if other}
+    digests = {f.sha256.lower() for f in note.file} if note else set()
+    cut = (s for s in sources if s.members.get("unended") and s.sha256 not in digests)
+    found |= {f"no_line_end({s.path.name}:{s.rows})": 1 for s in cut}
+    return [{"rule": rule, "severity": "warn", "rows": rows} for rule, rows in found.items()]
 
 
 def _inputs(

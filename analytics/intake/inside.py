@@ -3,6 +3,7 @@
 It limits itself before it opens anything, answers every failure with a line, and ends when its parent does.
 """
 
+import errno
 import json
 import os
 import signal
@@ -25,6 +26,7 @@ from analytics.store import workbench
 
 BEAT = 0.5  # seconds between two looks at a long statement, and at the parent
 MOST_BYTES = 1 << 36  # of a file it writes
+ROOM, TIMES = 1 << 30, 20  # bytes of a transcription, and as many times those of the file
 
 
 def limit(what: str, value: int | None) -> None:
@@ -90,9 +92,19 @@ class Inside:
         from analytics.intake.formats import open_file
 
         size, target = Path(path).stat().st_size, Path(self.limits["scratch"]) / f"input-{number}.parquet"
-        limit("FSIZE", (1 << 30) + 20 * size)
+        most = ROOM + TIMES * size
+        limit("FSIZE", most)
         try:
             return open_file(Path(path), target, known, self.say)
+        except OSError as error:  # where a limit of the shell is lower, ours could not be set
+            if (
+                resource
+                and error.errno == errno.EFBIG
+                and resource.getrlimit(resource.RLIMIT_FSIZE)[0] == most
+            ):
+                what = f"unfolds to more than {most} bytes; deliver a plain export"
+                raise Refused([f"{Path(path).name}: {what} [unfolds]"]) from error
+            raise
         finally:
             limit("FSIZE", MOST_BYTES)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from analytics.intake import limits
 from analytics.intake.checks import Checks
 from analytics.intake.contract import ICD, Contract
 from analytics.intake.finding import KEY_TABLES, typed_literal
@@ -20,6 +21,7 @@ from analytics.store import FORMAT, Partition, literal
 
 KINDS = {"person": "number", "certificate": "certificate", "household": "household"}
 PLACE = "src_file, src_row"
+_LOST = "(contains({v}, 'E+') OR contains({v}, '.0')) AND regexp_full_match({v}, '[0-9]([.][0-9]+)?E[+][0-9][0-9]|[0-9]{6,}[.]0')"
 
 
 @dataclass
@@ -55,7 +57,8 @@ class Load:
         files = versions.write(self.staging, self.checks)
         waiting = self._quarantine()
         facts = self._reconcile()
-        self._limits(facts)
+        if not (self.signed or self.corrects):
+            limits.check(self, facts, self._where)
         self.report("write", 2, 3)
         held, self.waits = self.waits, False
         if held:  # what stays is written partition by partition, without looking who waits each time
@@ -145,14 +148,9 @@ class Load:
         places = [(name, "value", c.name) for kind, name in KEY_TABLES.items() for c in self.rules.of_type(kind) if any(r.key_values(kind) for r in self.readings)]  # fmt: skip
         places += [("typed", c.stored, c.name) for c in self.rules.of_type("id") if not c.transient]
         for table, column, name in places:
-            odd = "'[0-9]([.][0-9]+)?E[+][0-9][0-9]|[0-9]{6,}[.]0'"
-            like = f"(contains({column}, 'E+') OR contains({column}, '.0')) AND regexp_full_match({column}, {odd})"
-            if self.gate.rows(f"SELECT 1 FROM {table} WHERE {like} LIMIT 1"):
-                raise Refused(
-                    [
-                        f"{self._where}: column {name} holds identifiers like 3.3E+17, their digits are lost; deliver it as text [float_id]"
-                    ]
-                )
+            if self.gate.rows(f"SELECT 1 FROM {table} WHERE {_LOST.replace('{v}', column)} LIMIT 1"):
+                odd = _LOST.replace("{v}", "v")
+                raise Refused([line for r in self.readings for line in r.lost_digits(name, odd)])
 
     def _money_unit(self) -> None:
         """Amounts that are all whole and far too large were delivered in fen: ask, never rescale."""
@@ -330,53 +328,6 @@ class Load:
             "fee_unreadable_rows": unread,
             "fen_per_unit": self.readings[0].mapping.money.scale,
         }
-
-    def _limits(self, facts: dict[str, Any]) -> None:
-        """A batch with too much waiting, or far from its control total, needs somebody's word."""
-        if self.signed or self.corrects:
-            return
-        limit, lines = self.rules.batch, []
-        unit = self.rules.per_yuan(self.readings[0].mapping.money.scale)
-        waits = facts["rows_quarantined"] - facts["rows_set_aside"]
-        rows = facts["rows_in"] - facts["rows_set_aside"]
-        how = "correct them at the source, or accept with --sign-off REASON --by WHO [limits]"
-        if rows >= limit.rows and waits > limit.waiting * rows:
-            lines.append(
-                f"{self._where}: {waits} of {rows} rows would wait in quarantine (more than {limit.waiting:.1%}: {self._why()}); {how}"
-            )
-        elif rows >= limit.rows and self.rules.fee and waits:
-            # signs may not cancel, and what a rule set aside is no part of the whole
-            of = "coalesce(sum(abs(fee_fen::HUGEINT)) FILTER (state = '{}'), 0)::VARCHAR".format
-            stuck, aside, unread = self.gate.rows(
-                f"SELECT {of('waits')}, {of('set_aside')}, count(*) FILTER (state = 'waits' AND fee_fen IS NULL) FROM quarantine"
-            )[0]
-            every = self._one(
-                f"SELECT coalesce(sum(abs({self.rules.fee_fen}::HUGEINT)), 0)::VARCHAR FROM typed"
-            )
-            fee = int(every) - int(aside)
-            if int(stuck) > limit.fee * fee:
-                lines.append(
-                    f"{self._where}: {int(stuck) / unit:,.2f} of {fee / unit:,.2f} yuan would wait in quarantine (more than {limit.fee:.1%}: {self._why()}); {how}"
-                )
-            elif unread:
-                lines.append(
-                    f"{self._where}: {unread} rows whose {self.rules.fee} cannot be read would wait in quarantine, and nobody knows how much of the total they are ({self._why()}); {how}"
-                )
-        total = self.note.fee_total_yuan if self.note else None
-        if total is not None and self.rules.fee:
-            said, came = int(total * unit), facts["fee_in_fen"]
-            if abs(came - said) > limit.control * abs(said):
-                lines.append(
-                    f"{self._where}: the fee adds up to {came / unit:,.2f} yuan, the note says {said / unit:,.2f}; find what is missing, or accept with --sign-off REASON --by WHO [control_total]"
-                )
-        if lines:
-            raise Refused(lines)
-
-    def _why(self) -> str:
-        rows = self.gate.rows(
-            "SELECT reason, count(*) FROM (SELECT unnest(reasons) AS reason FROM quarantine WHERE state = 'waits') GROUP BY reason ORDER BY 2 DESC, 1 LIMIT 3"
-        )
-        return ", ".join(f"{reason} {n}" for reason, n in rows)
 
     def copy(self, select: str, name: str) -> None:
         """Write rows into a file of the staging folder."""

@@ -3,6 +3,7 @@
 Files of exactly the same columns and types are read as one, so that a delivery of many files costs no more than a large one.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -90,6 +91,20 @@ class Reading(Sources):
         value = c.typed.value.replace("{raw}", "r")
         return f"SELECT DISTINCT v FROM (SELECT {value} AS v FROM (SELECT {c.typed.raw} AS r FROM {self._file})) WHERE v IS NOT NULL"
 
+    def lost_digits(self, column: str, odd: str) -> list[str]:
+        """Where an identifier lost its digits: the first row for which `odd`, SQL of its value `v`, holds. Its digits are not told."""
+        lines = []
+        for c in self.candidates.get(column, []):
+            values = f"SELECT src_file, src_row, v{c.place} AS v FROM ({self._converted()})"
+            for file, row, value in self.gate.rows(f"{values} WHERE {odd} ORDER BY ALL LIMIT 1"):
+                name = self.sources[self.places.index(file)].path.name
+                kept = re.search("E.*|[.]0$", value)
+                form = re.sub("[0-9]", "#", value[: kept.start()]) + kept[0] if kept else ""
+                lines.append(
+                    f"{name}: column {c.source} row {row} holds an identifier like {form}, its digits are lost; deliver it as text [float_id]"
+                )
+        return lines
+
     def _picked(self, rows: str) -> str:
         """Where a file carries several spellings of an amount, the row decides; then what follows from other columns."""
         for column in self.rules.columns:
@@ -110,6 +125,8 @@ class Reading(Sources):
                 rows = f"SELECT * EXCLUDE ({', '.join(names)}), coalesce(CASE {whens} ELSE coalesce({', '.join(names)}) END, {column.default or 0}) AS {column.stored} FROM ({rows})"
             elif column.derive:
                 rows = f"SELECT * REPLACE (coalesce({column.stored}, try_cast({widened(column.derive)} AS {column.sql_type})) AS {column.stored}), {column.stored} IS NULL AS derived_{column.name} FROM ({rows})"
+            elif column.unknown:
+                rows = f"SELECT * REPLACE (CASE WHEN unknown_{column.name} THEN NULL ELSE {column.stored} END AS {column.stored}) FROM (SELECT *, coalesce({column.unknown}, false) AS unknown_{column.name} FROM ({rows}))"
         return rows
 
     def _may_blank(self, c: Candidate) -> bool:

@@ -28,7 +28,7 @@ class _Doubled(ValueError):
 
 def open_replies(path: Path, target: Path, say: Say) -> dict[str, Any]:
     """Transcribe replies; columns are the union of their keys. Raises Refused."""
-    encoding, _ = encoding_of(path, say)
+    encoding, *_ = encoding_of(path, say)
     names: dict[str, None] = {}
     ignored: dict[str, None] = {}
     for reply, left in _replies(path, encoding, say, 0.0):

@@ -26,6 +26,18 @@ _GENERATED = {
     "bad_text": ("含不可见字符", "Holds characters that cannot be seen"),
     "missing": ("必填项为空", "Required value is empty"),
     "column_absent": ("文件无此列，按 0 计", "The file has no such column, read as 0"),
+    "no_line_end": (
+        "末行之后没有换行，末尾可能被截断，请与来源核对该行（文件:行）",
+        "No line end after the last row, which may be cut off: compare it with its source (file:row)",
+    ),
+    "looks_like": (
+        "各列多为另一张表所有，请核对交付时选的是哪张表（文件: 表）",
+        "Most of its columns are those of another table: check which it was handed in as (file: table)",
+    ),
+    "same_file": (
+        "与本次交付的另一文件内容相同，只入一次",
+        "The same content as another file of this delivery, loaded once",
+    ),
     "alias_conflict": (
         "同一项的两种写法都有值且不同",
         "Two spellings of one item are both filled and differ",

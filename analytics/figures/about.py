@@ -6,7 +6,7 @@ from typing import Any
 
 from analytics.figures import formats, names, tables, terms, words
 from analytics.figures.words import say, t
-from analytics.measures import grammar
+from analytics.measures import Measure, grammar, is_money
 from analytics.release import Released
 
 _CITED = 3  # figure ids a citation names; the notes of a file hold all
@@ -18,8 +18,21 @@ def fraction(released: Released, row: Mapping[str, Any] | None = None) -> str:
     if len(rows) != 1 or rows[0]["status"] != "shown":
         return t("explain.see_numbers")
     found = rows[0]
-    over, under = (formats.count(round(found[part], 6)) for part in ("numerator", "denominator"))
+    over, under = (_sum(released.measure, part, found[part]) for part in ("numerator", "denominator"))
     return f"{over} ÷ {under} = {tables.cell({**found, 'ci_low': None}, released.measure.unit)}"
+
+
+def _sum(form: Measure, part: str, number: float) -> str:
+    """A sum of a fraction with its unit, where it has one that can be told: money to the fen, rows by what a row is."""
+    expression = form.numerator if part == "numerator" else form.denominator
+    of_value = part == "numerator" and form.unit == "yuan"
+    if of_value or (not form.sums and is_money(expression)):
+        return f"{number:,.2f} {t('units.yuan')}"
+    counted = form.counts and not form.quantile if part == "numerator" else expression == "1"
+    said = formats.count(round(number, 6))
+    if counted and form.denominator == "1" and not form.sums:
+        return t("about.counted", n=said, unit=t(f"grain.{form.grain}"))
+    return said
 
 
 def filters(released: Released) -> str:

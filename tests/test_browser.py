@@ -109,11 +109,11 @@ def test_cold_deep_link_in_a_fresh_session(browser: Browser, site: str) -> None:
 def test_language_switch_keeps_the_selection(page: Page, site: str) -> None:
     _open(page, f"{site}/compare?cities=zhuhai,weihai&years=2022&measure=reach&tier=inclusive")
     page.get_by_test_id("stSidebar").get_by_text("English").click()
-    expect(page.locator("h1")).to_contain_text("2 cities")
+    expect(page.locator("h1")).to_contain_text("cities compared: 2")
     expect(page.locator("html")).to_have_attribute("lang", "en")
     page.wait_for_url("**lang=en**")
     _choose(page, "Person group", "General")
-    expect(page.locator("h1")).to_contain_text("2 cities")
+    expect(page.locator("h1")).to_contain_text("cities compared: 2")
     chosen = ("zhuhai", "weihai", "years=2022", "measure=reach", "tier=inclusive")
     _link_holds(page, "person_group=general", *chosen)
 

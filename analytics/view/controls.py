@@ -15,6 +15,11 @@ from analytics.figures.words import t
 
 _PLACES = ("city", "cities", "benchmark", "other_city", "highlight")
 _PREFIX = "w_"
+# Chinese may break after any character: on a phone a column would shrink to one of them. A card's label was cut, not broken.
+_LAYOUT = """<style>
+[data-testid=stTable] :is(th, td) { min-width: 6em }
+[data-testid=stMetric] [data-testid=stMetricLabel] p { white-space: normal }
+</style>"""
 TAGS = {"zh": "zh-CN", "en": "en"}  # of a language, as browsers name it
 
 
@@ -235,8 +240,11 @@ def language_script(tag: str) -> str:
 
 
 def tell_browser() -> None:
-    """State the language in the page itself, for screen readers and the right glyphs, also after a switch."""
-    st.html(f"<script>{language_script(TAGS[words.language()])}</script>", unsafe_allow_javascript=True)
+    """State the language in the page itself, for screen readers and the right glyphs, also after a switch; and what of its
+    layout the framework has no setting for.
+    """
+    script = f"<script>{language_script(TAGS[words.language()])}</script>"
+    st.html(_LAYOUT + script, unsafe_allow_javascript=True)
 
 
 def language_switch() -> None:

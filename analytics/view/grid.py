@@ -6,9 +6,6 @@ from typing import Any, Literal
 import polars as pl
 import streamlit as st
 
-# Chinese may break after any character: on a phone a column would shrink to one of them. The framework has no such setting.
-_NARROWEST = "<style>[data-testid=stTable] :is(th, td) { min-width: 6em }</style>"
-
 
 def show(
     frame: pl.DataFrame,
@@ -49,5 +46,4 @@ def show(
 
 def text(frame: pl.DataFrame) -> None:
     """Draw a table of sentences: nothing is cut off, marks and links in the cells are drawn. A wide one scrolls by itself."""
-    st.html(_NARROWEST)
     st.table(frame, border="horizontal", hide_index=True)

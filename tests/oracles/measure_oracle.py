@@ -263,7 +263,10 @@ def convenient(y: Array, x: Array, w: Array, cluster: Array) -> float:
     ]
     meat = sum(np.outer(s, s) for s in scores)
     groups, n = len(scores), len(y)
-    return float(np.sqrt((bread @ meat @ bread)[1, 1] * groups / (groups - 1) * (n - 1) / (n - 2)))
+    spread = max(
+        float((bread @ meat @ bread)[1, 1]), 0.0
+    )  # where all lies on the line, what is left is dust of either sign
+    return float(np.sqrt(spread * groups / (groups - 1) * (n - 1) / (n - 2)))
 
 
 def equal_variances(y: Array, x: Array, w: Array) -> float:

@@ -7,12 +7,13 @@ from analytics.figures.words import say, t
 from analytics.view import asking, choose, compare, grid, ranking, rules
 
 scope = choose.scope()
+first, state = compare.first()
 left, middle, right = st.columns(3)
 with left:
-    measure = choose.measure(asking.MEASURES, default=compare.first())
+    measure = choose.measure(asking.MEASURES, default=first)
 per_tier = asking.measure(measure).per == "tier"
 with middle:
-    tier = choose.tier(measure, default="last") if per_tier else None
+    tier = choose.tier(measure, default=state) if per_tier else None
 with right:
     benchmark = choose.benchmark(scope.cities)
 

@@ -121,7 +121,7 @@ def test_on_a_phone_a_cell_holds_a_word_a_line(tab: Page, site: str, name: str) 
 
 
 def test_the_label_of_a_number_is_not_cut(tab: Page, site: str) -> None:
-    """Beside five others, in the narrowest window of a desktop; with the framework's own setting they are."""
+    """Beside four others, in the narrowest window of a desktop; with the framework's own setting they are."""
     tab.set_viewport_size({"width": 1280, "height": 860})
     tab.goto(f"{site}/?lang=zh")
     tab.wait_for_selector("[data-testid=stMetricLabel] p")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import visiting
 from streamlit.testing.v1 import AppTest
 
 from analytics.desk.answer import Desk
@@ -11,7 +12,6 @@ from analytics.figures import words
 from analytics.release import policy
 from analytics.view import asking
 
-FRAME = Path(asking.__file__).with_name("frame.py")
 ZHUHAI = {"city": ["440400"], "plan_year": ["2023"]}
 Visit = Callable[..., AppTest]
 
@@ -20,16 +20,7 @@ Visit = Callable[..., AppTest]
 def visit(sample_store: Path, monkeypatch: pytest.MonkeyPatch) -> Visit:
     monkeypatch.setenv("JIANFU_STORE", str(sample_store))
 
-    def call(page: str, **link: str) -> AppTest:
-        at = AppTest.from_file(str(FRAME), default_timeout=60)
-        for name, value in {"figures": "both", **link}.items():
-            at.query_params[name] = value
-        at.switch_page(str(FRAME.parents[2] / "pages" / f"{page}.py"))
-        at.run()
-        assert not at.exception, at.exception
-        return at
-
-    return call
+    return visiting.visit
 
 
 def test_a_tier_that_paid_nobody_of_a_band_is_there(visit: Visit, sample_store: Path) -> None:

@@ -10,17 +10,16 @@ from unittest.mock import MagicMock
 
 import polars as pl
 import pytest
+import visiting
 from canonical import built, deliver, settle
 from streamlit.testing.v1 import AppTest
 
 from analytics.desk.answer import Desk
 from analytics.figures import charts, compared, territory, words
 from analytics.measures import measures
-from analytics.reference import root
 from analytics.release import Released
-from analytics.view import asking, downloads
+from analytics.view import downloads
 
-FRAME = Path(asking.__file__).with_name("frame.py")
 NAMES = {"440400": "珠海", "440800": "湛江", "371000": "威海"}
 # Guangdong's cities by code; only those with an income on file are named on the pages.
 NINE = tuple(f"44{n:02d}00" for n in (1, 2, 3, 4, 5, 6, 7, 8, 9))
@@ -28,12 +27,8 @@ Visit = Callable[..., AppTest]
 
 
 def _open(**link: str) -> AppTest:
-    at = AppTest.from_file(str(FRAME), default_timeout=90)
-    for name, value in {"figures": "both", **link}.items():
-        at.query_params[name] = value
-    at.switch_page(str(root() / "pages" / "compare.py"))
-    at.run()
-    assert not at.exception and not at.error, (at.exception, at.error)
+    at = visiting.visit("compare", **link)
+    assert not at.error, at.error
     return at
 
 

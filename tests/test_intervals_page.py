@@ -7,28 +7,22 @@ from typing import Any
 
 import polars as pl
 import pytest
+import visiting
 from deliveries import bare
 from streamlit.testing.v1 import AppTest
 
 from analytics import verbs
 from analytics.desk.answer import Desk
 from analytics.figures import formats
-from analytics.reference import root
 from analytics.tiers import TIER
-from analytics.view import asking
 
-FRAME = Path(asking.__file__).with_name("frame.py")
 WHERE = {"city": ["440800"], "plan_year": ["2023"]}
 Visit = Callable[..., AppTest]
 
 
 def _open(page: str, **link: str) -> AppTest:
-    at = AppTest.from_file(str(FRAME), default_timeout=90)
-    for name, value in {"figures": "both", **link}.items():
-        at.query_params[name] = value
-    at.switch_page(str(root() / "pages" / f"{page}.py"))
-    at.run()
-    assert not at.exception and not at.error, (at.exception, at.error)
+    at = visiting.visit(page, **link)
+    assert not at.error, at.error
     return at
 
 

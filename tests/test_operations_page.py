@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import visiting
 from canonical import WEIHAI, built, deliver, settle
 from deliveries import bare
 from policies import paid, spell
@@ -16,21 +17,14 @@ from streamlit.testing.v1 import AppTest
 from analytics import verbs
 from analytics.desk.answer import Desk
 from analytics.figures import formats
-from analytics.reference import root
-from analytics.view import asking
 
-FRAME = Path(asking.__file__).with_name("frame.py")
 Visit = Callable[..., AppTest]
 
 
 def _open(store: Path, monkeypatch: pytest.MonkeyPatch, **link: str) -> AppTest:
     monkeypatch.setenv("JIANFU_STORE", str(store))
-    at = AppTest.from_file(str(FRAME), default_timeout=60)
-    for name, value in {"figures": "both", **link}.items():
-        at.query_params[name] = value
-    at.switch_page(str(root() / "pages" / "operations.py"))
-    at.run()
-    assert not at.exception and not at.error, (at.exception, at.error)
+    at = visiting.visit("operations", **link)
+    assert not at.error, at.error
     return at
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import visiting
 from streamlit.testing.v1 import AppTest
 
 from analytics import intake, verbs
@@ -16,9 +17,7 @@ from analytics.reference import root
 from analytics.store import Store
 from analytics.synthetic import write_delivery
 from analytics.tiers import TIER
-from analytics.view import asking
 
-VIEW = Path(asking.__file__).parent
 PAGES = root() / "pages"
 NAMES = (
     "overview",
@@ -41,18 +40,7 @@ Visit = Callable[..., AppTest]
 def visit(sample_store: Path, monkeypatch: pytest.MonkeyPatch) -> Visit:
     """Open a page by a cold link: `visit("tiers", city="zhuhai")`."""
     monkeypatch.setenv("JIANFU_STORE", str(sample_store))
-    return _visit
-
-
-def _visit(page: str = "overview", /, **link: str) -> AppTest:
-    at = AppTest.from_file(str(VIEW / "frame.py"), default_timeout=60)
-    for name, value in {"figures": "both", **link}.items():
-        at.query_params[name] = value
-    if page != "overview":
-        at.switch_page(str(PAGES / f"{page}.py"))
-    at.run()
-    assert not at.exception, at.exception
-    return at
+    return visiting.visit
 
 
 @pytest.fixture(scope="module")
@@ -395,7 +383,7 @@ def test_a_new_snapshot_is_served_without_a_restart(tmp_path: Path, monkeypatch:
     store = tmp_path / "store"
     monkeypatch.setenv("JIANFU_STORE", str(store))
     verbs.sample(store, persons=300, cities=["440400"], years=[2022], seed=1)
-    at = _visit()
+    at = visiting.visit()
     first = Desk.open(store).snapshot_id
     assert first in at.caption[-1].value and _select(at, "city").options == ["珠海"]
     for table, files in write_delivery(
@@ -412,6 +400,6 @@ def test_a_new_snapshot_is_served_without_a_restart(tmp_path: Path, monkeypatch:
 
 def test_without_a_store_the_page_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JIANFU_STORE", str(tmp_path / "none"))
-    at = _visit()
+    at = visiting.visit()
     assert "没有" in at.title[0].value
     assert f"jianfu sample {tmp_path / 'none'}" in at.code[0].value

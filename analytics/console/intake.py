@@ -87,8 +87,9 @@ def _tell(delivery: Folder) -> None:
     counts = ", ".join(f"{m[f'rows_{part}']} {part.replace('_', ' ')}" for part in parts)
     print(f"delivery {delivery.id}: {m['rows_in']} rows in, {counts}")
     for rule in m["rules"]:
-        title = contract(m["table"]).reason(rule["rule"]).en
-        print(f"{rule['severity']}: {rule['rule']}: {rule['rows']} rows: {title}", file=sys.stderr)
+        title = contract(m["table"]).reason(rule["rule"])
+        told = f"{rule['severity']}: {rule['rule']}: {rule['rows']} rows: {title.zh} {title.en}"
+        print(told, file=sys.stderr)
 
 
 def _keep(args: argparse.Namespace) -> None:

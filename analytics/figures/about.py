@@ -24,13 +24,13 @@ def fraction(released: Released, row: Mapping[str, Any] | None = None) -> str:
 
 def _sum(form: Measure, part: str, number: float) -> str:
     """A sum of a fraction with its unit, where it has one that can be told: money to the fen, rows by what a row is."""
-    expression = form.numerator if part == "numerator" else form.denominator
-    of_value = part == "numerator" and form.unit == "yuan"
-    if of_value or (not form.sums and is_money(expression)):
+    is_over = part == "numerator"
+    is_plain = not form.sums and is_money(form.numerator if is_over else form.denominator)
+    if is_plain or (is_over and form.unit == "yuan"):
         return f"{number:,.2f} {t('units.yuan')}"
-    counted = form.counts and not form.quantile if part == "numerator" else expression == "1"
     said = formats.count(round(number, 6))
-    if counted and form.denominator == "1" and not form.sums:
+    of_rows = form.denominator == "1" and not form.sums
+    if of_rows and (not is_over or (form.counts and not form.quantile)):
         return t("about.counted", n=said, unit=t(f"grain.{form.grain}"))
     return said
 

@@ -137,12 +137,8 @@ def open_csv(path: Path, target: Path, say: Say) -> dict[str, Any]:
         raise
     except (pa.ArrowException, UnicodeError) as error:
         raise _ragged(path, encoding, delimiter, len(fields), str(error).splitlines()[0][:160]) from error
-    whole = {
-        "\n",
-        "\r",
-        '"',
-        delimiter if behind else "\n",
-    }  # after any of these no value can have been cut short
+    # after any of these no value can have been cut short
+    whole = {"\n", "\r", '"'} | ({delimiter} if behind else set())
     members = {"delimiter": delimiter, "unended": end not in whole}
     return transcript.done(format="csv", encoding=encoding, members=members)
 

@@ -15,9 +15,9 @@ from analytics.view import asking, choose, figure
 GROUPS = ("person_group", "insurance_type", "age_band", "sex")
 
 
-def first() -> str:
-    """What is compared before anybody chose: of claims what is left to persons, of a survey how many households it ruins."""
-    return "own_share_after" if asking.desk().has_persons else "catastrophic_headcount"
+def first() -> tuple[str, str]:
+    """Measure and tier before anybody chose: of claims what all tiers leave to persons, of a survey how many households are ruined."""
+    return ("own_share_after", "last") if asking.desk().has_persons else ("catastrophic_headcount", "none")
 
 
 def courses(seen: Released, tier: str | None, scope: choose.Scope, benchmark: str, picked: list[str]) -> None:

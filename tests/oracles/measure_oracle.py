@@ -263,9 +263,8 @@ def convenient(y: Array, x: Array, w: Array, cluster: Array) -> float:
     ]
     meat = sum(np.outer(s, s) for s in scores)
     groups, n = len(scores), len(y)
-    spread = max(
-        float((bread @ meat @ bread)[1, 1]), 0.0
-    )  # where all lies on the line, what is left is dust of either sign
+    # where all lies on the line, what is left is dust of either sign
+    spread = max(float((bread @ meat @ bread)[1, 1]), 0.0)
     return float(np.sqrt(spread * groups / (groups - 1) * (n - 1) / (n - 2)))
 
 

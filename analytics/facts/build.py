@@ -1,6 +1,5 @@
 """Build the facts of a store partition by partition and publish them as one snapshot."""
 
-import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,43 +44,41 @@ def build(
     """
     with store.building() as staging, nullcontext(runner) if runner else Local() as at_work:
         deliveries = store.deliveries()
-        jobs = jobs_of(deliveries)
+        with beside(_known, [store]) as published:
+            jobs = jobs_of(deliveries)
+            ((before, known),) = published()
         if not jobs:
             raise NotBuilt(
                 f"{store.path}: no settlement or household_year delivery to build from; run `jianfu ingest` first"
             )
-        before, known = _known(store)
         report = progress or (lambda *_: None)
         todo = [job for job in jobs if not {job.key, job.check_key} <= known.keys()]
         unread = [*todo, *(job for job in jobs if cube and cube.key(job) not in known)]
         read = set().union(*(job.files for job in unread))
         parts = [part for delivery in deliveries for part in delivery.partitions()]
-        each(Partition.check, (part for part in parts if part in read))
-        bench = Bench(staging)
+        # What nobody reads need only be there: to read it all would cost more than what has changed; `jianfu verify` does.
+        each(Partition.check, (part for part in parts if part in read or not part.path.is_file()))
+        batches = [Batch.of(jobs, known) for jobs in _batches(todo)]
+        bench = Bench(staging, threads=max(1, at_work.workers // max(1, len(batches))))
         bench.lay_out(read)
         made = {
             key: _taken(before, known[key], staging, job.number)
             for job in jobs
             for key in {job.key, job.check_key} & known.keys()
         }
-        batches = [Batch.of(jobs, known) for jobs in _batches(todo)]
         ahead = len(jobs) - len(todo)
 
         def built(n: int) -> None:
             report("build", ahead + sum(len(batch.names) for batch in batches[:n]), len(jobs))
 
-        # What nobody reads now was read once: it is looked at on the cores that are left.
-        left = max(1, (os.cpu_count() or 1) - len(batches))
-        with beside(Partition.check, (part for part in parts if part not in read), left) as checked:
-            for rows in at_work.map(bench.facts, batches, list(map(str, batches)), at=staging, done=built):
-                made |= rows
-            both = [made[key] for job in jobs for key in (job.key, job.check_key)]
-            split = years(file for part in both for file in part["files"])
-            new = [Year(key, *of) for key, of in split.items() if key not in known]
-            found = at_work.map(bench.shared, new, [str(year.year) for year in new], at=staging)
-            of_years = {year.key: one for year, one in zip(new, found, strict=True)}
-            both += [of_years.get(key) or _taken(before, known[key], staging) for key in split]
-            checked()
+        for rows in at_work.map(bench.facts, batches, list(map(str, batches)), at=staging, done=built):
+            made |= rows
+        both = [made[key] for job in jobs for key in (job.key, job.check_key)]
+        split = years(file for part in both for file in part["files"])
+        new = [Year(key, *of) for key, of in split.items() if key not in known]
+        found = at_work.map(bench.shared, new, [str(year.year) for year in new], at=staging)
+        of_years = {year.key: one for year, one in zip(new, found, strict=True)}
+        both += [of_years.get(key) or _taken(before, known[key], staging) for key in split]
         facts: dict[str, Any] = {
             "deliveries": [
                 {"id": d.id, "table": d.manifest["table"], "rows": d.manifest["rows_loaded"]}

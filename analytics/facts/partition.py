@@ -74,11 +74,13 @@ _COST = ("cost_fen", "cost_fen")
 _MONEY = {"policy_year": ("paid_fen", "sold_fen"), "claim": ("paid_fen", "told_fen")}
 
 
-def desk(read: Sequence[Path], write: Path, aliases: Sequence[Path] = ()) -> duckdb.DuckDBPyConnection:
-    """A connection to build on, with one thread, so that files are byte-identical each time. Dimensions are numbered codes
-    there, several times faster to write; in the files they are text.
+def desk(
+    read: Sequence[Path], write: Path, aliases: Sequence[Path] = (), threads: int = 1
+) -> duckdb.DuckDBPyConnection:
+    """A connection to build on; sums are whole and rows in order, so that files are byte-identical by any number of threads.
+    Dimensions are numbered codes there, several times faster to write; in the files they are text.
     """
-    con = workbench(read=read, write=write, aside=f"spill-{uuid4()}")
+    con = workbench(read=read, write=write, threads=threads, aside=f"spill-{uuid4()}")
     for name, values in codes().items():
         con.execute(f"CREATE TYPE {name} AS ENUM ({', '.join(map(literal, values))})").fetchall()
     if aliases:

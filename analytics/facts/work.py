@@ -23,7 +23,7 @@ from analytics.facts.partition import Work, desk, file_name
 from analytics.facts.shared import shared
 from analytics.store import Partition
 
-_open = threading.local()  # the database of a worker, with one thread: files are byte-identical each time
+_open = threading.local()  # the database of a worker
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,10 @@ class Year:
 
 @dataclass(frozen=True)
 class Bench:
-    """Where facts are made. What may be read there stands in a file of the folder, and not in every job."""
+    """Where facts are made. What may be read there stands in a file of the folder, and not in every job. `threads`: of one worker."""
 
     staging: Path
+    threads: int = 1
 
     def lay_out(self, read: Collection[Partition]) -> None:
         """Say what may be read; the table `alias` is made of the files of that name."""
@@ -95,11 +96,11 @@ class Bench:
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A cursor on this worker's database; its temporary tables are its own."""
-        if getattr(_open, "at", None) != self.staging:
+        if getattr(_open, "at", None) != self:
             told = {
                 name: [Path(p) for p in paths] for name, paths in json.loads(self._file.read_bytes()).items()
             }
-            _open.con, _open.at = desk(told["read"], self.staging, told["aliases"]), self.staging
+            _open.con, _open.at = desk(told["read"], self.staging, told["aliases"], self.threads), self
         cursor = _open.con.cursor()
         try:
             yield cursor

@@ -31,6 +31,7 @@ class Runner(ABC):
     """Where jobs run; leaving its `with` block ends its workers."""
 
     name: str
+    workers = 1  # parts at once on the cores of this machine, where that is known
 
     @abstractmethod
     def map(
@@ -84,7 +85,8 @@ class Local(Runner):
 
     def __init__(self, workers: int | None = None) -> None:
         """`workers`: how many parts at once, else JIANFU_WORKERS, else one for every core."""
-        self._threads = ThreadPoolExecutor(workers or _workers())
+        self.workers = workers or _workers()
+        self._threads = ThreadPoolExecutor(self.workers)
 
     def map(
         self,
@@ -116,8 +118,9 @@ class Pool(Runner):
 
     def __init__(self, workers: int | None = None) -> None:
         """`workers`: see Local."""
+        self.workers = workers or _workers()
         self._pool = ProcessPoolExecutor(
-            workers or _workers(), mp_context=get_context("spawn"), initializer=_begin
+            self.workers, mp_context=get_context("spawn"), initializer=_begin
         )
 
     def map(

@@ -56,8 +56,8 @@ def build(
         unread = [*todo, *(job for job in jobs if cube and cube.key(job) not in known)]
         read = set().union(*(job.files for job in unread))
         parts = [part for delivery in deliveries for part in delivery.partitions()]
-        # What nobody reads need only be there: to read it all would cost more than what has changed; `jianfu verify` does.
-        each(Partition.check, (part for part in parts if part in read or not part.path.is_file()))
+        # Of what nobody reads now only what somebody wrote to is hashed: all of it would cost more than what has changed does.
+        each(Partition.check, (part for part in parts if part in read or part.is_touched))
         batches = [Batch.of(jobs, known) for jobs in _batches(todo)]
         bench = Bench(staging, threads=max(1, at_work.workers // max(1, len(batches))))
         bench.lay_out(read)

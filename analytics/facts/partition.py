@@ -68,6 +68,8 @@ _MAYBE = {
         **MAYBE,
     }.items()
 }
+# A limit that has to be reckoned first, and cuts nothing, lets one thread write; several would leave other dictionaries in a file.
+_IN_TURN = f"LIMIT (SELECT {2**62})"
 
 # The money a fact states, and what it must come to: a total of its persons.
 _COST = ("cost_fen", "cost_fen")
@@ -275,7 +277,7 @@ class Work:
 
     def _copy(self, job: Job, table: str, kind: str, select: str) -> None:
         target = self.staging / file_name(table, job.number, kind)
-        self._do(f"COPY ({select}) TO {literal(target)} ({FACTS_FORMAT})")
+        self._do(f"COPY (FROM ({select}) {_IN_TURN}) TO {literal(target)} ({FACTS_FORMAT})")
         self.written.append((job, table, kind))
 
     def _stated(self) -> list[Any]:

@@ -122,6 +122,14 @@ class Partition:
             return f"{where}: {DAMAGE['missing']}"
         return "" if sha256_of(self.path) == self.sha256 else f"{where}: {DAMAGE['changed']}"
 
+    @property
+    def is_touched(self) -> bool:
+        """Whether the file was written to, or went, after its folder was sealed, as far as the disk's own times tell."""
+        try:
+            return self.path.stat().st_mtime_ns > self.path.with_name("manifest.json").stat().st_mtime_ns
+        except OSError:
+            return True
+
     def check(self) -> None:
         """Before use: raises Damaged when the file is missing or is not the one the manifest names."""
         if self.damage:

@@ -119,9 +119,7 @@ class Pool(Runner):
     def __init__(self, workers: int | None = None) -> None:
         """`workers`: see Local."""
         self.workers = workers or _workers()
-        self._pool = ProcessPoolExecutor(
-            self.workers, mp_context=get_context("spawn"), initializer=_begin
-        )
+        self._pool = ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"), initializer=_begin)
 
     def map(
         self,

@@ -19,6 +19,7 @@ from analytics.tiers import LEDGERS, full_order
 FACTS = (*LEDGERS, "policy_year", "claim")
 # City-years worked by one query: so many, or so many rows to read (a sixth less work than one by one, at half a gigabyte).
 TOGETHER, ROWS = 9, 1600000
+THREADS = 4  # of one city-year at most: it has a few row groups to share, and the memory of one worker
 BATCHES = 4  # at least, where there is that much to do: more than one can work at them
 _KEYED = (
     "checks",
@@ -40,7 +41,7 @@ def build(
     """Build the facts from all deliveries, publish the snapshot, return it. Unchanged partitions are taken over from
     the published snapshot. `cube`: what is prepared besides; `guard`: what is made of that for those who may see no more; what
     it raises leaves the published snapshot where it is. `runner`: where the work is done, else on threads; the files are the same
-    wherever. Raises store.Busy, store.Damaged (an input changed), Broken, NotBuilt (no delivery to build from).
+    wherever. Raises store.Busy, store.Damaged (an input that is read, or was written to, changed), Broken, NotBuilt (no delivery to build from).
     """
     with store.building() as staging, nullcontext(runner) if runner else Local() as at_work:
         deliveries = store.deliveries()
@@ -59,7 +60,8 @@ def build(
         # Of what nobody reads now only what somebody wrote to is hashed: all of it would cost more than what has changed does.
         each(Partition.check, (part for part in parts if part in read or part.is_touched))
         batches = [Batch.of(jobs, known) for jobs in _batches(todo)]
-        bench = Bench(staging, threads=max(1, at_work.workers // max(1, len(batches))))
+        share = at_work.workers // max(1, len(batches))
+        bench = Bench(staging, threads=min(THREADS, max(1, share)))
         bench.lay_out(read)
         made = {
             key: _taken(before, known[key], staging, job.number)
@@ -76,7 +78,7 @@ def build(
         both = [made[key] for job in jobs for key in (job.key, job.check_key)]
         split = years(file for part in both for file in part["files"])
         new = [Year(key, *of) for key, of in split.items() if key not in known]
-        found = at_work.map(bench.shared, new, [str(year.year) for year in new], at=staging)
+        found = at_work.map(Bench(staging).shared, new, [str(year.year) for year in new], at=staging)
         of_years = {year.key: one for year, one in zip(new, found, strict=True)}
         both += [of_years.get(key) or _taken(before, known[key], staging) for key in split]
         facts: dict[str, Any] = {
